@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import { errorCodes } from './errors.ts';
+
+/** Runtimes and capabilities are open words on the wire: an older coordinator must still show a newer agent's node. */
+export const RUNTIME_KINDS = ['ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock'] as const;
+export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
+
+export const CAPABILITIES = [
+  'chat',
+  'completion',
+  'embedding',
+  'vision',
+  'tools',
+  'json',
+  'thinking',
+  'audio',
+  'rerank',
+] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
+const count = z.number().int().nonnegative();
+/** A reading that the machine may not be able to give; `null` means "not known", never "zero". */
+const reading = z.number().nonnegative().nullable();
+const epochMs = z.number().int().nonnegative();
+
+export const Gpu = z.object({
+  id: z.string(),
+  name: z.string(),
+  vendor: z.enum(['nvidia', 'amd', 'apple', 'intel', 'simulated', 'unknown']),
+  /** True when total/free are the machine's shared memory (Apple silicon), of which the GPU may use this share. */
+  isUnifiedMemory: z.boolean(),
+  vramTotalBytes: reading,
+  vramUsedBytes: reading,
+  vramFreeBytes: reading,
+  /** 0 to 1. */
+  utilization: reading,
+  temperatureCelsius: reading,
+  powerWatts: reading,
+  driverVersion: z.string().nullable(),
+});
+export type Gpu = z.infer<typeof Gpu>;
+
+/** cold (on disk) → loading → warm → draining → unloading → cold; `failed` is cold with a reason and clears on the next try. */
+export const ModelState = z.enum(['cold', 'loading', 'warm', 'draining', 'unloading', 'failed']);
+export type ModelState = z.infer<typeof ModelState>;
+
+export const ModelFailure = z.object({ code: z.enum(errorCodes), message: z.string(), atMs: epochMs });
+export type ModelFailure = z.infer<typeof ModelFailure>;
+
+export const LoadedModel = z.object({
+  /** The name the node's runtime knows the model by, e.g. `llama3.2:3b`. */
+  id: z.string().min(1).max(512),
+  runtime: z.string(),
+  state: ModelState,
+  capabilities: z.array(z.string()),
+  contextLength: z.number().int().positive().nullable(),
+  /** Bytes on disk; what a load needs at least. */
+  sizeBytes: reading,
+  /** Bytes of GPU memory held now; 0 when it runs on the CPU. */
+  vramBytes: reading,
+  /** How many requests it runs side by side. */
+  slots: count,
+  inFlight: count,
+  isPinned: z.boolean(),
+  /** When the runtime will unload it by itself; null when never or not known. */
+  expiresAtMs: epochMs.nullable(),
+  failure: ModelFailure.nullable(),
+});
+export type LoadedModel = z.infer<typeof LoadedModel>;
+
+export const RuntimeReport = z.object({
+  kind: z.string(),
+  version: z.string().nullable(),
+  state: z.enum(['starting', 'ready', 'stopped', 'failed']),
+  /** `adopted`: it was running before us and we never kill it. `owned`: we started it. */
+  mode: z.enum(['adopted', 'owned']),
+  /** True for the mock runtime. Everything that shows this runtime's answers must say so. */
+  isSimulated: z.boolean(),
+  detail: z.string().nullable(),
+});
+export type RuntimeReport = z.infer<typeof RuntimeReport>;
+
+/** A reason the node takes no work. Holds are a set: the node is free again when the last one goes. */
+export const Hold = z.object({
+  kind: z.string(),
+  cause: z.string(),
+  sinceMs: epochMs,
+  untilMs: epochMs.nullable(),
+});
+export type Hold = z.infer<typeof Hold>;
+
+/**
+ * Everything a node observes about itself, whole, every time: losing one message costs nothing. Written by the agent alone.
+ */
+export const NodeSnapshot = z.object({
+  name: z.string().min(1).max(64),
+  /** Grows with every snapshot of one agent process; tells an old one from a new one. */
+  sequence: count,
+  takenAtMs: epochMs,
+  agentVersion: z.string(),
+  os: z.object({ platform: z.string(), release: z.string(), arch: z.string() }),
+  runtimes: z.array(RuntimeReport),
+  gpus: z.array(Gpu),
+  memory: z.object({ totalBytes: count, freeBytes: count }),
+  /** Free bytes where the runtime keeps its models; null when not known. */
+  modelDiskFreeBytes: reading,
+  models: z.array(LoadedModel),
+  holds: z.array(Hold),
+  /** Upper bound of attempts on the whole machine, over all models. */
+  maxConcurrent: count,
+  inFlight: count,
+});
+export type NodeSnapshot = z.infer<typeof NodeSnapshot>;
+
+/** What the operator wants of a node. Written by the coordinator alone; the agent obeys as far as its local policy allows. */
+export const NodeDesired = z.object({
+  generation: count,
+  isDraining: z.boolean(),
+  pinnedModels: z.array(z.string()),
+});
+export type NodeDesired = z.infer<typeof NodeDesired>;
+
+/** `llama3` and `llama3:latest` are one model to Ollama and to its clients. */
+export const sameModel = (a: string, b: string): boolean => a === b || withoutLatest(a) === withoutLatest(b);
+export const withoutLatest = (id: string): string => (id.endsWith(':latest') ? id.slice(0, -':latest'.length) : id);
+
+export const isSimulated = (snapshot: NodeSnapshot, runtime: string): boolean =>
+  snapshot.runtimes.some((r) => r.kind === runtime && r.isSimulated);

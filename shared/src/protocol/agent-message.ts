@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { AttemptTimings, FailureCode, Usage } from '../attempt.ts';
+import { NodeSnapshot } from '../node.ts';
+
+const id = z.string().min(1).max(64);
+const base64 = z
+  .string()
+  .max(256)
+  .regex(/^[A-Za-z0-9+/=]+$/);
+
+/** First message of a socket. `nonce` is 32 random bytes, so that the coordinator's answer cannot be a replay. */
+export const NodeHello = z.object({
+  type: z.literal('node.hello'),
+  protocol: z.number().int().positive(),
+  agentVersion: z.string().max(64),
+  nodeId: id,
+  nonce: base64,
+});
+
+/** The agent's signature over the transcript of this handshake; see DESIGN.md. `generation` is the last one it was given. */
+export const NodeProof = z.object({
+  type: z.literal('node.proof'),
+  signature: base64,
+  generation: z.number().int().nonnegative(),
+});
+
+/** A level, not an edge: the whole truth each time, so a lost one costs nothing. */
+export const NodeStatus = z.object({ type: z.literal('node.status'), snapshot: NodeSnapshot });
+
+/** The node has a slot and will run the attempt. Due within the accept deadline. */
+export const AttemptAccept = z.object({ type: z.literal('attempt.accept'), attemptId: id });
+
+export const AttemptEnd = z.object({
+  type: z.literal('attempt.end'),
+  attemptId: id,
+  finishReason: z.string().max(64).nullable(),
+  usage: Usage.nullable(),
+  timings: AttemptTimings.nullable(),
+});
+
+export const AttemptFail = z.object({
+  type: z.literal('attempt.fail'),
+  attemptId: id,
+  code: FailureCode,
+  /** For the log, never for the client. */
+  detail: z.string().max(2_000).optional(),
+  usage: Usage.nullish(),
+});
+
+/** Outcome of a command (`model.load`). */
+export const CommandResult = z.object({
+  type: z.literal('command.result'),
+  commandId: id,
+  ok: z.boolean(),
+  code: FailureCode.optional(),
+  detail: z.string().max(2_000).optional(),
+});
+
+export const AgentMessage = z.discriminatedUnion('type', [
+  NodeHello,
+  NodeProof,
+  NodeStatus,
+  AttemptAccept,
+  AttemptEnd,
+  AttemptFail,
+  CommandResult,
+]);
+export type AgentMessage = z.infer<typeof AgentMessage>;

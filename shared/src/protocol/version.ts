@@ -1,0 +1,11 @@
+/**
+ * One integer for the whole wire protocol. A coordinator serves agents of MIN_PROTOCOL to PROTOCOL; adding a field or a message
+ * that an older peer may drop needs no bump. A bump adds a dated line here and a golden fixture per message.
+ *
+ * 1  2026-11-21  hello/challenge/proof/welcome, status snapshots, attempts with credit, model load.
+ */
+export const PROTOCOL = 1;
+export const MIN_PROTOCOL = 1;
+
+/** Where agents connect, below the coordinator's base URL. */
+export const AGENT_SOCKET_PATH = '/agent/v1';
