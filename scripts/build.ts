@@ -1,0 +1,69 @@
+/**
+ * Bundles the package in the current directory: each entry becomes one file that Node 24 runs without node_modules.
+ * Called as the `build` script of a package (`node ../scripts/build.ts`), so Turborepo can cache it.
+ */
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { argv, cwd, exit } from 'node:process';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+/** Package folder → its bundles. */
+const bundles: Record<string, { entry: string; outfile: string }[]> = {
+  coordinator: [{ entry: 'src/main.ts', outfile: 'dist/lai.js' }],
+  agent: [
+    { entry: 'src/main.ts', outfile: 'dist/lai-agent.js' },
+    { entry: 'src/runtimes/mock-engine/main.ts', outfile: 'dist/lai-mock-engine.js' },
+  ],
+};
+
+/**
+ * Optional drivers that our dependencies look for with `require` inside a try block (bullmq: other databases and Redis
+ * libraries; ws: native speed-ups). Lai installs none of them, so the bundles must not insist on them.
+ */
+const optional = ['pg', 'redis', '@redis/*', '@valkey/*', 'bullmq-otel', 'bufferutil', 'utf-8-validate'];
+
+/**
+ * The output is ESM, most dependencies are CommonJS: bullmq and pino call `require`, `__dirname` and `__filename` for real.
+ * The names are declared here once because ESM has none of them.
+ */
+const banner = [
+  "import { createRequire as bundleRequire } from 'node:module';",
+  'const require = bundleRequire(import.meta.url);',
+  'const __filename = import.meta.filename;',
+  'const __dirname = import.meta.dirname;',
+].join('\n');
+
+export async function bundle(options: { entry: string; outfile: string }): Promise<void> {
+  await build({
+    entryPoints: [options.entry],
+    outfile: options.outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    sourcemap: 'linked',
+    external: optional,
+    banner: { js: banner },
+    loader: { '.lua': 'text', '.sql': 'text' },
+    logLevel: 'warning',
+  });
+}
+
+async function bundlePackage(folder: string): Promise<void> {
+  for (const { entry, outfile } of bundles[basename(folder)] ?? []) {
+    if (!existsSync(resolve(folder, entry))) {
+      console.log(`build: ${basename(folder)}/${entry} does not exist yet, ${outfile} is not made`);
+      continue;
+    }
+    await bundle({ entry: resolve(folder, entry), outfile: resolve(folder, outfile) });
+  }
+}
+
+if (import.meta.url === pathToFileURL(argv[1] ?? '').href) {
+  await bundlePackage(cwd()).catch((error: unknown) => {
+    // esbuild has already printed where and why.
+    console.error(`build: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
+    exit(1);
+  });
+}
