@@ -1,0 +1,197 @@
+import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
+import type { ErrorCode } from '@lai/shared/errors';
+import type { AgentMessage } from '@lai/shared/protocol/agent-message';
+import { encodeData } from '@lai/shared/protocol/codec';
+import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
+import type http from 'node:http';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import { classifyEngineError, classifySocketError } from '../runtimes/engine-error.ts';
+import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
+import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
+import { StreamScanner } from './stream-scanner.ts';
+
+type Start = z.infer<typeof AttemptStart>;
+
+/** Where an attempt's frames go. */
+export interface AttemptSink {
+  send(message: AgentMessage): void;
+  sendData(frame: Uint8Array): void;
+}
+
+type Outcome =
+  | { readonly kind: 'end'; readonly finishReason: string | null; readonly usage: Usage | null }
+  | { readonly kind: 'fail'; readonly code: ErrorCode; readonly detail: string; readonly usage: Usage | null };
+
+/** Why an attempt was stopped from outside. `null`: the coordinator no longer listens, so nothing is reported. */
+class Stopped extends Error {
+  readonly code: ErrorCode | null;
+
+  constructor(code: ErrorCode | null, reason: string) {
+    super(reason);
+    this.code = code;
+  }
+}
+
+/**
+ * One attempt: body in, engine's bytes out, one ending. Single writer of its own state.
+ *
+ *   receiving body ──► asking the engine ──► streaming ──► ended (end | fail), always exactly once
+ *         └── stop() from anywhere closes the engine's connection, which is what makes the engine stop
+ *
+ * Flow control: it starts with `windowBytes` of credit; at zero it stops reading from the engine until the coordinator, whose client
+ * reads slowly, grants more. Other attempts are not affected.
+ */
+export class AttemptRunner {
+  readonly start: Start;
+  readonly ended: Promise<void>;
+  readonly #runtime: Runtime;
+  readonly #sink: AttemptSink;
+  readonly #log: Logger;
+  readonly #abort = new AbortController();
+  readonly #body: Buffer[] = [];
+  readonly #startedAtMs = performance.now();
+  #bodyReceived: (() => void) | undefined;
+  #credit: number;
+  #firstContentAtMs: number | null = null;
+  #response: http.IncomingMessage | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+
+  constructor(options: { start: Start; runtime: Runtime; sink: AttemptSink; log: Logger }) {
+    this.start = options.start;
+    this.#runtime = options.runtime;
+    this.#sink = options.sink;
+    this.#log = options.log;
+    this.#credit = options.start.windowBytes;
+    this.ended = this.#run();
+  }
+
+  receiveBody(bytes: Uint8Array, isLast: boolean): void {
+    this.#body.push(Buffer.from(bytes));
+    if (isLast) this.#bodyReceived?.();
+  }
+
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#credit > 0) this.#response?.resume();
+  }
+
+  /** Stops generating now. With a code the coordinator is told why; without, it has already gone or asked for this itself. */
+  stop(code: ErrorCode | null, reason: string): void {
+    this.#abort.abort(new Stopped(code, reason));
+  }
+
+  async #run(): Promise<void> {
+    const total = setTimeout(() => this.stop('deadline_exceeded', 'total deadline'), this.start.deadlines.totalMs);
+    const outcome = await this.#ask().catch((error: unknown) => this.#outcomeOf(error));
+    clearTimeout(total);
+    clearTimeout(this.#watchdog);
+    if (outcome !== null) this.#report(outcome);
+  }
+
+  async #ask(): Promise<Outcome> {
+    await this.#receiveBody();
+    this.#watch(this.start.deadlines.firstContentMs, 'first_token_timeout');
+    const response = await openEngineRequest({
+      ...this.#runtime.endpoint(this.start.route),
+      method: 'POST',
+      body: Buffer.concat(this.#body.splice(0)),
+      signal: this.#abort.signal,
+    });
+    this.#response = response;
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) return failed(classifyEngineError(status, await this.#read(response)), `HTTP ${status}`);
+    return this.start.route === 'embeddings' ? this.#relayJson(response) : this.#relayStream(response);
+  }
+
+  #receiveBody(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#bodyReceived = resolve;
+    this.#abort.signal.addEventListener('abort', () => reject(this.#abort.signal.reason), { once: true });
+    return promise;
+  }
+
+  /** The engine's error text goes to our log only; see errors.ts. */
+  async #read(response: http.IncomingMessage): Promise<string> {
+    const text = await readText(response, 64 * 1024);
+    this.#log.warn({ attemptId: this.start.attemptId, status: response.statusCode, engineText: text.slice(0, 500) }, 'engine refused');
+    return text;
+  }
+
+  async #relayJson(response: http.IncomingMessage): Promise<Outcome> {
+    const text = await readText(response, 64 * 1024 * 1024);
+    this.#sendChunk('content', Buffer.from(text));
+    return { kind: 'end', finishReason: 'stop', usage: null };
+  }
+
+  #relayStream(response: http.IncomingMessage): Promise<Outcome> {
+    const scanner = new StreamScanner();
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    response.on('data', (bytes: Buffer) => {
+      for (const piece of scanner.push(bytes)) this.#sendChunk(piece.kind, piece.bytes);
+    });
+    response.on('end', () => {
+      const { pieces, ending } = scanner.finish();
+      for (const piece of pieces) this.#sendChunk(piece.kind, piece.bytes);
+      resolve(
+        ending.kind === 'complete'
+          ? { kind: 'end', finishReason: ending.finishReason, usage: ending.usage }
+          : ending.kind === 'error'
+            ? failed(classifyEngineError(500, ending.text), ending.text, ending.usage)
+            : failed('incomplete_answer', ending.detail, ending.usage),
+      );
+    });
+    // Without 'end': the engine's connection broke, or we broke it.
+    response.on('close', () => reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError('engine_crashed', 'connection closed')));
+    response.on('error', (error: NodeJS.ErrnoException) =>
+      reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError(classifySocketError(error.code, true), error.message)),
+    );
+    return promise;
+  }
+
+  #sendChunk(kind: ChunkKind, bytes: Uint8Array): void {
+    if (kind === 'content') this.#firstContentAtMs ??= performance.now();
+    if (this.#firstContentAtMs !== null) this.#watch(this.start.deadlines.stallMs, 'stall_timeout');
+    this.#sink.sendData(encodeData(kind, this.start.stream, bytes));
+    this.#credit -= bytes.length;
+    if (this.#credit <= 0) {
+      // Waiting for the client is not the engine's stall.
+      clearTimeout(this.#watchdog);
+      this.#response?.pause();
+    }
+  }
+
+  #watch(limitMs: number, code: ErrorCode): void {
+    if (this.#watchdog && this.#isWatching === code) {
+      this.#watchdog.refresh();
+      return;
+    }
+    clearTimeout(this.#watchdog);
+    this.#isWatching = code;
+    this.#watchdog = setTimeout(() => this.stop(code, `nothing for ${limitMs} ms`), limitMs);
+  }
+  #isWatching: ErrorCode | undefined;
+
+  #outcomeOf(error: unknown): Outcome | null {
+    if (error instanceof Stopped) return error.code === null ? null : failed(error.code, error.message);
+    if (error instanceof RuntimeError) return failed(error.code, error.detail);
+    return failed('internal_error', error instanceof Error ? error.message : String(error));
+  }
+
+  #report(outcome: Outcome): void {
+    const { attemptId } = this.start;
+    if (outcome.kind === 'end') {
+      this.#sink.send({ type: 'attempt.end', attemptId, finishReason: outcome.finishReason, usage: outcome.usage, timings: this.#timings() });
+      return;
+    }
+    this.#log.warn({ attemptId, requestId: this.start.requestId, code: outcome.code, detail: outcome.detail }, 'attempt failed');
+    this.#sink.send({ type: 'attempt.fail', attemptId, code: outcome.code, detail: outcome.detail.slice(0, 2_000), usage: outcome.usage });
+  }
+
+  #timings(): AttemptTimings {
+    const since = (ms: number | null) => (ms === null ? null : ms - this.#startedAtMs);
+    return { firstContentMs: since(this.#firstContentAtMs), totalMs: performance.now() - this.#startedAtMs };
+  }
+}
+
+const failed = (code: ErrorCode, detail: string, usage: Usage | null = null): Outcome => ({ kind: 'fail', code, detail, usage });

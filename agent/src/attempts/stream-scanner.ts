@@ -1,0 +1,121 @@
+import type { ChunkKind, Usage } from '@lai/shared/attempt';
+
+export interface Piece {
+  readonly kind: ChunkKind;
+  readonly bytes: Uint8Array;
+}
+
+/** How the engine's stream ended, once it has. `complete` needs a finish_reason and the terminator: engines end cleanly for worse reasons. */
+export type StreamEnding =
+  | { readonly kind: 'complete'; readonly finishReason: string; readonly usage: Usage | null }
+  | { readonly kind: 'error'; readonly text: string; readonly usage: Usage | null }
+  | { readonly kind: 'incomplete'; readonly detail: string; readonly usage: Usage | null };
+
+const FINISH_REASON = /"finish_reason"\s*:\s*"([a-z_]+)"/;
+const NO_CHOICES = /"choices"\s*:\s*\[\s*\]/;
+const USAGE = /"usage"\s*:\s*\{/;
+/** A quote inside a JSON string is escaped, so these names can only be keys. An empty string is no content yet. */
+const CONTENT = /"(?:content|reasoning_content|reasoning|refusal|text)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{/;
+const ERROR = /^data:\s*\{\s*"error"\s*:|"object"\s*:\s*"error"/;
+
+/**
+ * Watches an engine's SSE bytes go by without taking them apart: whole events are cut out as they are and sorted into prelude,
+ * content and usage; the terminator, comments and errors are kept back, since what the client gets to see of those is the
+ * coordinator's to say. Text that is no event at all is how llama-server's router says that its model died.
+ */
+export class StreamScanner {
+  #rest: Buffer = Buffer.alloc(0);
+  #hasContent = false;
+  #finishReason: string | null = null;
+  #isDone = false;
+  #error: string | null = null;
+  #garbage: string | null = null;
+  #usage: Usage | null = null;
+
+  /** Takes the next bytes and returns the events they completed; neighbours of one kind come as one piece. */
+  push(bytes: Buffer): Piece[] {
+    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    const pieces: { kind: ChunkKind; start: number; end: number }[] = [];
+    let start = 0;
+    for (;;) {
+      const end = endOfEvent(all, start);
+      if (end === -1) break;
+      const kind = this.#sort(all.toString('latin1', start, end));
+      const last = pieces.at(-1);
+      if (kind !== null && last?.kind === kind && last.end === start) last.end = end;
+      else if (kind !== null) pieces.push({ kind, start, end });
+      start = end;
+    }
+    // A copy, so that a small rest does not keep a large buffer alive.
+    this.#rest = start === all.length ? Buffer.alloc(0) : Buffer.from(all.subarray(start));
+    return pieces.map((piece) => ({ kind: piece.kind, bytes: all.subarray(piece.start, piece.end) }));
+  }
+
+  /** Call when the engine closed the stream; a last event without its empty line still counts. */
+  finish(): { readonly pieces: readonly Piece[]; readonly ending: StreamEnding } {
+    const pieces = this.#rest.length > 0 ? this.push(Buffer.from('\n\n')) : [];
+    return { pieces, ending: this.#ending() };
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  get usage(): Usage | null {
+    return this.#usage;
+  }
+
+  #ending(): StreamEnding {
+    const usage = this.#usage;
+    if (this.#error !== null) return { kind: 'error', text: this.#error, usage };
+    if (this.#garbage !== null) return { kind: 'error', text: this.#garbage, usage };
+    if (this.#finishReason !== null && this.#isDone) return { kind: 'complete', finishReason: this.#finishReason, usage };
+    const missing = this.#finishReason === null ? 'no finish_reason' : 'no [DONE]';
+    return { kind: 'incomplete', detail: `the stream ended with ${missing}`, usage };
+  }
+
+  #sort(event: string): ChunkKind | null {
+    if (event.startsWith(':')) return null;
+    const lines = event.trimEnd();
+    if (lines === '') return null;
+    const text = lines.startsWith('event:') ? lines.slice(lines.indexOf('\n') + 1) : lines;
+    if (!text.startsWith('data:')) {
+      this.#garbage ??= text.slice(0, 500);
+      return null;
+    }
+    if (text === 'data: [DONE]' || text === 'data:[DONE]') {
+      this.#isDone = true;
+      return null;
+    }
+    if (ERROR.test(text)) {
+      this.#error ??= text.slice(0, 1_000);
+      return null;
+    }
+    if (USAGE.test(text)) this.#usage = usageIn(text) ?? this.#usage;
+    if (NO_CHOICES.test(text)) return 'usage';
+    this.#finishReason = FINISH_REASON.exec(text)?.[1] ?? this.#finishReason;
+    this.#hasContent ||= CONTENT.test(text);
+    return this.#hasContent ? 'content' : 'prelude';
+  }
+}
+
+/** Index just behind the empty line that ends the event starting at `start`, or -1. */
+const endOfEvent = (bytes: Buffer, start: number): number => {
+  const lf = bytes.indexOf('\n\n', start, 'latin1');
+  const crlf = bytes.subarray(start, lf === -1 ? bytes.length : lf).indexOf('\r\n\r\n', 0, 'latin1');
+  if (crlf !== -1) return start + crlf + 4;
+  return lf === -1 ? -1 : lf + 2;
+};
+
+/** Zero usage on every chunk is one of Ollama's habits on /v1/completions: it says nothing and must not overwrite what does. */
+const usageIn = (event: string): Usage | null => {
+  try {
+    const { usage } = JSON.parse(event.slice(event.indexOf('{')));
+    const promptTokens = Number(usage.prompt_tokens) || 0;
+    const completionTokens = Number(usage.completion_tokens) || 0;
+    if (promptTokens === 0 && completionTokens === 0) return null;
+    return { promptTokens, completionTokens, cachedTokens: Number(usage.prompt_tokens_details?.cached_tokens) || 0 };
+  } catch {
+    return null;
+  }
+};

@@ -1,0 +1,55 @@
+import type { RejectReason } from '@lai/shared/protocol/coordinator-message';
+import { backoffMs } from './backoff.ts';
+
+/**
+ * The life of the agent's one socket, as data. Pure: events and `random` in, next state and what to do out.
+ *
+ *            dial              socket open         challenge ok          welcome
+ *   waiting ──────► dialing ──────────────► greeting ──────────► proving ──────────► open
+ *      ▲               │                       │                    │                  │
+ *      └───────────────┴───── lost / timeout ──┴────────────────────┴──────────────────┘   (wait grows with each failure)
+ *                                          reject(isFinal) from greeting or proving ──► refused: a person must act
+ */
+export type ConnectionState =
+  | { readonly kind: 'waiting'; readonly failures: number; readonly waitMs: number }
+  | { readonly kind: 'dialing'; readonly failures: number }
+  | { readonly kind: 'greeting'; readonly failures: number }
+  | { readonly kind: 'proving'; readonly failures: number }
+  | { readonly kind: 'open'; readonly epoch: number }
+  | { readonly kind: 'refused'; readonly reason: RejectReason; readonly message: string };
+
+export type ConnectionEvent =
+  | { readonly kind: 'dial' }
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'challenged' }
+  | { readonly kind: 'welcomed'; readonly epoch: number }
+  | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly message: string; readonly isFinal: boolean }
+  /** The coordinator asked everybody to come back spread over this time. */
+  | { readonly kind: 'goaway'; readonly spreadMs: number }
+  | { readonly kind: 'lost' };
+
+export const initialState: ConnectionState = { kind: 'waiting', failures: 0, waitMs: 0 };
+
+export const nextState = (state: ConnectionState, event: ConnectionEvent, random: number): ConnectionState => {
+  if (state.kind === 'refused') return state;
+  const failures = 'failures' in state ? state.failures : 0;
+  switch (event.kind) {
+    case 'dial':
+      return state.kind === 'waiting' ? { kind: 'dialing', failures } : state;
+    case 'opened':
+      return state.kind === 'dialing' ? { kind: 'greeting', failures } : state;
+    case 'challenged':
+      return state.kind === 'greeting' ? { kind: 'proving', failures } : state;
+    case 'welcomed':
+      return state.kind === 'proving' ? { kind: 'open', epoch: event.epoch } : state;
+    case 'rejected':
+      return event.isFinal
+        ? { kind: 'refused', reason: event.reason, message: event.message }
+        : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures + 3, random) };
+    case 'goaway':
+      return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * event.spreadMs) };
+    case 'lost':
+      // A connection that once stood comes back fast; the first retry has no company yet.
+      return state.kind === 'waiting' ? state : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures, random) };
+  }
+};

@@ -1,0 +1,233 @@
+import { isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
+import type { AgentMessage } from '@lai/shared/protocol/agent-message';
+import { type DataFrame, decodeCoordinatorMessage, decodeData, encodeMessage, handshakeTranscript } from '@lai/shared/protocol/codec';
+import type { CoordinatorMessage, NodeChallenge, NodeWelcome } from '@lai/shared/protocol/coordinator-message';
+import { AGENT_SOCKET_PATH, PROTOCOL } from '@lai/shared/protocol/version';
+import type { z } from 'zod';
+import type { Logger } from 'pino';
+import WebSocket from 'ws';
+import type { NodeCredential } from '../identity.ts';
+import { type ConnectionEvent, type ConnectionState, initialState, nextState } from './connection-state.ts';
+
+/** No frame at all for this long, pings included: the path is dead even if TCP does not know it yet. The coordinator pings every 5 s. */
+const SILENCE_LIMIT_MS = 12_000;
+const HANDSHAKE_LIMIT_MS = 5_000;
+const MAX_FRAME_BYTES = 1024 * 1024;
+
+export interface ConnectionEvents {
+  /** After each welcome; the snapshot and the truth about running attempts must be told anew. */
+  opened(welcome: z.infer<typeof NodeWelcome>): void;
+  /** Work of the old connection is worthless now: its results would be fenced off. */
+  lost(): void;
+  message(message: CoordinatorMessage): void;
+  data(frame: DataFrame): void;
+  refused(message: string): void;
+}
+
+/**
+ * The agent's one outbound socket, kept up for ever. Single writer of its state; see connection-state.ts for the drawing.
+ * Nothing on this machine listens: the agent dials, the coordinator never does.
+ */
+export class Connection {
+  readonly #credential: NodeCredential;
+  readonly #agentVersion: string;
+  readonly #events: ConnectionEvents;
+  readonly #saveGeneration: (generation: number) => void;
+  readonly #log: Logger;
+  #state: ConnectionState = initialState;
+  #socket: WebSocket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastFrameAtMs = 0;
+  #nonce = '';
+  #generation: number;
+  #isClosed = false;
+
+  constructor(options: {
+    credential: NodeCredential;
+    agentVersion: string;
+    events: ConnectionEvents;
+    saveGeneration: (generation: number) => void;
+    log: Logger;
+  }) {
+    this.#credential = options.credential;
+    this.#generation = options.credential.generation;
+    this.#agentVersion = options.agentVersion;
+    this.#events = options.events;
+    this.#saveGeneration = options.saveGeneration;
+    this.#log = options.log;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  start(): void {
+    this.#dial();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close(1000);
+    this.#socket?.terminate();
+  }
+
+  /** False when there is no open connection; the caller's message is then of no use to anybody. */
+  send(message: AgentMessage): boolean {
+    return this.#state.kind === 'open' && this.#write(encodeMessage(message));
+  }
+
+  sendData(frame: Uint8Array): boolean {
+    return this.#state.kind === 'open' && this.#write(frame);
+  }
+
+  /** Drops the socket now, for example after the machine slept: the other side has long given up on it. */
+  reconnect(): void {
+    this.#socket?.terminate();
+  }
+
+  #write(frame: string | Uint8Array): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(frame);
+    return true;
+  }
+
+  #dial(): void {
+    this.#move({ kind: 'dial' });
+    const url = `${this.#credential.url.replace(/^http/, 'ws').replace(/\/$/, '')}${AGENT_SOCKET_PATH}`;
+    const socket = new WebSocket(url, {
+      perMessageDeflate: false,
+      maxPayload: MAX_FRAME_BYTES,
+      handshakeTimeout: HANDSHAKE_LIMIT_MS,
+      followRedirects: false,
+    });
+    this.#socket = socket;
+    this.#lastFrameAtMs = performance.now();
+    const watch = setInterval(() => this.#checkSilence(socket), 1_000);
+    socket.on('open', () => this.#greet());
+    socket.on('ping', () => this.#heard());
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on('error', (error) => this.#log.debug({ err: error }, 'socket error'));
+    socket.on('close', () => {
+      clearInterval(watch);
+      if (this.#socket === socket) this.#lose();
+    });
+  }
+
+  #checkSilence(socket: WebSocket): void {
+    const silenceMs = performance.now() - this.#lastFrameAtMs;
+    const limitMs = this.#state.kind === 'open' ? SILENCE_LIMIT_MS : HANDSHAKE_LIMIT_MS;
+    if (silenceMs > limitMs) socket.terminate();
+  }
+
+  #heard(): void {
+    this.#lastFrameAtMs = performance.now();
+  }
+
+  #greet(): void {
+    this.#move({ kind: 'opened' });
+    this.#nonce = randomBase64(32);
+    this.#write(
+      encodeMessage({
+        type: 'node.hello',
+        protocol: PROTOCOL,
+        agentVersion: this.#agentVersion,
+        nodeId: this.#credential.nodeId,
+        nonce: this.#nonce,
+      }),
+    );
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    this.#heard();
+    if (isBinary) {
+      const frame = decodeData(data);
+      if (frame && this.#state.kind === 'open') this.#events.data(frame);
+      return;
+    }
+    const decoded = decodeCoordinatorMessage(data.toString());
+    if (decoded.ok) this.#obey(decoded.message);
+    else this.#log.debug({ problem: decoded.problem }, 'message dropped');
+  }
+
+  #obey(message: CoordinatorMessage): void {
+    switch (message.type) {
+      case 'node.challenge':
+        void this.#prove(message);
+        return;
+      case 'node.welcome':
+        this.#generation = message.generation;
+        this.#saveGeneration(message.generation);
+        this.#move({ kind: 'welcomed', epoch: message.epoch });
+        if (this.#state.kind === 'open') this.#events.opened(message);
+        return;
+      case 'node.reject':
+        this.#log.warn({ reason: message.reason }, `coordinator refused this node: ${message.message}`);
+        this.#move({ kind: 'rejected', reason: message.reason, message: message.message, isFinal: message.isFinal });
+        this.#hangUp();
+        if (message.isFinal) this.#events.refused(message.message);
+        return;
+      case 'node.goaway':
+        this.#move({ kind: 'goaway', spreadMs: message.spreadMs });
+        this.#hangUp();
+        return;
+      default:
+        if (this.#state.kind === 'open') this.#events.message(message);
+    }
+  }
+
+  /** Checks that this is the coordinator we enrolled with, whatever stands between, and proves that we are the node. */
+  async #prove(challenge: z.infer<typeof NodeChallenge>): Promise<void> {
+    if (this.#state.kind !== 'greeting') return;
+    const socket = this.#socket;
+    const { nodeId, coordinatorKey, privateKey } = this.#credential;
+    const transcript = (role: 'coordinator' | 'node') =>
+      handshakeTranscript({
+        role,
+        nodeId,
+        coordinatorKey,
+        agentNonce: this.#nonce,
+        coordinatorNonce: challenge.nonce,
+        protocol: PROTOCOL,
+      });
+    if (!(await isSignedBy(coordinatorKey, challenge.signature, transcript('coordinator')))) {
+      this.#log.error('the coordinator at this address is not the one this node enrolled with; not connecting');
+      socket?.terminate();
+      return;
+    }
+    const signature = await signWith(privateKey, transcript('node'));
+    if (socket !== this.#socket) return;
+    this.#move({ kind: 'challenged' });
+    this.#write(encodeMessage({ type: 'node.proof', signature, generation: this.#generation }));
+  }
+
+  #hangUp(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close(1000);
+    setTimeout(() => socket?.terminate(), 1_000).unref();
+    this.#events.lost();
+    this.#waitAndDial();
+  }
+
+  #lose(): void {
+    this.#socket = undefined;
+    this.#move({ kind: 'lost' });
+    this.#events.lost();
+    this.#waitAndDial();
+  }
+
+  #waitAndDial(): void {
+    clearTimeout(this.#timer);
+    if (this.#isClosed || this.#state.kind !== 'waiting') return;
+    this.#timer = setTimeout(() => this.#dial(), this.#state.waitMs);
+  }
+
+  #move(event: ConnectionEvent): void {
+    const before = this.#state;
+    this.#state = nextState(before, event, Math.random());
+    if (before.kind === this.#state.kind) return;
+    if (this.#state.kind === 'open') this.#log.info({ epoch: this.#state.epoch }, 'connected');
+    else if (before.kind === 'open') this.#log.warn('connection lost');
+  }
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+import { mkdirSync, readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { Agent } from './agent.ts';
+import { readConfig } from './config.ts';
+import { enroll, readCredential } from './identity.ts';
+import { chooseRuntime } from './runtimes/choose.ts';
+import { detectGpuProbe, probeEnv } from './sensors/gpu.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('lai-agent').description('Puts the GPU of this machine into a Lai fleet.').version(VERSION);
+
+const withSettings = (command: Command): Command =>
+  command
+    .option('--data-dir <dir>', 'where this node keeps its identity and state')
+    .option('--name <name>', 'how the fleet calls this machine (default: its host name)')
+    .option('--runtime <kind>', 'auto, ollama, llama-server or mock')
+    .option('--ollama-url <url>', 'an Ollama to adopt')
+    .option('--models-dir <dir>', 'GGUF files for llama-server')
+    .option('--mock-url <url>', 'a mock engine that already runs')
+    .option('--mock-profile <name>', 'mac-m1, windows-rtx or linux-3070')
+    .option('--max-concurrent <n>', 'requests at once on this machine')
+    .option('--log-level <level>', 'fatal to trace');
+
+withSettings(program.command('join'))
+  .description('enrol this machine with a coordinator')
+  .requiredOption('--url <url>', 'the coordinator')
+  .option('--token <token>', 'registration token (better: LAI_TOKEN or --token-file)')
+  .option('--token-file <file>', 'file that holds the registration token')
+  .action(async (flags) => {
+    const config = readConfig(flags, process.env);
+    const token = flags.token ?? (flags.tokenFile ? readFileSync(flags.tokenFile, 'utf8').trim() : process.env['LAI_TOKEN']);
+    if (!token) throw new Error('A registration token is needed: `lai tokens create` on the coordinator makes one. Pass it as LAI_TOKEN.');
+    const credential = await enroll({ url: flags.url, token, name: config.name, dataDir: config.dataDir });
+    console.log(`Joined ${credential.url} as ${credential.name} (${credential.nodeId}). Start with: lai-agent run`);
+  });
+
+withSettings(program.command('run'))
+  .description('serve requests of the fleet until stopped')
+  .option('--exit-with-parent', 'stop when standard input closes')
+  .action(async (flags) => {
+    const config = readConfig(flags, process.env);
+    const log = pino({ level: config.logLevel, base: { node: config.name } });
+    mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+    const credential = readCredential(config.dataDir);
+    if (!credential) throw new Error(`This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`);
+    const chosen = await chooseRuntime(config, log);
+    log.info(chosen.sentence);
+    const gpus = await detectGpuProbe(probeEnv({ environment: process.env, mockEngineUrl: chosen.mockUrl }));
+    const agent = new Agent({
+      config,
+      credential,
+      runtime: chosen.runtime,
+      gpus,
+      version: VERSION,
+      log,
+      onRefused: (message) => void leave(1, message),
+    });
+    let isLeaving = false;
+    const leave = async (code: number, why: string) => {
+      if (isLeaving) return;
+      isLeaving = true;
+      log.info({ why }, 'stopping');
+      await agent.close();
+      process.exit(code);
+    };
+    process.once('SIGINT', () => void leave(0, 'SIGINT'));
+    process.once('SIGTERM', () => void leave(0, 'SIGTERM'));
+    if (flags.exitWithParent) process.stdin.resume().once('end', () => void leave(0, 'parent gone'));
+    await agent.start();
+  });
+
+program.parseAsync().catch((error: unknown) => {
+  console.error(`lai-agent: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+});

@@ -1,0 +1,43 @@
+import type { ErrorCode } from '@lai/shared/errors';
+
+/** Substrings by which Ollama itself recognises an engine that ran out of memory (its llm/status.go), in lower case. */
+const OUT_OF_MEMORY = [
+  'out of memory',
+  'out of device memory',
+  'cudamalloc failed',
+  'hipmalloc failed',
+  'failed to allocate',
+  'allocation failed',
+  'not enough memory',
+  'insufficient memory',
+  'requires more system memory',
+  'vk_error_out_of_device_memory',
+  'erroroutofmemory',
+];
+
+const CONTEXT_TOO_LONG = ['exceed_context_size', 'exceeds the available context size', 'maximum context length', 'context length exceeded', 'prompt is too long'];
+const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'proxy error'];
+const NO_SUCH_MODEL = ['not found', 'does not exist'];
+
+/**
+ * What an engine's error answer means, whichever engine it is: they agree on little but words.
+ * Order matters: a 500 about memory is about memory, a 400 about context is about context.
+ */
+export const classifyEngineError = (status: number, text: string): ErrorCode => {
+  const lower = text.toLowerCase();
+  const says = (words: readonly string[]) => words.some((word) => lower.includes(word));
+  if (says(CONTEXT_TOO_LONG)) return 'context_length_exceeded';
+  if (says(OUT_OF_MEMORY)) return 'out_of_memory';
+  if (status === 404 || (status === 400 && lower.includes('model') && says(NO_SUCH_MODEL))) return 'model_not_found';
+  if (status === 503 && lower.includes('loading')) return 'model_loading';
+  if (status === 503 || status === 429) return 'engine_overloaded';
+  if (says(CRASHED)) return 'engine_crashed';
+  if (status >= 400 && status < 500) return 'request_refused';
+  return 'engine_error';
+};
+
+/** What a failed connection to the engine means. Before the answer began it is unreachable, after that it crashed. */
+export const classifySocketError = (code: string | undefined, hasAnswered: boolean): ErrorCode =>
+  !hasAnswered && (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'ETIMEDOUT' || code === 'EHOSTUNREACH')
+    ? 'engine_unreachable'
+    : 'engine_crashed';

@@ -1,0 +1,70 @@
+import type { AttemptRoute } from '@lai/shared/attempt';
+import type { ErrorCode } from '@lai/shared/errors';
+import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
+
+/** What a runtime says about one of its models when asked. `isLoaded` is its claim; models/ decides what we believe. */
+export interface RuntimeModel {
+  readonly id: string;
+  readonly isLoaded: boolean;
+  /** Set by runtimes that tell (llama-server's router); Ollama says nothing while it loads. */
+  readonly isLoading: boolean;
+  readonly capabilities: readonly string[];
+  readonly contextLength: number | null;
+  readonly sizeBytes: number | null;
+  readonly vramBytes: number | null;
+  readonly slots: number;
+  readonly expiresAtMs: number | null;
+}
+
+/**
+ * What a runtime can do, declared, so that nobody outside its own file asks which runtime it is.
+ * - `load`/`unload`: models can be loaded and unloaded one by one.
+ * - `unload: 'polite'`: a running generation finishes first. `'kills'`: it is cut off.
+ */
+export interface RuntimeAbilities {
+  readonly load: boolean;
+  readonly unload: 'no' | 'polite' | 'kills';
+  readonly routes: readonly AttemptRoute[];
+}
+
+/**
+ * The contract between the agent and an inference engine. One instance talks to one engine on loopback. Every call takes an
+ * AbortSignal and fails with `RuntimeError`. How to add one: README.md; what it must pass: conformance.ts.
+ */
+export interface Runtime {
+  readonly kind: RuntimeKind;
+  readonly abilities: RuntimeAbilities;
+  /** Last known, never blocks. */
+  report(): RuntimeReport;
+  /** Asks the engine what models it has. Throws when it cannot be reached. */
+  listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]>;
+  /** Resolves when the model is warm. Aborting the signal may abort the load. */
+  loadModel(id: string, signal: AbortSignal): Promise<void>;
+  /** Resolves when the engine no longer lists it as loaded. */
+  unloadModel(id: string, signal: AbortSignal): Promise<void>;
+  /** Where inference requests go; the body's `model` is one of `listModels`. */
+  endpoint(route: AttemptRoute): { readonly url: URL; readonly headers: Readonly<Record<string, string>> };
+  close(): Promise<void>;
+}
+
+/** `detail` is the engine's own text: for the log, and for classification; never for the client. */
+export class RuntimeError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(`${code}: ${detail}`, options);
+    this.name = 'RuntimeError';
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+const PATHS: Record<AttemptRoute, string> = {
+  'chat.completions': '/v1/chat/completions',
+  completions: '/v1/completions',
+  embeddings: '/v1/embeddings',
+};
+
+/** Engine URLs are made of constants only; nothing from the wire reaches a path. */
+export const openAiUrl = (base: URL, route: AttemptRoute): URL => new URL(PATHS[route], base);
