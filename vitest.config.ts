@@ -11,7 +11,7 @@ const projects = {
   /** Real processes: coordinator, Redis, agents, mock engines, killed and restarted. */
   e2e: { include: ['scripts/e2e/**/*.e2e.test.ts'] },
   /** Real llama-server and, where Go is present, real Ollama. */
-  engines: { include: ['scripts/e2e/**/*.engines.test.ts'] },
+  engines: { include: ['scripts/**/*.engines.test.ts'] },
 };
 
 export default defineConfig({

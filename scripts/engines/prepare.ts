@@ -1,0 +1,19 @@
+/**
+ * Gets the real engines before their tests run (`pnpm engines`), so that a build of minutes happens outside any test's
+ * deadline, and says loudly which ones this machine goes without. Never fails: the tests of a missing engine are skipped.
+ */
+import { stdout } from 'node:process';
+import { engineCacheDir, type Found } from './cache.ts';
+import { ensureLlamaServer } from './llama-server.ts';
+import { ensureOllama } from './ollama.ts';
+
+function report(name: string, found: Found): void {
+  const line = 'path' in found ? `${found.version} at ${found.path}` : `MISSING, its tests are skipped: ${found.missing}`;
+  stdout.write(`engines: ${name} ${line}\n`);
+}
+
+report('llama-server', await ensureLlamaServer());
+report(
+  'ollama',
+  await ensureOllama(engineCacheDir(), () => stdout.write('engines: building ollama (about five minutes, kept for next time)\n')),
+);
