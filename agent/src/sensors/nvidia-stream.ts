@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gpu } from '@lai/shared/node';
+import { execa } from 'execa';
+import type { ProbeTiming } from './gpu-probe.ts';
+import { cutLines } from './line-cutter.ts';
+import { nvidiaLoopArguments, parseNvidiaLine } from './nvidia-csv.ts';
+import { restartDelayMs } from './restart-delay.ts';
+
+export type NvidiaStreamOptions = {
+  /** PATH of the program, driver folders first. */
+  searchPath: string;
+  timing: ProbeTiming;
+  random: () => number;
+  onReading: (gpu: Gpu) => void;
+};
+
+/** The first thing detection learns. `absent`: there is no such program; `trouble`: it is there and sees no GPU. */
+export type FirstSight = 'reading' | 'absent' | 'trouble';
+
+type Run = { readings: number; isMissing: boolean; complaint: string | null };
+
+/** A run this long proves the program works: the next failure counts as the first again. */
+const STABLE_RUN_MS = 30_000;
+const FORCE_KILL_AFTER_MS = 1_000;
+const CLOSE_WITHIN_MS = 3_000;
+
+/**
+ * One `nvidia-smi … --loop-ms` kept open, and replaced when it dies or falls silent.
+ *
+ *   waiting ──delay over──▶ running ──line──▶ running
+ *      ▲                       │
+ *      └── exit, silence, no such program
+ *   any ──close──▶ closed
+ *
+ * There is never a second process before the first is gone: a driver that hangs its callers keeps one of them, not hundreds.
+ */
+export class NvidiaStream {
+  readonly #options: NvidiaStreamOptions;
+  readonly #closing = new AbortController();
+  readonly #loop: Promise<void>;
+  readonly #firstSight = Promise.withResolvers<FirstSight>();
+  #trouble: string | null = 'nvidia-smi has given no reading yet.';
+  #restarts = 0;
+
+  constructor(options: NvidiaStreamOptions) {
+    this.#options = options;
+    this.#loop = this.#keepRunning();
+  }
+
+  get firstSight(): Promise<FirstSight> {
+    return this.#firstSight.promise;
+  }
+
+  get trouble(): string | null {
+    return this.#trouble;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.race([this.#loop, sleep(CLOSE_WITHIN_MS, undefined, { ref: false })]);
+  }
+
+  async #keepRunning(): Promise<void> {
+    const { signal } = this.#closing;
+    const { restartBaseMs: baseMs, restartCapMs: capMs } = this.#options.timing;
+    let failures = 0;
+    while (!signal.aborted) {
+      const startedMs = performance.now();
+      const run = await this.#runOnce();
+      if (signal.aborted) break;
+      failures = run.readings > 0 && performance.now() - startedMs > STABLE_RUN_MS ? 1 : failures + 1;
+      this.#trouble = run.complaint ?? 'nvidia-smi ended; it is being started again.';
+      this.#firstSight.resolve(run.isMissing ? 'absent' : 'trouble');
+      await sleep(restartDelayMs({ failures, baseMs, capMs, random: this.#options.random }), undefined, {
+        signal,
+        ref: false,
+      }).catch(() => {});
+      this.#restarts += 1;
+    }
+    this.#firstSight.resolve('trouble');
+  }
+
+  async #runOnce(): Promise<Run> {
+    const { searchPath, timing, onReading } = this.#options;
+    const run: Run = { readings: 0, isMissing: false, complaint: null };
+    const silence = new AbortController();
+    const silenceTimer = setTimeout(() => silence.abort(), timing.silenceMs).unref();
+    const program = execa('nvidia-smi', nvidiaLoopArguments(timing.sampleEveryMs), {
+      reject: false,
+      buffer: false,
+      stdin: 'ignore',
+      env: { PATH: searchPath },
+      cancelSignal: AbortSignal.any([silence.signal, this.#closing.signal]),
+      forceKillAfterDelay: FORCE_KILL_AFTER_MS,
+    });
+    let rest = '';
+    program.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      const cut = cutLines(rest, chunk);
+      rest = cut.rest;
+      for (const text of cut.lines) {
+        const line = parseNvidiaLine(text);
+        if (line.kind === 'complaint') run.complaint ??= line.sentence;
+        if (line.kind !== 'reading') continue;
+        run.readings += 1;
+        this.#trouble = null;
+        silenceTimer.refresh();
+        onReading(line.gpu);
+        this.#firstSight.resolve('reading');
+      }
+    });
+    // Warnings on standard error come with good readings too (infoROM, persistence); they decide nothing.
+    program.stderr.resume();
+    const result = await program;
+    clearTimeout(silenceTimer);
+    run.isMissing = result.code === 'ENOENT' || result.code === 'EACCES';
+    if (run.isMissing) run.complaint = 'nvidia-smi is not installed.';
+    else if (silence.signal.aborted) run.complaint ??= `nvidia-smi gave no reading for ${timing.silenceMs} ms and was stopped.`;
+    return run;
+  }
+}
