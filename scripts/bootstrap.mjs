@@ -1,0 +1,86 @@
+/**
+ * From a bare clone to a running Lai: `npm start` and `npm test` need git, any Node 20 or newer and npm, nothing else.
+ *
+ *   node scripts/bootstrap.mjs start [args]        starts Lai (`lai up`)
+ *   node scripts/bootstrap.mjs test [--with X]     every test suite (and suite X), then `N passed, N failed`
+ *   node scripts/bootstrap.mjs run <file> [args]   a script of ours
+ *   node scripts/bootstrap.mjs exec <cmd> [args]   any command with our tools first on PATH
+ *
+ * Plain JavaScript without dependencies, and so is everything in `toolchain/`: it runs before there is a Node that understands
+ * TypeScript and before any package is installed.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { foreground } from './toolchain/children.mjs';
+import { ensureNode } from './toolchain/node.mjs';
+import { arePackagesInstalled, buildPackages, installPackages } from './toolchain/packages.mjs';
+import { ensurePnpm } from './toolchain/pnpm.mjs';
+import { ensureRedis } from './toolchain/redis.mjs';
+import { Stop, stopLines } from './toolchain/say.mjs';
+import { closingLine, runSuites, suitesFor } from './toolchain/suites.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const usage =
+  'usage: node scripts/bootstrap.mjs start [args] | test [--with engines] | run <file> [args] | exec <command> [args]';
+
+/**
+ * Every step is instant and silent when it is already done; each adds what children need to `env`.
+ * @param {{ withPnpm: boolean }} needs asking an installed pnpm for its version takes half a second: only where it is used
+ */
+async function prepare({ withPnpm }) {
+  const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
+  await ensureNode(root, env);
+  if (withPnpm || !arePackagesInstalled(root)) await ensurePnpm(root, env);
+  await installPackages(root, env);
+  await buildPackages(root, env);
+  await ensureRedis(root, env);
+  return env;
+}
+
+/** @param {string[]} args */
+async function start(args) {
+  const env = await prepare({ withPnpm: false });
+  const lai = join(root, 'coordinator', 'dist', 'lai.js');
+  if (!existsSync(lai)) throw new Stop('Lai is not built', `${lai} does not exist after the build`, 'npm run build');
+  return foreground('node', [lai, 'up', ...args], { env });
+}
+
+/** @param {string[]} args */
+async function test(args) {
+  const suites = suitesFor(args);
+  if (suites === undefined) {
+    console.error(usage);
+    return 2;
+  }
+  try {
+    const results = await runSuites(suites, root, await prepare({ withPnpm: true }));
+    console.log(closingLine(results));
+    return results.some((result) => result.failed > 0) ? 1 : 0;
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    for (const line of stopLines(error)) console.error(line);
+    console.log(closingLine([{ name: 'prepare', passed: 0, failed: 1, skipped: 0 }]));
+    return 1;
+  }
+}
+
+/** @param {string[]} argv */
+async function main([command, ...args]) {
+  if (command === 'start') return start(args);
+  if (command === 'test') return test(args);
+  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare({ withPnpm: false }) });
+  if (command === 'exec' && args.length > 0)
+    return foreground(args[0] ?? '', args.slice(1), { env: await prepare({ withPnpm: true }) });
+  console.error(usage);
+  return 2;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error) => {
+    const lines = error instanceof Stop ? stopLines(error) : [String(error?.stack ?? error)];
+    for (const line of lines) console.error(line);
+    process.exit(1);
+  },
+);

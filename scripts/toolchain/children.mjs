@@ -1,0 +1,100 @@
+/** Starting other programs: quietly to their end, in the foreground, or as a suite with a deadline. */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+
+/** @typedef {import('./path.mjs').Env} Env */
+
+/**
+ * Runs a program to its end and keeps what it prints; a program that cannot start counts as failed with the reason as output.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ env: Env, cwd?: string }} options
+ * @returns {Promise<{ ok: boolean, output: string }>}
+ */
+export function quietly(command, args, { env, cwd }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { env, ...(cwd === undefined ? {} : { cwd }), stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const keep = (/** @type {Buffer} */ chunk) => {
+      output += chunk;
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.once('error', (error) => resolve({ ok: false, output: error.message }));
+    child.once('close', (code) => resolve({ ok: code === 0, output: output.trim() }));
+  });
+}
+
+/** The exit status that a shell would report. @param {number | null} code @param {NodeJS.Signals | null} signal */
+export function exitStatus(code, signal) {
+  return code ?? 128 + (constants.signals[signal ?? 'SIGKILL'] ?? 0);
+}
+
+/** @type {NodeJS.Signals[]} */
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/**
+ * Runs a program as if it had been started instead of us: same terminal, same signals, same exit status.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ env: Env }} options
+ * @returns {Promise<number>}
+ */
+export function foreground(command, args, { env }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { env, stdio: 'inherit' });
+    const seen = new Set();
+    for (const signal of forwarded) {
+      process.on(signal, () => {
+        // At a terminal, Ctrl-C reaches the child without us; npm may repeat any signal. A second copy would mean "at once".
+        const reachedAlready = signal === 'SIGINT' && process.stdin.isTTY === true;
+        if (!reachedAlready && !seen.has(signal)) child.kill(signal);
+        seen.add(signal);
+      });
+    }
+    child.once('error', (error) => {
+      process.stderr.write(`lai: ${command} could not be started: ${error.message}\n`);
+      resolve(127);
+    });
+    child.once('exit', (code, signal) => resolve(exitStatus(code, signal)));
+  });
+}
+
+/**
+ * Runs a test suite in a process group of its own, so that nothing it started outlives it or its deadline.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ env: Env, cwd: string, limitMs: number }} options
+ * @returns {Promise<{ ok: boolean, late: boolean }>}
+ */
+export function suiteProcess(command, args, { env, cwd, limitMs }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+    let late = false;
+    const signalGroup = (/** @type {NodeJS.Signals} */ signal) => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, signal);
+      } catch {
+        // The group is already empty.
+      }
+    };
+    const deadline = setTimeout(() => {
+      late = true;
+      signalGroup('SIGKILL');
+    }, limitMs);
+    /** @type {(signal: NodeJS.Signals) => void} */
+    const interrupt = (signal) => {
+      signalGroup('SIGTERM');
+      process.exit(exitStatus(null, signal));
+    };
+    for (const signal of forwarded) process.once(signal, interrupt);
+    const end = (/** @type {boolean} */ ok) => {
+      clearTimeout(deadline);
+      for (const signal of forwarded) process.off(signal, interrupt);
+      signalGroup('SIGKILL');
+      resolve({ ok: ok && !late, late });
+    };
+    child.once('error', () => end(false));
+    child.once('exit', (code) => end(code === 0));
+  });
+}

@@ -1,0 +1,163 @@
+/** Redis (or Valkey, its free twin): found on this machine, else installed by the machine's own package manager. */
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { quietly } from './children.mjs';
+import { isExecutable, onPath } from './path.mjs';
+import { Stop, say } from './say.mjs';
+
+/** @typedef {import('./path.mjs').Env} Env */
+
+const programs = ['redis-server', 'valkey-server'];
+/** Where package managers put it although a user's PATH may lack the folder. */
+const usualDirs = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
+
+/**
+ * Debian and its children ship one program under three names; `redis-tools` has it without the name `redis-server`, and without
+ * the service on port 6379 that the package `redis-server` would start and enable on the machine.
+ */
+const debianProgram = '/usr/bin/redis-check-rdb';
+
+/**
+ * @typedef {{ tool: string, needsRoot: boolean, attempts: string[][] }} Installer
+ * `attempts`: argument lists, tried in turn until one works.
+ * @type {Installer[]}
+ */
+const installers = [
+  {
+    tool: 'apt-get',
+    needsRoot: true,
+    attempts: [['install', '-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', 'redis-tools']],
+  },
+  // Fedora and Arch have replaced redis by valkey; older releases have redis only. None of them starts a service by itself.
+  {
+    tool: 'dnf',
+    needsRoot: true,
+    attempts: [
+      ['install', '-y', '-q', 'valkey'],
+      ['install', '-y', '-q', 'redis'],
+    ],
+  },
+  {
+    tool: 'pacman',
+    needsRoot: true,
+    attempts: [
+      ['-S', '--noconfirm', '--needed', 'valkey'],
+      ['-S', '--noconfirm', '--needed', 'redis'],
+    ],
+  },
+  {
+    tool: 'apk',
+    needsRoot: true,
+    attempts: [
+      ['add', '--no-cache', 'redis'],
+      ['add', '--no-cache', 'valkey'],
+    ],
+  },
+  { tool: 'brew', needsRoot: false, attempts: [['install', 'redis']] },
+];
+
+/**
+ * The way to install Redis here, or what a person has to type because it needs rights that we do not have.
+ * @param {{ has: (tool: string) => boolean, isRoot: boolean, sudoWorks: boolean }} machine
+ * @returns {{ kind: 'install', installer: Installer, prefix: string[] } | { kind: 'advice', why: string, type: string }}
+ */
+export function redisPlan({ has, isRoot, sudoWorks }) {
+  const installer = installers.find(({ tool }) => has(tool));
+  if (installer === undefined) {
+    const tools = installers.map(({ tool }) => tool).join(', ');
+    return {
+      kind: 'advice',
+      why: `neither redis-server nor valkey-server is on PATH, and this machine has none of ${tools}`,
+      type: 'install Redis or Valkey (https://redis.io, https://valkey.io), or set LAI_REDIS_SERVER=/path/to/redis-server',
+    };
+  }
+  if (!installer.needsRoot || isRoot) return { kind: 'install', installer, prefix: [] };
+  if (sudoWorks) return { kind: 'install', installer, prefix: ['sudo', '-n'] };
+  return {
+    kind: 'advice',
+    why: `it is not installed, and ${installer.tool} needs root (sudo asks for a password or is missing)`,
+    type: `sudo ${installer.tool} ${(installer.attempts[0] ?? []).join(' ')}`,
+  };
+}
+
+/** @param {string} root */
+const debianLink = (root) => join(root, '.toolchain', 'bin', 'redis-server');
+
+/**
+ * @param {string} root
+ * @param {Env} env
+ * @returns {string | undefined}
+ */
+export function findRedis(root, env) {
+  const onUsualPath = { PATH: [env['PATH'] ?? '', ...usualDirs].join(':') };
+  const found = programs.map((program) => onPath(program, onUsualPath)).find((path) => path !== undefined);
+  if (found !== undefined) return found;
+  return isExecutable(debianLink(root)) ? debianLink(root) : undefined;
+}
+
+/** Gives Debian's program the name under which it is a Redis. @param {string} root @param {Env} env */
+async function linkDebianProgram(root, env) {
+  if (!isExecutable(debianProgram)) return;
+  const link = debianLink(root);
+  mkdirSync(join(root, '.toolchain', 'bin'), { recursive: true });
+  rmSync(link, { force: true });
+  symlinkSync(debianProgram, link);
+  const { ok, output } = await quietly(link, ['--version'], { env });
+  if (!ok || !/server v=/.test(output)) rmSync(link);
+}
+
+/**
+ * @param {Installer} installer
+ * @param {string[]} prefix
+ * @param {Env} env
+ * @returns {Promise<string>} what the last try printed
+ */
+async function install({ tool, attempts }, prefix, env) {
+  // sudo drops the environment, so the one setting that apt needs travels as an argument.
+  const command = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', tool];
+  const attempt = (/** @type {string[]} */ args) => quietly(command[0] ?? '', [...command.slice(1), ...args], { env });
+  let output = '';
+  for (const args of tool === 'apt-get' ? [...attempts, ['update', '-q'], ...attempts] : attempts) {
+    const result = await attempt(args);
+    output = result.output;
+    if (result.ok && args[0] !== 'update') break;
+  }
+  return output;
+}
+
+/**
+ * @param {string} root
+ * @param {Env} env gets LAI_REDIS_SERVER
+ */
+export async function ensureRedis(root, env) {
+  const named = env['LAI_REDIS_SERVER'];
+  if (named !== undefined && named !== '') {
+    if (isExecutable(named)) return;
+    throw new Stop(
+      'Redis cannot be started',
+      `LAI_REDIS_SERVER is ${named}, which is not a program`,
+      'correct or unset LAI_REDIS_SERVER',
+    );
+  }
+  let found = findRedis(root, env);
+  if (found === undefined) {
+    await linkDebianProgram(root, env);
+    found = findRedis(root, env);
+  }
+  if (found === undefined) {
+    const isRoot = process.getuid?.() === 0;
+    const sudoWorks = !isRoot && onPath('sudo', env) !== undefined && (await quietly('sudo', ['-n', 'true'], { env })).ok;
+    const plan = redisPlan({ has: (tool) => onPath(tool, env) !== undefined, isRoot, sudoWorks });
+    if (plan.kind === 'advice') throw new Stop('Redis is missing', plan.why, plan.type);
+    const { tool } = plan.installer;
+    say(`installing Redis with ${[...plan.prefix, tool].join(' ')}; Lai runs it privately, no service is started`);
+    const output = await install(plan.installer, plan.prefix, env);
+    if (tool === 'apt-get') await linkDebianProgram(root, env);
+    found = findRedis(root, env);
+    if (found === undefined) {
+      const type = `${plan.prefix.length > 0 ? 'sudo ' : ''}${tool} ${(plan.installer.attempts[0] ?? []).join(' ')}`;
+      throw new Stop(`${tool} could not install Redis`, output.split('\n').slice(-5).join('\n') || 'it printed nothing', type);
+    }
+  }
+  env['LAI_REDIS_SERVER'] = found;
+}
