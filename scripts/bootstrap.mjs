@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { foreground } from './toolchain/children.mjs';
 import { ensureNode } from './toolchain/node.mjs';
-import { arePackagesInstalled, buildPackages, installPackages } from './toolchain/packages.mjs';
+import { buildPackages, installPackages } from './toolchain/packages.mjs';
 import { ensurePnpm } from './toolchain/pnpm.mjs';
 import { ensureRedis } from './toolchain/redis.mjs';
 import { Stop, stopLines } from './toolchain/say.mjs';
@@ -24,14 +24,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const usage =
   'usage: node scripts/bootstrap.mjs start [args] | test [--with engines] | run <file> [args] | exec <command> [args]';
 
-/**
- * Every step is instant and silent when it is already done; each adds what children need to `env`.
- * @param {{ withPnpm: boolean }} needs asking an installed pnpm for its version takes half a second: only where it is used
- */
-async function prepare({ withPnpm }) {
+/** Every step is instant and silent when it is already done; each adds what children need to `env`. */
+async function prepare() {
   const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
   await ensureNode(root, env);
-  if (withPnpm || !arePackagesInstalled(root)) await ensurePnpm(root, env);
+  await ensurePnpm(root, env);
   await installPackages(root, env);
   await buildPackages(root, env);
   await ensureRedis(root, env);
@@ -40,9 +37,14 @@ async function prepare({ withPnpm }) {
 
 /** @param {string[]} args */
 async function start(args) {
-  const env = await prepare({ withPnpm: false });
+  const env = await prepare();
   const lai = join(root, 'coordinator', 'dist', 'lai.js');
-  if (!existsSync(lai)) throw new Stop('Lai is not built', `${lai} does not exist after the build`, 'npm run build');
+  if (!existsSync(lai))
+    throw new Stop(
+      'Lai is not built',
+      `${lai} does not exist after the build`,
+      'git status shows whether coordinator/src/main.ts is missing',
+    );
   return foreground('node', [lai, 'up', ...args], { env });
 }
 
@@ -54,7 +56,7 @@ async function test(args) {
     return 2;
   }
   try {
-    const results = await runSuites(suites, root, await prepare({ withPnpm: true }));
+    const results = await runSuites(suites, root, await prepare());
     console.log(closingLine(results));
     return results.some((result) => result.failed > 0) ? 1 : 0;
   } catch (error) {
@@ -69,9 +71,8 @@ async function test(args) {
 async function main([command, ...args]) {
   if (command === 'start') return start(args);
   if (command === 'test') return test(args);
-  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare({ withPnpm: false }) });
-  if (command === 'exec' && args.length > 0)
-    return foreground(args[0] ?? '', args.slice(1), { env: await prepare({ withPnpm: true }) });
+  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare() });
+  if (command === 'exec' && args.length > 0) return foreground(args[0] ?? '', args.slice(1), { env: await prepare() });
   console.error(usage);
   return 2;
 }

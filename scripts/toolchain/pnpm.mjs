@@ -1,6 +1,6 @@
 /** pnpm in exactly the pinned version: fetched into `.toolchain` unless PATH already has it. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { quietly } from './children.mjs';
 import { fetchedPackage, fetchPackage } from './npm-package.mjs';
 import { onPath, putFirst } from './path.mjs';
@@ -19,6 +19,20 @@ function read(file) {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Version of the pnpm on PATH. Its package.json tells at once; only where a wrapper hides it is pnpm itself asked (half a second).
+ * @param {string} root
+ * @param {import('./path.mjs').Env} env
+ * @returns {Promise<string | undefined>}
+ */
+async function versionOnPath(root, env) {
+  const found = onPath('pnpm', env);
+  if (found === undefined) return undefined;
+  const manifest = JSON.parse(read(join(dirname(realpathSync(found)), '..', 'package.json')) ?? '{}');
+  if (manifest.name === 'pnpm') return manifest.version;
+  return (await quietly(found, ['--version'], { env, cwd: root })).output;
 }
 
 /**
