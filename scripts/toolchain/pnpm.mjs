@@ -43,11 +43,7 @@ export async function ensurePnpm(root, env) {
   const bin = join(root, '.toolchain', 'bin');
   const script = join(bin, 'pnpm');
   if (fetchedPackage(root, pnpmPin) === undefined) {
-    if (
-      onPath('pnpm', env) !== undefined &&
-      (await quietly('pnpm', ['--version'], { env, cwd: root })).output === pnpmPin.version
-    )
-      return;
+    if ((await versionOnPath(root, env)) === pnpmPin.version) return;
     say(`fetching pnpm ${pnpmPin.version} into .toolchain`);
     await fetchPackage(root, pnpmPin, env, async (dir) => {
       const { ok, output } = await quietly('node', [join(dir, 'bin', 'pnpm.mjs'), '--version'], { env, cwd: root });
