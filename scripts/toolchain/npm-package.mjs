@@ -60,8 +60,12 @@ export async function fetchPackage(root, pin, env, verify) {
   const [npm, ...first] = npmCommand(env);
   const flags = ['ci', '--prefix', partial, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const fetched = await quietly(npm, [...first, ...flags], { env, cwd: partial });
-  const again = 'check the network connection (npm needs its registry once), then give the same command again';
-  if (!fetched.ok) throw new Stop(`npm could not fetch ${pin.name} ${pin.version}`, fetched.output, again);
+  if (!fetched.ok) {
+    const next = fetched.output.includes('EINTEGRITY')
+      ? 'do not go on: your npm registry serves other bytes than Lai was made with'
+      : 'check the network connection (npm needs its registry once), then give the same command again';
+    throw new Stop(`npm could not fetch ${pin.name} ${pin.version}`, fetched.output.split('\n').slice(0, 4).join('\n'), next);
+  }
   const problem = await verify(join(partial, 'node_modules', pin.name));
   if (problem !== undefined) {
     rmSync(partial, { recursive: true, force: true });
