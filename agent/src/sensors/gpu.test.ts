@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeNvidia, fixtureEnv, until } from './__fixtures__/fixture.ts';
+import { FakeNvidia, fixtureEnv, fixturePath, until } from './__fixtures__/fixture.ts';
 import { detectGpuProbe } from './gpu.ts';
 import type { GpuProbe } from './gpu-probe.ts';
 
@@ -30,10 +30,20 @@ describe('detecting the GPUs of this machine', () => {
 
   it('keeps an NVIDIA driver that does not answer, and finds the card when it does', async () => {
     const fake = await FakeNvidia.create({ mode: 'no-driver' });
-    probe = await detectGpuProbe(fixtureEnv());
+    probe = await detectGpuProbe(fixtureEnv({ runCommand: async () => ({ kind: 'missing' }) }));
     expect([probe.vendor, probe.read()]).toEqual(['nvidia', []]);
     await fake.set('mode', 'loop');
     await until('the cards', () => probe?.read().length === 2);
+  });
+
+  it('prefers a card that answers to a driver that does not, and leaves nothing of the latter', async () => {
+    const fake = await FakeNvidia.create({ mode: 'no-driver' });
+    probe = await detectGpuProbe(fixtureEnv({ sysfsRoot: fixturePath('amd/sysfs-rx6700xt') }));
+    expect(probe.vendor).toBe('amd');
+    const { length: started } = await fake.pids();
+    await probe.close();
+    expect(await fake.alive()).toEqual([]);
+    expect(await fake.pids()).toHaveLength(started);
   });
 
   it('asks only the mock engine when one is named', async () => {

@@ -1,4 +1,6 @@
 import { runCommand } from './command.ts';
+import { startAmdProbe } from './gpu-amd.ts';
+import { startAppleProbe } from './gpu-apple.ts';
 import { startMockProbe } from './gpu-mock.ts';
 import { noGpuProbe } from './gpu-none.ts';
 import { startNvidiaProbe } from './gpu-nvidia.ts';
@@ -9,7 +11,7 @@ export type { GpuProbe, GpuProbeVendor, GpuProcess, ProbeEnv } from './gpu-probe
 type Start = (env: ProbeEnv) => Promise<GpuProbe | null>;
 
 /** In this order: a machine with an NVIDIA card and an integrated AMD one serves models from the NVIDIA card. */
-const VENDORS: readonly Start[] = [startNvidiaProbe];
+const VENDORS: readonly Start[] = [startNvidiaProbe, startAmdProbe, startAppleProbe];
 
 /** The surroundings of this process; `environment` is passed in because only the configuration reads `process.env`. */
 export const probeEnv = (given: Pick<ProbeEnv, 'environment' | 'mockEngineUrl'> & Partial<ProbeEnv>): ProbeEnv => ({

@@ -1,36 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callNvidiaSmi, type NvidiaSmiCall } from './nvidia-smi-call.ts';
 import { type NvidiaTree, parseNvidiaTree } from './nvidia-xml.ts';
-
-export type NvidiaInventoryOptions = { searchPath: string; deadlineMs: number; cacheMs: number; nowMs?: () => number };
+import { remembered } from './remembered.ts';
 
 const CLOSE_WITHIN_MS = 3_000;
 
 /**
- * The slow path: inventory and process list. One call at a time, one answer for `cacheMs`; failures are remembered no longer than
- * the call itself. While a killed process refuses to go (a hung driver), no further one is started.
+ * The slow path: inventory and process list. While a killed process refuses to go (a hung driver), no further one is started.
  */
 export class NvidiaInventory {
-  readonly #options: NvidiaInventoryOptions;
-  readonly #nowMs: () => number;
-  #inFlight: Promise<NvidiaTree> | null = null;
+  readonly #searchPath: string;
+  readonly #deadlineMs: number;
   #call: NvidiaSmiCall | null = null;
-  #last: { tree: NvidiaTree; atMs: number } | null = null;
   #isClosed = false;
-
-  constructor(options: NvidiaInventoryOptions) {
-    this.#options = options;
-    this.#nowMs = options.nowMs ?? (() => performance.now());
-  }
-
   /** Never rejects. */
-  read(): Promise<NvidiaTree> {
-    if (this.#last !== null && this.#nowMs() - this.#last.atMs < this.#options.cacheMs) return Promise.resolve(this.#last.tree);
-    if (this.#isClosed) return Promise.resolve({ kind: 'unreadable', reason: 'the probe is closed' });
-    this.#inFlight ??= this.#ask().finally(() => {
-      this.#inFlight = null;
+  readonly read: () => Promise<NvidiaTree>;
+
+  constructor(options: { searchPath: string; deadlineMs: number; cacheMs: number; nowMs?: () => number }) {
+    this.#searchPath = options.searchPath;
+    this.#deadlineMs = options.deadlineMs;
+    this.read = remembered({
+      ask: () => this.#ask(),
+      isGood: (tree) => tree.kind === 'inventory',
+      keepMs: options.cacheMs,
+      ...(options.nowMs === undefined ? {} : { nowMs: options.nowMs }),
     });
-    return this.#inFlight;
   }
 
   async close(): Promise<void> {
@@ -40,20 +34,18 @@ export class NvidiaInventory {
   }
 
   async #ask(): Promise<NvidiaTree> {
+    if (this.#isClosed) return { kind: 'unreadable', reason: 'the probe is closed' };
     if (this.#call !== null) return { kind: 'unreadable', reason: 'an earlier nvidia-smi still hangs' };
-    const call = callNvidiaSmi(this.#options.searchPath);
+    const call = callNvidiaSmi(this.#searchPath);
     this.#call = call;
     void call.gone.then(() => {
       this.#call = null;
     });
-    const deadline = sleep(this.#options.deadlineMs, TOO_LATE, { ref: false });
+    const deadline = sleep(this.#deadlineMs, TOO_LATE, { ref: false });
     const answer = await Promise.race([call.tree.then(parseNvidiaTree, unreadable), deadline]);
-    if (answer === TOO_LATE) {
-      call.kill();
-      return { kind: 'unreadable', reason: `nvidia-smi -q -x gave no answer within ${this.#options.deadlineMs} ms` };
-    }
-    if (answer.kind === 'inventory') this.#last = { tree: answer, atMs: this.#nowMs() };
-    return answer;
+    if (answer !== TOO_LATE) return answer;
+    call.kill();
+    return { kind: 'unreadable', reason: `nvidia-smi -q -x gave no answer within ${this.#deadlineMs} ms` };
   }
 }
 

@@ -1,0 +1,60 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { fixtureEnv, fixturePath, until } from './__fixtures__/fixture.ts';
+import type { CommandRequest } from './command.ts';
+import { startAmdProbe } from './gpu-amd.ts';
+import type { GpuProbe } from './gpu-probe.ts';
+
+const withoutTool = { PATH: '/nowhere' };
+
+describe('the AMD probe', () => {
+  let probe: GpuProbe | null = null;
+
+  afterEach(async () => {
+    await probe?.close();
+    probe = null;
+  });
+
+  it('reads the kernel’s files, and takes names and processes from amd-smi', async () => {
+    probe = await startAmdProbe(fixtureEnv({ sysfsRoot: fixturePath('amd/sysfs-rx6700xt') }));
+    expect(probe?.read()[0]).toMatchObject({ vendor: 'amd', utilization: 0.07 });
+    await until('the name', () => probe?.read()[0]?.name === 'AMD Radeon RX 6700 XT');
+    expect((await probe?.processes())?.map((p) => p.pid)).toEqual([21354, 2290]);
+  });
+
+  it('does without amd-smi, and cannot tell who holds the card then', async () => {
+    probe = await startAmdProbe(fixtureEnv({ sysfsRoot: fixturePath('amd/sysfs-rx6700xt'), environment: withoutTool }));
+    expect(probe?.read()).toHaveLength(1);
+    expect(await probe?.processes()).toBeNull();
+  });
+
+  it('does with amd-smi alone, where sysfs is hidden', async () => {
+    probe = await startAmdProbe(fixtureEnv());
+    expect(probe?.read()[0]).toMatchObject({ id: 'amd-0000:0b:00.0', vramFreeBytes: 8139 * 2 ** 20 });
+  });
+
+  it('is absent without either, and everywhere but on Linux', async () => {
+    expect(await startAmdProbe(fixtureEnv({ environment: withoutTool }))).toBeNull();
+    expect(await startAmdProbe(fixtureEnv({ platform: 'win32', sysfsRoot: fixturePath('amd/sysfs-rx6700xt') }))).toBeNull();
+    expect(await startAmdProbe(fixtureEnv({ sysfsRoot: fixturePath('amd/sysfs-intel'), environment: withoutTool }))).toBeNull();
+  });
+
+  it('ends an amd-smi that hangs when it is closed', async () => {
+    const asked: CommandRequest[] = [];
+    probe = await startAmdProbe(
+      fixtureEnv({
+        sysfsRoot: fixturePath('amd/sysfs-rx6700xt'),
+        runCommand: (request) => {
+          asked.push(request);
+          return new Promise((end) =>
+            request.signal.addEventListener('abort', () => end({ kind: 'unfinished', reason: 'stopped' }), { once: true }),
+          );
+        },
+      }),
+    );
+    expect(probe?.read()).toHaveLength(1);
+    const list = probe?.processes();
+    await probe?.close();
+    expect(asked.map((request) => request.args[0])).toEqual(['static', 'process']);
+    expect(await list).toBeNull();
+  });
+});
