@@ -18,43 +18,27 @@ const usualDirs = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/opt/homebrew/bin
 const debianProgram = '/usr/bin/redis-check-rdb';
 
 /**
- * @typedef {{ tool: string, needsRoot: boolean, attempts: string[][] }} Installer
- * `attempts`: argument lists, tried in turn until one works.
+ * `flags` keep the manager from asking; `packages` are tried in turn until one can be installed. Fedora and Arch have replaced
+ * redis by valkey, older releases have redis only. None of them starts a service by itself.
+ * @typedef {{ tool: string, needsRoot: boolean, verb: string, flags: string[], packages: string[] }} Installer
  * @type {Installer[]}
  */
 const installers = [
   {
     tool: 'apt-get',
     needsRoot: true,
-    attempts: [['install', '-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', 'redis-tools']],
+    verb: 'install',
+    flags: ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120'],
+    packages: ['redis-tools'],
   },
-  // Fedora and Arch have replaced redis by valkey; older releases have redis only. None of them starts a service by itself.
-  {
-    tool: 'dnf',
-    needsRoot: true,
-    attempts: [
-      ['install', '-y', '-q', 'valkey'],
-      ['install', '-y', '-q', 'redis'],
-    ],
-  },
-  {
-    tool: 'pacman',
-    needsRoot: true,
-    attempts: [
-      ['-S', '--noconfirm', '--needed', 'valkey'],
-      ['-S', '--noconfirm', '--needed', 'redis'],
-    ],
-  },
-  {
-    tool: 'apk',
-    needsRoot: true,
-    attempts: [
-      ['add', '--no-cache', 'redis'],
-      ['add', '--no-cache', 'valkey'],
-    ],
-  },
-  { tool: 'brew', needsRoot: false, attempts: [['install', 'redis']] },
+  { tool: 'dnf', needsRoot: true, verb: 'install', flags: ['-y', '-q'], packages: ['valkey', 'redis'] },
+  { tool: 'pacman', needsRoot: true, verb: '-S', flags: ['--noconfirm', '--needed'], packages: ['valkey', 'redis'] },
+  { tool: 'apk', needsRoot: true, verb: 'add', flags: ['--no-cache'], packages: ['redis', 'valkey'] },
+  { tool: 'brew', needsRoot: false, verb: 'install', flags: [], packages: ['redis'] },
 ];
+
+/** @param {Installer} installer */
+const typed = ({ tool, needsRoot, verb, packages }) => `${needsRoot ? 'sudo ' : ''}${tool} ${verb} ${packages[0]}`;
 
 /**
  * The way to install Redis here, or what a person has to type because it needs rights that we do not have.
@@ -76,7 +60,7 @@ export function redisPlan({ has, isRoot, sudoWorks }) {
   return {
     kind: 'advice',
     why: `it is not installed, and ${installer.tool} needs root (sudo asks for a password or is missing)`,
-    type: `sudo ${installer.tool} ${(installer.attempts[0] ?? []).join(' ')}`,
+    type: `${typed(installer)}, then give the same command again`,
   };
 }
 
@@ -112,17 +96,23 @@ async function linkDebianProgram(root, env) {
  * @param {Env} env
  * @returns {Promise<string>} what the last try printed
  */
-async function install({ tool, attempts }, prefix, env) {
+async function install({ tool, verb, flags, packages }, prefix, env) {
   // sudo drops the environment, so the one setting that apt needs travels as an argument.
-  const command = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', tool];
-  const attempt = (/** @type {string[]} */ args) => quietly(command[0] ?? '', [...command.slice(1), ...args], { env });
-  let output = '';
-  for (const args of tool === 'apt-get' ? [...attempts, ['update', '-q'], ...attempts] : attempts) {
-    const result = await attempt(args);
-    output = result.output;
-    if (result.ok && args[0] !== 'update') break;
-  }
-  return output;
+  const [command = '', ...first] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', tool];
+  const attempt = async () => {
+    let output = '';
+    for (const name of packages) {
+      const result = await quietly(command, [...first, verb, ...flags, name], { env });
+      if (result.ok) return { ok: true, output };
+      output = result.output;
+    }
+    return { ok: false, output };
+  };
+  const tried = await attempt();
+  if (tried.ok || tool !== 'apt-get') return tried.output;
+  // A fresh Debian knows no package before its first update.
+  await quietly(command, [...first, 'update', '-q'], { env });
+  return (await attempt()).output;
 }
 
 /**
@@ -155,8 +145,11 @@ export async function ensureRedis(root, env) {
     if (tool === 'apt-get') await linkDebianProgram(root, env);
     found = findRedis(root, env);
     if (found === undefined) {
-      const type = `${plan.prefix.length > 0 ? 'sudo ' : ''}${tool} ${(plan.installer.attempts[0] ?? []).join(' ')}`;
-      throw new Stop(`${tool} could not install Redis`, output.split('\n').slice(-5).join('\n') || 'it printed nothing', type);
+      throw new Stop(
+        `${tool} could not install Redis`,
+        output.split('\n').slice(-5).join('\n') || 'it printed nothing',
+        typed(plan.installer),
+      );
     }
   }
   env['LAI_REDIS_SERVER'] = found;

@@ -135,7 +135,7 @@ describe('installing Redis', () => {
     });
     expect(redisPlan({ has: on('dnf'), isRoot: false, sudoWorks: false })).toMatchObject({
       kind: 'advice',
-      type: 'sudo dnf install -y -q valkey',
+      type: 'sudo dnf install valkey, then give the same command again',
     });
   });
   it('never runs brew as another user', () => {
