@@ -79,15 +79,22 @@ export function findRedis(root, env) {
   return isExecutable(debianLink(root)) ? debianLink(root) : undefined;
 }
 
-/** Gives Debian's program the name under which it is a Redis. @param {string} root @param {Env} env */
+/**
+ * Gives Debian's program the name under which it is a Redis.
+ * @param {string} root
+ * @param {Env} env
+ * @returns {Promise<string | undefined>}
+ */
 async function linkDebianProgram(root, env) {
-  if (!isExecutable(debianProgram)) return;
+  if (!isExecutable(debianProgram)) return undefined;
   const link = debianLink(root);
   mkdirSync(join(root, '.toolchain', 'bin'), { recursive: true });
   rmSync(link, { force: true });
   symlinkSync(debianProgram, link);
   const { ok, output } = await quietly(link, ['--version'], { env });
-  if (!ok || !/server v=/.test(output)) rmSync(link);
+  if (ok && /server v=/.test(output)) return link;
+  rmSync(link);
+  return undefined;
 }
 
 /**
@@ -96,7 +103,7 @@ async function linkDebianProgram(root, env) {
  * @param {Env} env
  * @returns {Promise<string>} what the last try printed
  */
-async function install({ tool, verb, flags, packages }, prefix, env) {
+async function runInstaller({ tool, verb, flags, packages }, prefix, env) {
   // sudo drops the environment, so the one setting that apt needs travels as an argument.
   const [command = '', ...first] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', tool];
   const attempt = async () => {
@@ -117,40 +124,33 @@ async function install({ tool, verb, flags, packages }, prefix, env) {
 
 /**
  * @param {string} root
- * @param {Env} env gets LAI_REDIS_SERVER
+ * @param {Env} env
+ * @returns {Promise<string>}
+ */
+async function installRedis(root, env) {
+  const isRoot = process.getuid?.() === 0;
+  const sudoWorks = !isRoot && onPath('sudo', env) !== undefined && (await quietly('sudo', ['-n', 'true'], { env })).ok;
+  const plan = redisPlan({ has: (tool) => onPath(tool, env) !== undefined, isRoot, sudoWorks });
+  if (plan.kind === 'advice') throw new Stop('Redis is missing', plan.why, plan.type);
+  const { installer, prefix } = plan;
+  say(`installing Redis with ${[...prefix, installer.tool].join(' ')}; Lai runs it privately, no service is started`);
+  const output = await runInstaller(installer, prefix, env);
+  const found = findRedis(root, env) ?? (await linkDebianProgram(root, env));
+  if (found !== undefined) return found;
+  const why = output.split('\n').slice(-5).join('\n') || 'it printed nothing';
+  throw new Stop(`${installer.tool} could not install Redis`, why, typed(installer));
+}
+
+/**
+ * @param {string} root
+ * @param {Env} env gets LAI_REDIS_SERVER, which names the program for everything that starts a Redis
  */
 export async function ensureRedis(root, env) {
-  const named = env['LAI_REDIS_SERVER'];
-  if (named !== undefined && named !== '') {
-    if (isExecutable(named)) return;
-    throw new Stop(
-      'Redis cannot be started',
-      `LAI_REDIS_SERVER is ${named}, which is not a program`,
-      'correct or unset LAI_REDIS_SERVER',
-    );
+  const named = env['LAI_REDIS_SERVER'] ?? '';
+  if (named !== '' && !isExecutable(named)) {
+    const why = `LAI_REDIS_SERVER is ${named}, which is not a program`;
+    throw new Stop('Redis cannot be started', why, 'correct or unset LAI_REDIS_SERVER');
   }
-  let found = findRedis(root, env);
-  if (found === undefined) {
-    await linkDebianProgram(root, env);
-    found = findRedis(root, env);
-  }
-  if (found === undefined) {
-    const isRoot = process.getuid?.() === 0;
-    const sudoWorks = !isRoot && onPath('sudo', env) !== undefined && (await quietly('sudo', ['-n', 'true'], { env })).ok;
-    const plan = redisPlan({ has: (tool) => onPath(tool, env) !== undefined, isRoot, sudoWorks });
-    if (plan.kind === 'advice') throw new Stop('Redis is missing', plan.why, plan.type);
-    const { tool } = plan.installer;
-    say(`installing Redis with ${[...plan.prefix, tool].join(' ')}; Lai runs it privately, no service is started`);
-    const output = await install(plan.installer, plan.prefix, env);
-    if (tool === 'apt-get') await linkDebianProgram(root, env);
-    found = findRedis(root, env);
-    if (found === undefined) {
-      throw new Stop(
-        `${tool} could not install Redis`,
-        output.split('\n').slice(-5).join('\n') || 'it printed nothing',
-        typed(plan.installer),
-      );
-    }
-  }
-  env['LAI_REDIS_SERVER'] = found;
+  const chosen = named || findRedis(root, env) || (await linkDebianProgram(root, env));
+  env['LAI_REDIS_SERVER'] = chosen || (await installRedis(root, env));
 }
