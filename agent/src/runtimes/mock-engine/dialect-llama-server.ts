@@ -33,6 +33,7 @@ const HABITS: Habits = {
   afterCrash: 'cold',
   whenExpired: 'sleep',
   wakesOnRequest: true,
+  preallocatedShare: null,
 };
 
 export const llamaServer = (options: { isSingleModel: boolean; sleepIdleMs: number | null }): Dialect => ({

@@ -30,6 +30,7 @@ const HABITS: Habits = {
   afterCrash: 'stale',
   whenExpired: 'unload',
   wakesOnRequest: true,
+  preallocatedShare: null,
 };
 
 export const ollama = (): Dialect => ({
@@ -98,6 +99,8 @@ const oneModel = ({ engine, exchange }: Visit, name: string): void => {
   sendReply(exchange.res, ollamaJson('openai', { ...(entryOf(model) as object), id: name }));
 };
 
+const EARLY_JSON = 'application/json; charset=utf-8';
+
 /** Go's words for the commonest mistake; others are not told apart here. */
 const readFields = async (exchange: Exchange, door: Door): Promise<Fields | null> => {
   const raw = await readBody(exchange.req);
@@ -107,7 +110,8 @@ const readFields = async (exchange: Exchange, door: Door): Promise<Fields | null
     raw === ''
       ? 'missing request body'
       : `invalid character '${raw.trimStart().charAt(1)}' looking for beginning of object key string`;
-  sendReply(exchange.res, ollamaError(door, 400, message));
+  // Refused before the OpenAI door is reached, as the content type shows.
+  sendReply(exchange.res, { ...ollamaError(door, 400, message), contentType: EARLY_JSON });
   return null;
 };
 
@@ -220,7 +224,7 @@ const openAi = async (visit: Visit, kind: 'chat' | 'completion'): Promise<void> 
   if (kind === 'chat' && (!Array.isArray(body['messages']) || body['messages'].length === 0)) {
     return sendReply(exchange.res, {
       ...ollamaError('openai', 400, "[] is too short - 'messages'"),
-      contentType: 'application/json; charset=utf-8',
+      contentType: EARLY_JSON,
     });
   }
   const found = named(visit, 'openai', body);
@@ -268,7 +272,7 @@ const unsuitable = (call: {
     },
   };
   // The message is itself JSON: its child's error, handed on as text.
-  return ollamaError(door, 400, JSON.stringify(inner));
+  return { ...ollamaError(door, 400, JSON.stringify(inner)), contentType: 'application/json' };
 };
 
 interface Embedding {

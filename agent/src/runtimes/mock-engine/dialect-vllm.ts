@@ -1,5 +1,5 @@
 import type { Engine, Habits } from './engine.ts';
-import { type HostedModel, neededBytes } from './hosted-model.ts';
+import type { HostedModel } from './hosted-model.ts';
 import { type Dialect, serveAnswer, serveVectors } from './inference.ts';
 import { can, isEmbeddingOnly } from './model-spec.ts';
 import { embeddingInputs, type Fields, promptOfOpenAi } from './prompt.ts';
@@ -20,6 +20,7 @@ const HABITS: Habits = {
   whenExpired: 'unload',
   // Assumed: a request that comes while it sleeps waits. Real versions have crashed instead: fault `sleep-crash`.
   wakesOnRequest: false,
+  preallocatedShare: 0.9,
 };
 
 export const vllm = (): Dialect => ({
@@ -119,7 +120,7 @@ const sleep = ({ engine, model }: Visit): void => {
     engine.crashRunner(model);
     return;
   }
-  engine.sleep(model, Math.round(neededBytes(model, model.contextLength) * SLEEPING_SHARE));
+  engine.sleep(model, Math.round(engine.needs(model, model.contextLength) * SLEEPING_SHARE));
 };
 
 const wakeUp = ({ engine, exchange, model }: Visit): void => {

@@ -21,6 +21,8 @@ export interface Habits {
   readonly afterCrash: 'stale' | 'cold' | 'engine-dead';
   readonly whenExpired: 'unload' | 'sleep';
   readonly wakesOnRequest: boolean;
+  /** Takes this share of the whole GPU, whatever the model's size; null = what the model needs. */
+  readonly preallocatedShare: number | null;
 }
 
 export type ModelEvent =
@@ -89,6 +91,12 @@ export class Engine {
 
   get coldQueueLength(): number {
     return this.#cold.length;
+  }
+
+  /** GPU memory that a load of this model takes. */
+  needs(model: HostedModel, contextLength: number): number {
+    const share = this.habits.preallocatedShare;
+    return share === null ? neededBytes(model, contextLength) : Math.round(this.ledger.totalBytes * share);
   }
 
   ticket(request: {
@@ -235,7 +243,7 @@ export class Engine {
   /** False when the memory has gone to somebody else meanwhile. */
   wake(model: HostedModel): boolean {
     if (model.phase !== 'sleeping') return true;
-    const bytes = neededBytes(model, model.contextLength);
+    const bytes = this.needs(model, model.contextLength);
     this.ledger.release(this.#owner(model), 0);
     if (!this.ledger.take(this.#owner(model), Math.min(bytes, this.ledger.totalBytes))) return false;
     model.vramBytes = model.sizeBytes = bytes;
@@ -433,7 +441,7 @@ export class Engine {
     model.counts.loadsStarted += 1;
     this.#tell({ kind: 'loading', model, isWakeUp: load.isWakeUp });
     this.#tell({ kind: 'progress', model, value: 0 });
-    const bytes = neededBytes(model, contextLength);
+    const bytes = this.needs(model, contextLength);
     const doesFit = this.#takeMemory(model, bytes);
     const loadMs = (this.tuning.coldLoadMsPerGb * model.spec.sizeBytes) / 1e9;
     await Promise.race([pause(loadMs), load.abandoned]);
@@ -452,7 +460,7 @@ export class Engine {
       await vacate(victim);
     }
     if (this.tuning.isCpuOnly) return;
-    const bytes = neededBytes(model, contextLength);
+    const bytes = this.needs(model, contextLength);
     while (!load.isAbandoned && bytes > this.ledger.freeBytes) {
       const victim = this.habits.evictsForMemory ? this.#victim(model) : undefined;
       if (victim) await vacate(victim);
@@ -483,7 +491,7 @@ export class Engine {
   }
 
   #warmUp(model: HostedModel): void {
-    const bytes = neededBytes(model, model.contextLength);
+    const bytes = this.needs(model, model.contextLength);
     this.#takeMemory(model, bytes);
     model.phase = 'warm';
     model.keepAliveMs = this.tuning.keepAliveMs;
