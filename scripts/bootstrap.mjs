@@ -24,20 +24,24 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const usage =
   'usage: node scripts/bootstrap.mjs start [args] | test [--with engines] | run <file> [args] | exec <command> [args]';
 
-/** Every step is instant and silent when it is already done; each adds what children need to `env`. */
-async function prepare() {
+/**
+ * Every step is instant and silent when it is already done; each adds what children need to `env`.
+ * @param {{ withRedis: boolean }} needs
+ */
+async function prepare({ withRedis } = { withRedis: true }) {
   const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
   await ensureNode(root, env);
   await ensurePnpm(root, env);
   await installPackages(root, env);
   await buildPackages(root, env);
-  await ensureRedis(root, env);
+  if (withRedis) await ensureRedis(root, env);
   return env;
 }
 
 /** @param {string[]} args */
 async function start(args) {
-  const env = await prepare();
+  // A Redis of the operator's own (LAI_REDIS_URL) makes ours unnecessary; tests always start their own.
+  const env = await prepare({ withRedis: (process.env['LAI_REDIS_URL'] ?? '') === '' });
   const lai = join(root, 'coordinator', 'dist', 'lai.js');
   if (!existsSync(lai))
     throw new Stop(
