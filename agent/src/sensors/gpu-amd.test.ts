@@ -1,10 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { fixtureEnv, fixturePath, until } from './__fixtures__/fixture.ts';
 import type { CommandRequest } from './command.ts';
+import { probeConformance } from './conformance.ts';
 import { startAmdProbe } from './gpu-amd.ts';
 import type { GpuProbe } from './gpu-probe.ts';
 
 const withoutTool = { PATH: '/nowhere' };
+
+probeConformance('AMD', {
+  showsGpu: true,
+  start: () => startAmdProbe(fixtureEnv({ sysfsRoot: fixturePath('amd/sysfs-rx6700xt') })),
+});
 
 describe('the AMD probe', () => {
   let probe: GpuProbe | null = null;

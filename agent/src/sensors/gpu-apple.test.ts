@@ -1,10 +1,26 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { fixture, fixtureEnv, until } from './__fixtures__/fixture.ts';
 import type { CommandOutcome, RunCommand } from './command.ts';
+import { probeConformance } from './conformance.ts';
 import { startAppleProbe } from './gpu-apple.ts';
 import type { GpuProbe, ProbeEnv } from './gpu-probe.ts';
 
 const mac = { platform: 'darwin', arch: 'arm64' } as const satisfies Partial<ProbeEnv>;
+
+const macWith = (answers: Record<string, string>): RunCommand => {
+  return async ({ file }): Promise<CommandOutcome> => {
+    const stdout = answers[file];
+    return stdout === undefined ? { kind: 'missing' } : { kind: 'ran', stdout, stderr: '', exitCode: 0 };
+  };
+};
+
+probeConformance('Apple', {
+  showsGpu: true,
+  start: async () => {
+    const answers = { sysctl: await fixture('apple/sysctl-m1-16gb.txt'), ioreg: await fixture('apple/ioreg-m1.txt') };
+    return startAppleProbe(fixtureEnv({ ...mac, runCommand: macWith(answers) }));
+  },
+});
 
 describe('the Apple probe', () => {
   let probe: GpuProbe | null = null;
@@ -13,13 +29,6 @@ describe('the Apple probe', () => {
     await probe?.close();
     probe = null;
   });
-
-  const macWith = (answers: Record<string, string>): RunCommand => {
-    return async ({ file }): Promise<CommandOutcome> => {
-      const stdout = answers[file];
-      return stdout === undefined ? { kind: 'missing' } : { kind: 'ran', stdout, stderr: '', exitCode: 0 };
-    };
-  };
 
   it('reads the GPU at start and follows it', async () => {
     const answers = { sysctl: await fixture('apple/sysctl-m1-16gb.txt'), ioreg: await fixture('apple/ioreg-m1.txt') };

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fastTiming, until } from './__fixtures__/fixture.ts';
+import { probeConformance } from './conformance.ts';
 import { startMockProbe } from './gpu-mock.ts';
 import type { GpuProbe } from './gpu-probe.ts';
 
@@ -14,6 +15,11 @@ const card = {
   temperatureCelsius: 40,
   powerWatts: null,
 };
+
+probeConformance('mock engine’s', {
+  showsGpu: false,
+  start: async () => startMockProbe({ url: 'http://127.0.0.1:9', timing: fastTiming }),
+});
 
 describe('the simulated GPU of a mock engine', () => {
   let engine: Server;

@@ -2,10 +2,19 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeNvidia, fixtureEnv, until } from './__fixtures__/fixture.ts';
+import { probeConformance } from './conformance.ts';
 import { startNvidiaProbe } from './gpu-nvidia.ts';
 import type { GpuProbe, ProbeEnv } from './gpu-probe.ts';
 
 const MiB = 2 ** 20;
+
+probeConformance('NVIDIA', {
+  showsGpu: true,
+  start: async () => {
+    await FakeNvidia.create();
+    return startNvidiaProbe(fixtureEnv());
+  },
+});
 
 describe('the NVIDIA probe, with a program in place of nvidia-smi', () => {
   let probe: GpuProbe | null = null;
@@ -126,17 +135,17 @@ describe('the NVIDIA probe, with a program in place of nvidia-smi', () => {
       { timing: { ...fixtureEnv().timing, processesCacheMs: 0 } },
     );
     await until('readings', () => read().length === 2);
-    // The quietest of several windows: on a busy machine the scheduler adds its own delays, while a blocking call is in every window.
+    // A busy machine adds delays of its own, hence the retries; a call that blocks is there in every one of them.
     const windows: number[] = [];
     for (let round = 0; round < 4; round += 1) {
       const delay = monitorEventLoopDelay({ resolution: 5 });
       delay.enable();
-      expect(await processes()).toHaveLength(1);
+      expect(await processes(0)).toHaveLength(1);
       await sleep(20);
       delay.disable();
       windows.push(delay.max / 1e6);
     }
-    expect(Math.min(...windows)).toBeLessThan(50);
+    expect(Math.max(...windows)).toBeLessThan(50);
   });
 
   it('leaves PATH as it was', async () => {

@@ -17,8 +17,8 @@ export async function startNvidiaProbe(env: ProbeEnv): Promise<GpuProbe | null> 
     vendor: 'nvidia',
     read: () => readings.read(),
     onChange: (listener) => readings.onChange(listener),
-    processes: async () => {
-      const tree = await inventory.read();
+    processes: async (maxAgeMs) => {
+      const tree = await inventory.read(maxAgeMs);
       if (tree.kind === 'unreadable') return null;
       const lists = tree.inventory.cards.map((card) => card.processes);
       return lists.includes(null) ? null : lists.flatMap((list) => list ?? []);

@@ -21,8 +21,11 @@ export type GpuProbe = {
   read(): readonly Gpu[];
   /** Called after any value changed, a value going stale included. Returns the function that ends it. */
   onChange(listener: () => void): () => void;
-  /** Null means "this machine cannot tell", which is not the same as "nobody holds the GPU". Never rejects. */
-  processes(): Promise<readonly GpuProcess[] | null>;
+  /**
+   * Who holds the GPU, at most `maxAgeMs` old (30 s when not said); many askers cost one look. Null means "this machine cannot
+   * tell", which is not the same as "nobody". Never rejects.
+   */
+  processes(maxAgeMs?: number): Promise<readonly GpuProcess[] | null>;
   /** A sentence while a GPU ought to answer and does not; null when all is well. */
   trouble(): string | null;
   /** Ends every timer and process of the probe; settles when they are gone, or after a few seconds at the latest. */

@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeNvidia, fixtureEnv, fixturePath, until } from './__fixtures__/fixture.ts';
+import { probeConformance } from './conformance.ts';
 import { detectGpuProbe } from './gpu.ts';
+import { noGpuProbe } from './gpu-none.ts';
 import type { GpuProbe } from './gpu-probe.ts';
+
+probeConformance('missing GPU’s', { showsGpu: false, start: async () => noGpuProbe });
 
 describe('detecting the GPUs of this machine', () => {
   let probe: GpuProbe | null = null;

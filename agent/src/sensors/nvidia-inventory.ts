@@ -14,7 +14,7 @@ export class NvidiaInventory {
   #call: NvidiaSmiCall | null = null;
   #isClosed = false;
   /** Never rejects. */
-  readonly read: () => Promise<NvidiaTree>;
+  readonly read: (maxAgeMs?: number) => Promise<NvidiaTree>;
 
   constructor(options: { searchPath: string; deadlineMs: number; cacheMs: number; nowMs?: () => number }) {
     this.#searchPath = options.searchPath;

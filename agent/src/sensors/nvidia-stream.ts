@@ -40,7 +40,6 @@ export class NvidiaStream {
   readonly #loop: Promise<void>;
   readonly #firstSight = Promise.withResolvers<FirstSight>();
   #trouble: string | null = 'nvidia-smi has given no reading yet.';
-  #restarts = 0;
 
   constructor(options: NvidiaStreamOptions) {
     this.#options = options;
@@ -53,10 +52,6 @@ export class NvidiaStream {
 
   get trouble(): string | null {
     return this.#trouble;
-  }
-
-  get restarts(): number {
-    return this.#restarts;
   }
 
   async close(): Promise<void> {
@@ -79,7 +74,6 @@ export class NvidiaStream {
         signal,
         ref: false,
       }).catch(() => {});
-      this.#restarts += 1;
     }
     this.#firstSight.resolve('trouble');
   }

@@ -32,6 +32,14 @@ describe('a remembered answer', () => {
     expect(await ask()).toBe('two');
   });
 
+  it('is asked for again by someone who wants it fresher', async () => {
+    const { ask, clock } = make(['one', 'two']);
+    await ask();
+    clock.nowMs = 50;
+    expect(await ask(60)).toBe('one');
+    expect(await ask(50)).toBe('two');
+  });
+
   it('is not kept when it is bad', async () => {
     const { ask } = make([null, 'two']);
     expect(await ask()).toBeNull();

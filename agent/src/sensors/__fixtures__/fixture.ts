@@ -9,7 +9,8 @@ import { PROBE_TIMING, type ProbeEnv } from '../gpu-probe.ts';
 const FOLDER = import.meta.dirname;
 
 export const fixture = (name: string): Promise<string> => readFile(path.join(FOLDER, name), 'utf8');
-export const fixtureLines = async (name: string): Promise<string[]> => (await fixture(name)).split(/\r?\n/).filter((l) => l !== '');
+export const fixtureLines = async (name: string): Promise<string[]> =>
+  (await fixture(name)).split(/\r?\n/).filter((l) => l !== '');
 export const fixturePath = (name: string): string => path.join(FOLDER, name);
 
 /** PATH with the stand-in programs first; Node's own folder because they are Node scripts. */
@@ -29,7 +30,14 @@ export const fastTiming = {
 };
 
 export const fixtureEnv = (changes: Partial<ProbeEnv> = {}): ProbeEnv =>
-  probeEnv({ platform: 'linux', environment: { PATH: programsPath }, mockEngineUrl: null, timing: fastTiming, sysfsRoot: '/nowhere', ...changes });
+  probeEnv({
+    platform: 'linux',
+    environment: { PATH: programsPath },
+    mockEngineUrl: null,
+    timing: fastTiming,
+    sysfsRoot: '/nowhere',
+    ...changes,
+  });
 
 /** Steers the stand-in nvidia-smi (its settings are described in the program) and knows every process it became. */
 export class FakeNvidia {
