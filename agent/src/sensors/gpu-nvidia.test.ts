@@ -81,6 +81,17 @@ describe('the NVIDIA probe, with a program in place of nvidia-smi', () => {
     });
   });
 
+  it('samples one by one where a loop prints nothing', async () => {
+    const { read, onChange, trouble } = await start({ mode: 'buffered' }, { timing: { ...fixtureEnv().timing, silenceMs: 300 } });
+    await until('readings', () => read().length === 2);
+    let stale = 0;
+    onChange(() => {
+      stale += read()[0]?.vramFreeBytes === null ? 1 : 0;
+    });
+    await until('several processes', async () => (await fake.pids('loop')).length >= 5);
+    expect([stale, trouble()]).toEqual([0, null]);
+  });
+
   it('reads past garbage', async () => {
     const { read } = await start({ mode: 'garbage' });
     expect(read().length).toBeGreaterThan(0);

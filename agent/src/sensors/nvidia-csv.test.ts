@@ -1,7 +1,7 @@
 import { Gpu } from '@lai/shared/node';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureLines } from './__fixtures__/fixture.ts';
-import { NVIDIA_COLUMNS, nvidiaLoopArguments, parseNvidiaLine } from './nvidia-csv.ts';
+import { NVIDIA_COLUMNS, nvidiaArguments, parseNvidiaLine } from './nvidia-csv.ts';
 
 const MiB = 2 ** 20;
 
@@ -83,11 +83,12 @@ describe('a line of nvidia-smi --format=csv,noheader,nounits', () => {
   });
 
   it('asks for exactly the columns that it reads', () => {
-    expect(nvidiaLoopArguments(2_000)).toEqual([
+    expect(nvidiaArguments(2_000)).toEqual([
       `--query-gpu=${NVIDIA_COLUMNS.join(',')}`,
       '--format=csv,noheader,nounits',
       '--loop-ms=2000',
     ]);
+    expect(nvidiaArguments(null)).toHaveLength(2);
     expect(NVIDIA_COLUMNS.at(-1)).toBe('name');
   });
 });

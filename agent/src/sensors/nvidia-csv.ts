@@ -18,10 +18,11 @@ export const NVIDIA_COLUMNS = [
   'name',
 ] as const;
 
-export const nvidiaLoopArguments = (everyMs: number): readonly string[] => [
+/** `loopMs` null: one round, then the program ends. */
+export const nvidiaArguments = (loopMs: number | null): readonly string[] => [
   `--query-gpu=${NVIDIA_COLUMNS.join(',')}`,
   '--format=csv,noheader,nounits',
-  `--loop-ms=${everyMs}`,
+  ...(loopMs === null ? [] : [`--loop-ms=${loopMs}`]),
 ];
 
 export type NvidiaLine =

@@ -3,7 +3,7 @@ import type { Gpu } from '@lai/shared/node';
 import { execa } from 'execa';
 import type { ProbeTiming } from './gpu-probe.ts';
 import { cutLines } from './line-cutter.ts';
-import { nvidiaLoopArguments, parseNvidiaLine } from './nvidia-csv.ts';
+import { nvidiaArguments, parseNvidiaLine } from './nvidia-csv.ts';
 import { restartDelayMs } from './restart-delay.ts';
 
 export type NvidiaStreamOptions = {
@@ -19,6 +19,11 @@ export type FirstSight = 'reading' | 'absent' | 'trouble';
 
 type Run = { readings: number; isMissing: boolean; complaint: string | null };
 
+/**
+ * After a loop that printed nothing we take this many single samples before we try a loop again: should some nvidia-smi keep its
+ * rounds in a buffer when it writes to a pipe, or not know `--loop-ms`, values still come, at the price of a process each.
+ */
+const SINGLES_AFTER_SILENCE = 30;
 /** A run this long proves the program works: the next failure counts as the first again. */
 const STABLE_RUN_MS = 30_000;
 const FORCE_KILL_AFTER_MS = 1_000;
@@ -29,7 +34,7 @@ const CLOSE_WITHIN_MS = 3_000;
  *
  *   waiting ──delay over──▶ running ──line──▶ running
  *      ▲                       │
- *      └── exit, silence, no such program
+ *      └── exit, silence, no such program; a loop without a reading is followed by single samples
  *   any ──close──▶ closed
  *
  * There is never a second process before the first is gone: a driver that hangs its callers keeps one of them, not hundreds.
@@ -63,27 +68,32 @@ export class NvidiaStream {
     const { signal } = this.#closing;
     const { restartBaseMs: baseMs, restartCapMs: capMs } = this.#options.timing;
     let failures = 0;
+    let singles = 0;
     while (!signal.aborted) {
       const startedMs = performance.now();
-      const run = await this.#runOnce();
+      const isLoop = singles === 0;
+      const run = await this.#runOnce(isLoop ? this.#options.timing.sampleEveryMs : null);
       if (signal.aborted) break;
-      failures = run.readings > 0 && performance.now() - startedMs > STABLE_RUN_MS ? 1 : failures + 1;
-      this.#trouble = run.complaint ?? 'nvidia-smi ended; it is being started again.';
-      this.#firstSight.resolve(run.isMissing ? 'absent' : 'trouble');
-      await sleep(restartDelayMs({ failures, baseMs, capMs, random: this.#options.random }), undefined, {
-        signal,
-        ref: false,
-      }).catch(() => {});
+      if (run.readings > 0) singles = Math.max(singles - 1, 0);
+      else singles = isLoop ? SINGLES_AFTER_SILENCE : 0;
+      let waitMs = this.#options.timing.sampleEveryMs;
+      if (isLoop || run.readings === 0) {
+        failures = run.readings > 0 && performance.now() - startedMs > STABLE_RUN_MS ? 1 : failures + 1;
+        waitMs = restartDelayMs({ failures, baseMs, capMs, random: this.#options.random });
+        this.#trouble = run.complaint ?? 'nvidia-smi ended; it is being started again.';
+        this.#firstSight.resolve(run.isMissing ? 'absent' : 'trouble');
+      }
+      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => {});
     }
     this.#firstSight.resolve('trouble');
   }
 
-  async #runOnce(): Promise<Run> {
+  async #runOnce(loopMs: number | null): Promise<Run> {
     const { searchPath, timing, onReading } = this.#options;
     const run: Run = { readings: 0, isMissing: false, complaint: null };
     const silence = new AbortController();
     const silenceTimer = setTimeout(() => silence.abort(), timing.silenceMs).unref();
-    const program = execa('nvidia-smi', nvidiaLoopArguments(timing.sampleEveryMs), {
+    const program = execa('nvidia-smi', nvidiaArguments(loopMs), {
       reject: false,
       buffer: false,
       stdin: 'ignore',
