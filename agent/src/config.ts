@@ -7,6 +7,8 @@ const RuntimeChoice = z.enum(['auto', 'ollama', 'llama-server', 'mock']);
 /** Parsed once at start from flags and LAI_* variables; nothing else reads the environment. */
 export const AgentConfig = z.object({
   dataDir: z.string().min(1),
+  /** Where the coordinator is now, if not where this node enrolled. */
+  url: z.url().optional(),
   name: z.string().regex(/^[A-Za-z0-9 ._-]{1,64}$/, 'use 1 to 64 letters, digits, spaces, dots, underscores or dashes'),
   runtime: RuntimeChoice,
   ollamaUrl: z.url(),
@@ -37,6 +39,7 @@ const defaultName = (): string => hostname().replaceAll(/[^A-Za-z0-9 ._-]/g, '-'
 export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig => {
   const dataDir = (flags.dataDir as string | undefined) ?? env['LAI_AGENT_DATA_DIR'] ?? defaultDataDir(env);
   const fromEnv = {
+    url: env['LAI_URL'],
     name: env['LAI_NODE_NAME'],
     runtime: env['LAI_RUNTIME'],
     ollamaUrl: env['LAI_OLLAMA_URL'],

@@ -38,6 +38,7 @@ withSettings(program.command('join'))
 
 withSettings(program.command('run'))
   .description('serve requests of the fleet until stopped')
+  .option('--url <url>', 'where the coordinator is now, if it has moved')
   .option('--exit-with-parent', 'stop when standard input closes')
   .action(async (flags) => {
     const config = readConfig(flags, process.env);
@@ -50,7 +51,7 @@ withSettings(program.command('run'))
     const gpus = await detectGpuProbe(probeEnv({ environment: process.env, mockEngineUrl: chosen.mockUrl }));
     const agent = new Agent({
       config,
-      credential,
+      credential: config.url ? { ...credential, url: config.url } : credential,
       runtime: chosen.runtime,
       gpus,
       version: VERSION,

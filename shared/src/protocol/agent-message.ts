@@ -44,6 +44,8 @@ export const AttemptFail = z.object({
   code: FailureCode,
   /** For the log, never for the client. */
   detail: z.string().max(2_000).optional(),
+  /** For the client: why the engine called the request itself invalid, in its words, cleaned. */
+  explanation: z.string().max(500).optional(),
   usage: Usage.nullish(),
 });
 

@@ -1,0 +1,34 @@
+import { isSimulated, withoutLatest } from '@lai/shared/node';
+import type { ModelEntry, ModelList } from '@lai/shared/openai';
+import type { NodeRecord } from '../../nodes/registry.ts';
+
+/** Every model of every connected node, once. Never waits for a node: what is known is what is listed. */
+export const listModels = (nodes: readonly NodeRecord[]): ModelList => {
+  const entries = new Map<string, ModelEntry>();
+  for (const { liveness, snapshot } of nodes) {
+    if (liveness === 'dead') continue;
+    for (const model of snapshot.models) {
+      const id = withoutLatest(model.id);
+      const known = entries.get(id);
+      const context = Math.max(known?.context_length ?? 0, model.contextLength ?? 0) || null;
+      entries.set(id, {
+        id,
+        object: 'model',
+        created: known?.created ?? Math.floor(snapshot.takenAtMs / 1_000),
+        owned_by: 'lai',
+        name: id,
+        context_length: context,
+        max_model_len: context,
+        capabilities: [...new Set([...(known?.capabilities ?? []), ...model.capabilities])],
+        warm: (known?.warm ?? false) || model.state === 'warm',
+        simulated: (known?.simulated ?? true) && isSimulated(snapshot, model.runtime),
+        nodes: [...(known?.nodes ?? []), snapshot.name],
+      });
+    }
+  }
+  return { object: 'list', data: [...entries.values()].sort((a, b) => a.id.localeCompare(b.id)) };
+};
+
+/** Ids contain `/` and `:`; with and without `:latest` they are the same model. */
+export const findModel = (nodes: readonly NodeRecord[], id: string): ModelEntry | undefined =>
+  listModels(nodes).data.find((entry) => entry.id === withoutLatest(id));

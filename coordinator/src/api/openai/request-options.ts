@@ -1,0 +1,21 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { CodedError } from '@lai/shared/errors';
+
+export const newRequestId = (): string => `req_${randomUUID().replaceAll('-', '')}`;
+
+const MAX_TIMEOUT_SECONDS = 3_600;
+
+/** `X-Lai-Timeout`: seconds the client will wait altogether. Null when it does not say. */
+export const timeoutFromHeaders = (headers: IncomingHttpHeaders): number | null => {
+  const header = headers['x-lai-timeout'];
+  if (header === undefined) return null;
+  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(String(header)) ? Number(header) : Number.NaN;
+  if (!(seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS)) {
+    throw new CodedError('invalid_header', {
+      message: `X-Lai-Timeout takes seconds, more than 0 and up to ${MAX_TIMEOUT_SECONDS}, for example 30.`,
+      param: 'X-Lai-Timeout',
+    });
+  }
+  return seconds * 1_000;
+};

@@ -1,0 +1,64 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const ms = z.coerce.number().int().positive();
+
+/** Parsed once at start from flags and LAI_* variables; nothing else reads the environment. */
+export const CoordinatorConfig = z.object({
+  dataDir: z.string().min(1),
+  host: z.string().min(1),
+  port: z.coerce.number().int().min(0).max(65_535),
+  /** An existing Redis. Without it a private one is started and supervised. */
+  redisUrl: z.string().optional(),
+  /** Program for the private Redis; found on PATH when not given. */
+  redisServer: z.string().optional(),
+  /** How long a request may wait for a node before it gets 503, unless X-Lai-Timeout says less. */
+  queueWaitMs: ms.max(600_000),
+  /** Silence on a waiting or slow stream after which a comment goes out; the first one also commits the response headers. */
+  keepAliveMs: ms,
+  /** A request body without images; with images the limit is fixed (20 MiB). */
+  maxTextBodyBytes: z.coerce.number().int().positive(),
+  logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
+});
+export type CoordinatorConfig = Readonly<z.infer<typeof CoordinatorConfig>>;
+
+type Flags = Partial<Record<keyof CoordinatorConfig, unknown>>;
+
+export const DEFAULT_PORT = 5240;
+
+export const defaultDataDir = (env: NodeJS.ProcessEnv, platform = process.platform): string => {
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Lai');
+  if (platform === 'win32') return join(env['ProgramData'] ?? join(homedir(), 'AppData', 'Local'), 'Lai');
+  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'lai');
+};
+
+/** Flags win over variables, variables over defaults. Throws one error that names every wrong setting. */
+export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorConfig => {
+  const fromEnv = {
+    dataDir: env['LAI_DATA_DIR'],
+    host: env['LAI_HOST'],
+    port: env['LAI_PORT'],
+    redisUrl: env['LAI_REDIS_URL'],
+    redisServer: env['LAI_REDIS_SERVER'],
+    queueWaitMs: env['LAI_QUEUE_WAIT_MS'],
+    keepAliveMs: env['LAI_KEEP_ALIVE_MS'],
+    maxTextBodyBytes: env['LAI_MAX_TEXT_BODY_BYTES'],
+    logLevel: env['LAI_LOG_LEVEL'],
+  };
+  const defaults = {
+    dataDir: defaultDataDir(env),
+    host: '127.0.0.1',
+    port: DEFAULT_PORT,
+    queueWaitMs: 280_000,
+    keepAliveMs: 10_000,
+    maxTextBodyBytes: 4 * 1024 * 1024,
+    logLevel: 'info',
+  };
+  const parsed = CoordinatorConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });
+  if (!parsed.success) throw new Error(`The coordinator's settings are not usable:\n${z.prettifyError(parsed.error)}`);
+  return Object.freeze(parsed.data);
+};
+
+const defined = (values: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ''));

@@ -1,0 +1,30 @@
+import { ERRORS, type ErrorCode } from '@lai/shared/errors';
+
+export const MAX_ATTEMPTS = 3;
+const REFUSED_WAIT_MS = 100;
+
+/** The node said no before it did anything: our picture of it was old. Nothing was tried, so nothing counts. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['node_busy', 'node_held', 'engine_overloaded', 'model_loading']);
+
+export type AfterFailure =
+  | { readonly kind: 'stop' }
+  /** Try again, after `waitMs`; on another node if `excludesNode`. */
+  | { readonly kind: 'again'; readonly excludesNode: boolean; readonly countsAsAttempt: boolean; readonly waitMs: number };
+
+/**
+ * What to do when an attempt failed. Pure. The one retry loop of the system asks it; nobody else retries.
+ * Once a content byte has reached the client nothing is tried again: two half answers are worse than one honest error.
+ */
+export const afterFailure = (failure: {
+  readonly code: ErrorCode;
+  readonly isCommitted: boolean;
+  /** Attempts made, this one included. */
+  readonly attempts: number;
+  readonly msLeft: number;
+}): AfterFailure => {
+  const { code, isCommitted, attempts, msLeft } = failure;
+  if (isCommitted || !ERRORS[code].failover || msLeft <= 0) return { kind: 'stop' };
+  if (REFUSALS.has(code)) return { kind: 'again', excludesNode: false, countsAsAttempt: false, waitMs: REFUSED_WAIT_MS };
+  if (attempts >= MAX_ATTEMPTS) return { kind: 'stop' };
+  return { kind: 'again', excludesNode: true, countsAsAttempt: true, waitMs: 0 };
+};

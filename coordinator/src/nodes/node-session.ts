@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto';
+import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt';
+import type { ErrorCode } from '@lai/shared/errors';
+import { ERRORS } from '@lai/shared/errors';
+import type { NodeSnapshot } from '@lai/shared/node';
+import type { AgentMessage } from '@lai/shared/protocol/agent-message';
+import {
+  BODY_PIECE_BYTES,
+  decodeAgentMessage,
+  decodeData,
+  encodeData,
+  encodeMessage,
+  isChunkKind,
+  STREAM_WINDOW_BYTES,
+} from '@lai/shared/protocol/codec';
+import type { CoordinatorMessage } from '@lai/shared/protocol/coordinator-message';
+import type { Logger } from 'pino';
+import WebSocket from 'ws';
+import { FrameStream } from '../streams/frame-stream.ts';
+import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from './liveness.ts';
+
+/** A node that does not even take the frame within this is not waited for: another one may. */
+const ACCEPT_LIMIT_MS = 750;
+/** After a cancel the slot counts as taken until the agent says that the engine let go, or for this long. */
+const SETTLE_LIMIT_MS = 5_000;
+/** Beyond the node's own deadlines: for when the node is alive but says nothing. */
+const DEADLINE_GRACE_MS = 2_000;
+const CREDIT_STEP_BYTES = STREAM_WINDOW_BYTES / 2;
+
+export interface AttemptRequest {
+  readonly attemptId: string;
+  readonly requestId: string;
+  readonly route: AttemptRoute;
+  readonly model: string;
+  readonly body: Uint8Array;
+  readonly deadlines: AttemptDeadlines;
+}
+
+/** A running attempt: its frames, and the moment its slot is really free. */
+export interface RunningAttempt {
+  readonly frames: AsyncIterableIterator<Frame>;
+  readonly settled: Promise<void>;
+}
+
+export type LoadOutcome = { readonly ok: true } | { readonly ok: false; readonly code: ErrorCode };
+
+interface Stream {
+  readonly id: number;
+  readonly attemptId: string;
+  readonly frames: FrameStream;
+  readonly settle: () => void;
+  readonly totalLimitMs: number;
+  /** What ends the stream if nothing else does: accept, then total, then settle. */
+  timer: NodeJS.Timeout;
+  unreturnedCredit: number;
+}
+
+export interface SessionEvents {
+  snapshot(snapshot: NodeSnapshot): void;
+  liveness(liveness: Liveness): void;
+  closed(): void;
+}
+
+/**
+ * One live socket of one node, from welcome to close. Single writer of its streams. When it closes, every stream ends with
+ * `failed{node_lost}`; it calls nobody, because whoever needs to know is reading a stream.
+ */
+export class NodeSession {
+  readonly nodeId: string;
+  readonly epoch: number;
+  readonly #socket: WebSocket;
+  readonly #events: SessionEvents;
+  readonly #log: Logger;
+  readonly #streams = new Map<number, Stream>();
+  readonly #byAttempt = new Map<string, Stream>();
+  readonly #loads = new Map<string, (outcome: LoadOutcome) => void>();
+  #lastStream = 0;
+  #liveness: Liveness = 'alive';
+  #unansweredPings = 0;
+  #pingTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: { nodeId: string; epoch: number; socket: WebSocket; events: SessionEvents; log: Logger }) {
+    this.nodeId = options.nodeId;
+    this.epoch = options.epoch;
+    this.#socket = options.socket;
+    this.#events = options.events;
+    this.#log = options.log;
+    this.#socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    this.#socket.on('pong', () => this.#heard());
+    this.#socket.on('error', (error) => this.#log.debug({ err: error, nodeId: this.nodeId }, 'node socket error'));
+    this.#socket.on('close', () => this.#lost());
+    this.#schedulePing(PING_IDLE_MS);
+  }
+
+  get liveness(): Liveness {
+    return this.#liveness;
+  }
+
+  send(message: CoordinatorMessage): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeMessage(message));
+  }
+
+  /** Says why and closes; the streams end as lost. */
+  close(message?: CoordinatorMessage): void {
+    if (message) this.send(message);
+    this.#socket.close(1000);
+    setTimeout(() => this.#socket.terminate(), 1_000).unref();
+  }
+
+  startAttempt(request: AttemptRequest): RunningAttempt {
+    this.#lastStream = (this.#lastStream % 0xfffffffe) + 1;
+    const id = this.#lastStream;
+    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    const stream: Stream = {
+      id,
+      attemptId: request.attemptId,
+      frames: new FrameStream({
+        onRead: (bytes) => this.#returnCredit(stream, bytes),
+        onAbandon: () => this.#cancel(stream, 'the client is gone'),
+      }),
+      settle,
+      totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
+      timer: setTimeout(() => this.#giveUp(stream, 'accept_timeout'), ACCEPT_LIMIT_MS),
+      unreturnedCredit: 0,
+    };
+    if (this.#socket.readyState !== WebSocket.OPEN) {
+      clearTimeout(stream.timer);
+      stream.frames.push(failure('node_lost'));
+      settle();
+      return { frames: stream.frames, settled };
+    }
+    this.#streams.set(id, stream);
+    this.#byAttempt.set(request.attemptId, stream);
+    const { body, ...start } = request;
+    this.send({ type: 'attempt.start', ...start, stream: id, bodyBytes: body.length, windowBytes: STREAM_WINDOW_BYTES });
+    this.#sendBody(id, body);
+    this.#pingBusy();
+    return { frames: stream.frames, settled };
+  }
+
+  /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
+  loadModel(model: string): Promise<LoadOutcome> {
+    const commandId = randomUUID();
+    const { promise, resolve } = Promise.withResolvers<LoadOutcome>();
+    this.#loads.set(commandId, resolve);
+    this.send({ type: 'model.load', commandId, model });
+    return promise.finally(() => this.#loads.delete(commandId));
+  }
+
+  #sendBody(id: number, body: Uint8Array): void {
+    for (let at = 0; at < body.length || at === 0; at += BODY_PIECE_BYTES) {
+      const isLast = at + BODY_PIECE_BYTES >= body.length;
+      this.#socket.send(encodeData(isLast ? 'body-end' : 'body', id, body.subarray(at, at + BODY_PIECE_BYTES)));
+    }
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (isBinary) {
+      const frame = decodeData(data);
+      if (frame && isChunkKind(frame.kind)) {
+        this.#streams.get(frame.stream)?.frames.push({ kind: 'chunk', chunk: frame.kind, bytes: frame.bytes });
+      }
+      return;
+    }
+    const decoded = decodeAgentMessage(data.toString());
+    if (decoded.ok) this.#take(decoded.message);
+    else this.#log.warn({ nodeId: this.nodeId, problem: decoded.problem }, 'message of a node dropped');
+  }
+
+  #take(message: AgentMessage): void {
+    switch (message.type) {
+      case 'node.status':
+        this.#events.snapshot(message.snapshot);
+        return;
+      case 'attempt.accept': {
+        const stream = this.#byAttempt.get(message.attemptId);
+        if (!stream) return;
+        clearTimeout(stream.timer);
+        stream.timer = setTimeout(() => this.#giveUp(stream, 'deadline_exceeded'), stream.totalLimitMs);
+        return;
+      }
+      case 'attempt.end': {
+        const { finishReason, usage, timings } = message;
+        this.#end(message.attemptId, { kind: 'end', finishReason, usage, timings });
+        return;
+      }
+      case 'attempt.fail': {
+        const { code, detail, usage, explanation } = message;
+        this.#end(message.attemptId, {
+          ...failure(code, explanation),
+          ...(detail === undefined ? {} : { detail }),
+          usage: usage ?? null,
+        });
+        return;
+      }
+      case 'command.result':
+        this.#loads.get(message.commandId)?.(message.ok ? { ok: true } : { ok: false, code: message.code ?? 'load_failed' });
+        return;
+      default:
+        this.#log.debug({ nodeId: this.nodeId, type: message.type }, 'message has no meaning here');
+    }
+  }
+
+  #end(attemptId: string, frame: Frame): void {
+    const stream = this.#byAttempt.get(attemptId);
+    if (!stream) return;
+    this.#forget(stream);
+    stream.frames.push(frame);
+    stream.settle();
+  }
+
+  /** Ends the stream for its reader now; the slot stays taken until the agent has let go. */
+  #giveUp(stream: Stream, code: ErrorCode): void {
+    stream.frames.push(failure(code));
+    this.#cancel(stream, code);
+  }
+
+  #cancel(stream: Stream, reason: string): void {
+    if (!this.#streams.has(stream.id)) return;
+    this.send({ type: 'attempt.cancel', attemptId: stream.attemptId, reason });
+    clearTimeout(stream.timer);
+    stream.timer = setTimeout(() => this.#end(stream.attemptId, failure('canceled')), SETTLE_LIMIT_MS);
+  }
+
+  #forget(stream: Stream): void {
+    this.#streams.delete(stream.id);
+    this.#byAttempt.delete(stream.attemptId);
+    clearTimeout(stream.timer);
+  }
+
+  #returnCredit(stream: Stream, bytes: number): void {
+    stream.unreturnedCredit += bytes;
+    if (stream.unreturnedCredit < CREDIT_STEP_BYTES || !this.#streams.has(stream.id)) return;
+    this.send({ type: 'attempt.credit', stream: stream.id, bytes: stream.unreturnedCredit });
+    stream.unreturnedCredit = 0;
+  }
+
+  #lost(): void {
+    clearTimeout(this.#pingTimer);
+    this.#liveness = 'dead';
+    for (const stream of [...this.#streams.values()]) this.#end(stream.attemptId, failure('node_lost'));
+    for (const finish of this.#loads.values()) finish({ ok: false, code: 'node_lost' });
+    this.#events.closed();
+  }
+
+  // Liveness
+
+  #heard(): void {
+    this.#unansweredPings = 0;
+    this.#become('alive');
+  }
+
+  #pingBusy(): void {
+    if (this.#streams.size === 1) this.#schedulePing(0);
+  }
+
+  #schedulePing(waitMs: number): void {
+    clearTimeout(this.#pingTimer);
+    this.#pingTimer = setTimeout(() => this.#ping(), waitMs);
+  }
+
+  #ping(): void {
+    const isBusy = this.#streams.size > 0;
+    this.#become(judgeLiveness(this.#unansweredPings, isBusy));
+    if (this.#liveness === 'dead') {
+      this.#log.warn({ nodeId: this.nodeId }, 'node does not answer pings; dropping its connection');
+      this.#socket.terminate();
+      return;
+    }
+    this.#unansweredPings += 1;
+    this.#socket.ping();
+    this.#schedulePing(isBusy ? PING_BUSY_MS : PING_IDLE_MS);
+  }
+
+  #become(liveness: Liveness): void {
+    if (this.#liveness === liveness) return;
+    this.#liveness = liveness;
+    this.#events.liveness(liveness);
+  }
+}
+
+const failure = (code: ErrorCode, explanation?: string): Extract<Frame, { kind: 'failed' }> => ({
+  kind: 'failed',
+  code,
+  message: explanation ? `${ERRORS[code].sentence} ${explanation}` : ERRORS[code].sentence,
+});

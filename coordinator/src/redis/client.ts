@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+
+/**
+ * How long a command may take. Redis that stops answering without closing the connection is otherwise waited for, for ever.
+ */
+const COMMAND_LIMIT_MS = 2_000;
+
+const script = (name: string): string => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
+
+/** The connection with our scripts on it; what each takes and returns is written at the head of its file. */
+export type LaiRedis = Redis & {
+  claimLease(nodeLeases: string, modelLeases: string, epochKey: string, leaseId: string, ttlMs: number, nodeSlots: number, modelSlots: number, epoch: string): Promise<number>;
+  renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
+  nextEpoch(epochKey: string): Promise<string>;
+  publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;
+};
+
+const options = {
+  // A command that cannot be sent now fails now; whoever asked decides what waiting means.
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 1,
+  commandTimeout: COMMAND_LIMIT_MS,
+  connectTimeout: 2_000,
+  keepAlive: 5_000,
+  noDelay: true,
+  protocol: 2,
+  retryStrategy: (times: number) => Math.min(1_000, 50 * 2 ** Math.min(times, 5)),
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+} as const;
+
+export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> => {
+  const redis = new Redis(url, { ...options, lazyConnect: true });
+  redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
+  redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
+  redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
+  redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
+  logOutages(redis, log);
+  await redis.connect();
+  return redis as LaiRedis;
+};
+
+/** One line when it goes away and one when it is back, not one per failed reconnect. */
+const logOutages = (redis: Redis, log: Logger): void => {
+  let isUp = false;
+  redis.on('ready', () => {
+    if (!isUp) log.info('redis is up');
+    isUp = true;
+  });
+  redis.on('error', (error: Error) => log.debug({ err: error }, 'redis connection error'));
+  redis.on('close', () => {
+    if (isUp) log.warn('redis is away; running answers go on, new requests wait');
+    isUp = false;
+  });
+};
+
+export const isUp = (redis: Redis): boolean => redis.status === 'ready';
+
+/** Refuses a Redis that would silently drop jobs when it runs full. */
+export const checkPolicy = async (redis: Redis): Promise<string | null> => {
+  const [, policy] = (await redis.config('GET', 'maxmemory-policy')) as string[];
+  return policy === 'noeviction'
+    ? null
+    : `Redis has maxmemory-policy "${policy}", which may throw accepted jobs away. Set it to noeviction: redis-cli config set maxmemory-policy noeviction`;
+};

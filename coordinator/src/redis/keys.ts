@@ -1,0 +1,25 @@
+/**
+ * Every Redis key of ours (BullMQ names its own below QUEUE_PREFIX). Braces are Redis Cluster's hash tags: what one script touches must
+ * live in one slot, so everything about a node shares the node's tag.
+ */
+export const QUEUE_PREFIX = 'lai';
+
+export const keys = {
+  /** STRING, random. Gone or changed means that Redis lost its memory and everything live must be told again. */
+  memory: 'lai:memory',
+  /** STRING, JSON of the node's record; expires when its owner stops renewing it. */
+  node: (nodeId: string) => `lai:{node:${nodeId}}:record`,
+  /** STRING, the epoch of the node's newest connection; never goes down. */
+  nodeEpoch: (nodeId: string) => `lai:{node:${nodeId}}:epoch`,
+  /** ZSET, lease id → expiry (ms): all attempts on the node. */
+  nodeLeases: (nodeId: string) => `lai:{node:${nodeId}}:leases`,
+  /** ZSET, lease id → expiry (ms): attempts on one model of the node. */
+  modelLeases: (nodeId: string, model: string) => `lai:{node:${nodeId}}:leases:${model}`,
+  /** SET of node ids that have a record or had one recently. */
+  nodes: 'lai:nodes',
+  /** Pub/sub: node records as they change. */
+  nodeChannel: 'lai:channel:nodes',
+} as const;
+
+/** One queue per target. Names are hashed to keep client input out of key names; the tag keeps a queue's keys in one cluster slot. */
+export const queueName = (digest: string): string => `{q-${digest}}`;

@@ -1,0 +1,64 @@
+import { type LoadedModel, sameModel } from '@lai/shared/node';
+import { fitOf } from './fit.ts';
+import { AUTO, type FleetNode, type Target } from './fleet.ts';
+
+/** Why a node, or a model on it, is not for this target: a closed list that people read and clients may switch on. */
+export type RefusalReason =
+  | 'offline'
+  | 'suspect'
+  | 'held'
+  | 'no_model'
+  | 'capability_missing'
+  | 'context_too_short'
+  | 'already_tried'
+  | 'no_slots'
+  | 'unloading'
+  | 'load_failed'
+  | 'does_not_fit';
+
+export interface Refusal {
+  readonly nodeId: string;
+  readonly nodeName: string;
+  readonly model: string | null;
+  readonly reason: RefusalReason;
+  readonly detail: string;
+}
+
+/** Reasons that no waiting will change while the node has the models it has. */
+export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short']);
+
+type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
+
+/** The whole machine, whichever model. */
+export const refuseNode = (node: FleetNode, excluded: ReadonlySet<string>): Verdict => {
+  if (node.liveness === 'dead') return { reason: 'offline', detail: 'not connected' };
+  if (node.liveness === 'suspect') return { reason: 'suspect', detail: 'does not answer pings' };
+  if (excluded.has(node.nodeId)) return { reason: 'already_tried', detail: 'failed this request before' };
+  const holds = node.snapshot.holds.map((hold) => `${hold.kind} (${hold.cause})`);
+  if (holds.length > 0) return { reason: 'held', detail: holds.join(', ') };
+  return null;
+};
+
+/** Models of the node that the target may mean. */
+export const meant = (node: FleetNode, target: Target): LoadedModel[] =>
+  node.snapshot.models.filter((model) => target.model === AUTO || sameModel(model.id, target.model));
+
+/** One model on a node that is otherwise fine. What it lacks comes first: that lasts. */
+export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target, nowMs: number): Verdict => {
+  const lacking = target.capabilities.filter((capability) => !model.capabilities.includes(capability));
+  if (lacking.length > 0) return { reason: 'capability_missing', detail: `cannot do ${lacking.join(', ')}` };
+  if (model.contextLength !== null && model.contextLength < target.contextTokens) {
+    return { reason: 'context_too_short', detail: `context of ${model.contextLength} tokens, about ${target.contextTokens} needed` };
+  }
+  if (model.slots === 0) return { reason: 'no_slots', detail: 'configured for no requests' };
+  if (model.state === 'draining' || model.state === 'unloading') return { reason: 'unloading', detail: 'being unloaded' };
+  if (model.state !== 'cold' && model.state !== 'failed') return null;
+  if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs) return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
+  const fit = fitOf(model, node.snapshot);
+  if (fit.kind === 'does_not_fit') {
+    return { reason: 'does_not_fit', detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB can be had` };
+  }
+  return null;
+};
+
+const gib = (bytes: number): string => (bytes / 1024 ** 3).toFixed(1);

@@ -1,0 +1,34 @@
+import type { Capability, NodeSnapshot } from '@lai/shared/node';
+
+/** What the scheduler is told about a node: plain data, taken at one moment. */
+export interface FleetNode {
+  readonly nodeId: string;
+  readonly liveness: 'alive' | 'suspect' | 'dead';
+  readonly snapshot: NodeSnapshot;
+  /** Slots taken on the node, and per model id, as counted by leases: fresher than the snapshot's own count. */
+  readonly leased: { readonly total: number; readonly byModel: ReadonlyMap<string, number> };
+  /** Until when a model must not be loaded here again, by model id: it failed lately. */
+  readonly loadBarredUntilMs: ReadonlyMap<string, number>;
+  readonly figures: (model: string) => LearnedFigures;
+}
+
+/** What was learned of a model on a node; `null` is not known yet. */
+export interface LearnedFigures {
+  readonly loadMs: number | null;
+  readonly firstContentMs: number | null;
+  /** How long an attempt holds its slot. */
+  readonly attemptMs: number | null;
+}
+
+export const nothingLearned: LearnedFigures = { loadMs: null, firstContentMs: null, attemptMs: null };
+
+/** What a request needs of the model that answers it. All requests of one target are the same to the scheduler. */
+export interface Target {
+  /** A model's name, or `auto` for any that can do it. */
+  readonly model: string;
+  readonly capabilities: readonly Capability[];
+  /** Tokens that prompt and answer need at least; estimated. */
+  readonly contextTokens: number;
+}
+
+export const AUTO = 'auto';

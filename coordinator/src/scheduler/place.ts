@@ -1,0 +1,102 @@
+import type { ErrorCode } from '@lai/shared/errors';
+import type { LoadedModel } from '@lai/shared/node';
+import { LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
+import type { FleetNode, Target } from './fleet.ts';
+import { type Action, actionFor, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
+
+export interface Candidate {
+  readonly nodeId: string;
+  readonly nodeName: string;
+  readonly epoch: number;
+  /** The node's own name for the model. */
+  readonly model: string;
+  readonly action: Action;
+  readonly score: Score;
+  readonly expectedMs: number;
+}
+
+export interface Placement {
+  /**
+   * `run`: the first candidate has a free slot. `load`: the quickest way is a cold load of the first candidate. `wait`: a busy or loading
+   * one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
+   */
+  readonly decision:
+    | { readonly kind: 'run' | 'load'; readonly candidate: Candidate }
+    | { readonly kind: 'wait' }
+    | { readonly kind: 'never'; readonly code: ErrorCode };
+  /** Best first. */
+  readonly candidates: readonly Candidate[];
+  readonly refusals: readonly Refusal[];
+}
+
+export interface PlacementQuestion {
+  readonly target: Target;
+  readonly nodes: readonly (FleetNode & { readonly epoch: number })[];
+  /** Nodes that this request has failed on. */
+  readonly excluded: ReadonlySet<string>;
+  /** Requests of this target that wait already. */
+  readonly queued: number;
+  readonly nowMs: number;
+}
+
+/**
+ * Which node, if any, should take the next request of a target. Pure: the same question has the same answer, and the answer says why.
+ * Refuse (filters), then say what could be done and what it would cost (score), then take the cheapest.
+ */
+export const place = ({ target, nodes, excluded, queued, nowMs }: PlacementQuestion): Placement => {
+  const refusals: Refusal[] = [];
+  const candidates: (Candidate & { readonly room: number })[] = [];
+  for (const node of nodes) {
+    const refuse = (model: string | null, reason: RefusalReason, detail: string) =>
+      refusals.push({ nodeId: node.nodeId, nodeName: node.snapshot.name, model, reason, detail });
+    const models = meant(node, target);
+    if (models.length === 0) {
+      refuse(null, 'no_model', `does not have ${target.model}`);
+      continue;
+    }
+    const nodeVerdict = refuseNode(node, excluded);
+    for (const model of models) {
+      const verdict = lastingFirst(refuseModel(node, model, target, nowMs), nodeVerdict);
+      if (verdict) refuse(model.id, verdict.reason, verdict.detail);
+      else candidates.push(candidateOf(node, model, queued));
+    }
+  }
+  candidates.sort((a, b) => a.expectedMs - b.expectedMs || b.room - a.room || a.nodeId.localeCompare(b.nodeId));
+  // An empty fleet is one that has not connected yet; what it will have, nobody knows.
+  const decision = nodes.length === 0 ? { kind: 'wait' as const } : decide(candidates, refusals);
+  return { decision, candidates, refusals };
+};
+
+/** What lasts is the better reason to give: "cannot see images" helps more than "is busy". */
+const lastingFirst = <V extends { reason: RefusalReason }>(model: V | null, node: V | null): V | null =>
+  model && LASTING.has(model.reason) ? model : (node ?? model);
+
+const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, queued: number) => {
+  const score = scoreOf(node, model, queued);
+  return {
+    nodeId: node.nodeId,
+    nodeName: node.snapshot.name,
+    epoch: node.epoch,
+    model: model.id,
+    action: actionFor(node, model),
+    score,
+    expectedMs: totalMs(score),
+    room: freeSlots(node, model),
+  };
+};
+
+const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]): Placement['decision'] => {
+  const best = candidates[0];
+  if (best) {
+    if (best.action !== 'wait') return { kind: best.action, candidate: best };
+    // Waiting for the best is an estimate; a slot that is free now is a fact. Take it unless it is far slower.
+    const free = candidates.find((candidate) => candidate.action === 'run');
+    return free && free.expectedMs < 2 * best.expectedMs ? { kind: 'run', candidate: free } : { kind: 'wait' };
+  }
+  const isLasting = refusals.every((refusal) => LASTING.has(refusal.reason));
+  if (!isLasting) return { kind: 'wait' };
+  const has = (reason: RefusalReason) => refusals.some((refusal) => refusal.reason === reason);
+  if (has('context_too_short')) return { kind: 'never', code: 'context_length_exceeded' };
+  if (has('capability_missing')) return { kind: 'never', code: 'capability_missing' };
+  return { kind: 'never', code: 'model_not_found' };
+};
