@@ -11,6 +11,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { argv, env, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { foreground } from './toolchain/children.mjs';
 import { ensureNode } from './toolchain/node.mjs';
@@ -29,27 +30,25 @@ const usage =
  * @param {{ withRedis: boolean }} needs
  */
 async function prepare({ withRedis } = { withRedis: true }) {
-  const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
-  await ensureNode(root, env);
-  await ensurePnpm(root, env);
-  await installPackages(root, env);
-  await buildPackages(root, env);
-  if (withRedis) await ensureRedis(root, env);
-  return env;
+  const prepared = { ...env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
+  await ensureNode(root, prepared);
+  await ensurePnpm(root, prepared);
+  await installPackages(root, prepared);
+  await buildPackages(root, prepared);
+  if (withRedis) await ensureRedis(root, prepared);
+  return prepared;
 }
 
 /** @param {string[]} args */
 async function start(args) {
   // A Redis of the operator's own (LAI_REDIS_URL) makes ours unnecessary; tests always start their own.
-  const env = await prepare({ withRedis: (process.env['LAI_REDIS_URL'] ?? '') === '' });
+  const prepared = await prepare({ withRedis: (env['LAI_REDIS_URL'] ?? '') === '' });
   const lai = join(root, 'coordinator', 'dist', 'lai.js');
-  if (!existsSync(lai))
-    throw new Stop(
-      'Lai is not built',
-      `${lai} does not exist after the build`,
-      'git status shows whether coordinator/src/main.ts is missing',
-    );
-  return foreground('node', [lai, 'up', ...args], { env });
+  if (!existsSync(lai)) {
+    const next = 'git status shows whether coordinator/src/main.ts is missing';
+    throw new Stop('Lai is not built', `${lai} does not exist after the build`, next);
+  }
+  return foreground('node', [lai, 'up', ...args], { env: prepared });
 }
 
 /** @param {string[]} args */
@@ -71,7 +70,7 @@ async function test(args) {
   }
 }
 
-/** @param {string[]} argv */
+/** @param {string[]} words */
 async function main([command, ...args]) {
   if (command === 'start') return start(args);
   if (command === 'test') return test(args);
@@ -81,11 +80,11 @@ async function main([command, ...args]) {
   return 2;
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
+main(argv.slice(2)).then(
+  (code) => exit(code),
   (error) => {
     const lines = error instanceof Stop ? stopLines(error) : [String(error?.stack ?? error)];
     for (const line of lines) console.error(line);
-    process.exit(1);
+    exit(1);
   },
 );

@@ -2,7 +2,7 @@
  * Bundles the package in the current directory: each entry becomes one file that Node 24 runs without node_modules.
  * Called as the `build` script of a package (`node ../scripts/build.ts`), so Turborepo can cache it.
  */
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, globSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { argv, cwd, exit } from 'node:process';
 import { pathToFileURL } from 'node:url';
@@ -45,9 +45,15 @@ export async function bundle(options: { entry: string; outfile: string }): Promi
     sourcemap: 'linked',
     external: optional,
     banner: { js: banner },
-    loader: { '.lua': 'text', '.sql': 'text' },
     logLevel: 'warning',
   });
+}
+
+/** Redis scripts are read at run time from beside the code that uses them: in a bundle that is `dist` itself. */
+function copyScripts(folder: string): void {
+  for (const script of globSync('src/**/*.lua', { cwd: folder })) {
+    copyFileSync(resolve(folder, script), resolve(folder, 'dist', basename(script)));
+  }
 }
 
 async function bundlePackage(folder: string): Promise<void> {
@@ -57,6 +63,7 @@ async function bundlePackage(folder: string): Promise<void> {
       continue;
     }
     await bundle({ entry: resolve(folder, entry), outfile: resolve(folder, outfile) });
+    copyScripts(folder);
   }
 }
 
