@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onTestFinished } from 'vitest';
 import { probeEnv } from '../gpu.ts';
 import { PROBE_TIMING, type ProbeEnv } from '../gpu-probe.ts';
 
@@ -49,6 +50,7 @@ export class FakeNvidia {
 
   static async create(settings: Record<string, string> = {}): Promise<FakeNvidia> {
     const folder = await mkdtemp(path.join(tmpdir(), 'lai-fake-nvidia-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
     await chmod(fixturePath('programs/nvidia-smi'), 0o755);
     process.env['FAKE_NVIDIA_DIR'] = folder;
     const fake = new FakeNvidia(folder);
