@@ -29,6 +29,7 @@ export const stateOf = (engine: Engine): Record<string, unknown> => ({
     phase: model.phase,
     isPresent: model.isPresent,
     isLeaving: model.isLeaving,
+    capabilities: model.spec.capabilities,
     contextLength: model.contextLength,
     sizeBytes: model.sizeBytes,
     vramBytes: model.vramBytes,
