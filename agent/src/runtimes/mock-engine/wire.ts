@@ -70,8 +70,19 @@ export const escaped = (text: string): string => {
 export type Chunking = 'natural' | 'split' | 'coalesce';
 
 const COALESCE_BYTES = 2048;
-/** Three bytes cut most characters that need more than one somewhere in the middle. */
-const SPLIT_BYTES = 3;
+
+/** About three bytes each, and inside a character wherever there is one that needs several. */
+const shredded = (bytes: Buffer): Buffer[] => {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = [at + 3, at + 2, at + 4].find((cut) => isContinuation(bytes[cut])) ?? at + 3;
+    pieces.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return pieces;
+};
+
+const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
 
 /** The body of one streamed answer. Split pieces leave one per turn of the event loop, so that they arrive apart. */
 export class Outlet {
@@ -96,8 +107,7 @@ export class Outlet {
     if (this.#chunking === 'natural') {
       this.#res.write(text);
     } else if (this.#chunking === 'split') {
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length; at += SPLIT_BYTES) this.#queue.push(bytes.subarray(at, at + SPLIT_BYTES));
+      this.#queue.push(...shredded(Buffer.from(text)));
       this.#pump();
     } else {
       this.#held += text;
