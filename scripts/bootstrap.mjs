@@ -48,7 +48,7 @@ async function start(args) {
     const next = 'git status shows whether coordinator/src/main.ts is missing';
     throw new Stop('Lai is not built', `${lai} does not exist after the build`, next);
   }
-  return foreground('node', [lai, 'up', ...args], { env: prepared });
+  return foreground('node', [lai, 'up', ...args], { env: prepared, alone: true });
 }
 
 /** @param {string[]} args */
@@ -74,8 +74,9 @@ async function test(args) {
 async function main([command, ...args]) {
   if (command === 'start') return start(args);
   if (command === 'test') return test(args);
-  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare() });
-  if (command === 'exec' && args.length > 0) return foreground(args[0] ?? '', args.slice(1), { env: await prepare() });
+  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare(), alone: false });
+  if (command === 'exec' && args.length > 0)
+    return foreground(args[0] ?? '', args.slice(1), { env: await prepare(), alone: false });
   console.error(usage);
   return 2;
 }

@@ -33,23 +33,29 @@ export function exitStatus(code, signal) {
 /** @type {NodeJS.Signals[]} */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
+/** Ctrl-C reaches us from the terminal and once more from npm; copies this close together are one wish. */
+const sameWishMs = 500;
+
 /**
- * Runs a program as if it had been started instead of us: same terminal, same signals, same exit status.
+ * Runs a program as if it had been started instead of us: same output, same exit status, and each signal exactly once. For the
+ * last it gets a process group of its own (`alone`), because a program may take a second SIGTERM for "at once": otherwise one
+ * signal to the whole group would reach it directly and through us. An interactive program must share our terminal instead.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ env: Env }} options
+ * @param {{ env: Env, alone: boolean }} options
  * @returns {Promise<number>}
  */
-export function foreground(command, args, { env }) {
+export function foreground(command, args, { env, alone }) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { env, stdio: 'inherit' });
-    const seen = new Set();
+    const child = spawn(command, args, { env, stdio: 'inherit', detached: alone });
+    let lastForwardedAt = Number.NEGATIVE_INFINITY;
     for (const signal of forwarded) {
       process.on(signal, () => {
-        // At a terminal, Ctrl-C reaches the child without us; npm may repeat any signal. A second copy would mean "at once".
-        const reachedAlready = signal === 'SIGINT' && process.stdin.isTTY === true;
-        if (!reachedAlready && !seen.has(signal)) child.kill(signal);
-        seen.add(signal);
+        // Sharing the terminal, the program has had its Ctrl-C already.
+        if (!alone && signal === 'SIGINT' && process.stdin.isTTY === true) return;
+        if (performance.now() - lastForwardedAt < sameWishMs) return;
+        lastForwardedAt = performance.now();
+        child.kill(signal);
       });
     }
     child.once('error', (error) => {

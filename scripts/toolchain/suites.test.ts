@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +60,20 @@ describe('running programs', () => {
   it('keeps the output of quiet ones and survives missing ones', async () => {
     expect(await quietly('sh', ['-c', 'echo out; echo err >&2; exit 1'], { env })).toEqual({ ok: false, output: 'out\nerr' });
     expect(await quietly('lai-no-such-program', [], { env })).toMatchObject({ ok: false });
+  });
+  it('passes a signal to the whole group on exactly once, and the exit status back', async () => {
+    const children = new URL('./children.mjs', import.meta.url).href;
+    const program = `let n = 0; process.on('SIGTERM', () => { n += 1; setTimeout(() => process.exit(40 + n), 100); });
+      console.log('ready'); setInterval(() => {}, 1000);`;
+    const parent = `import { foreground } from ${JSON.stringify(children)};
+      process.exit(await foreground(process.execPath, ['-e', ${JSON.stringify(program)}], { env: process.env, alone: true }));`;
+    const started = spawn(process.execPath, ['--input-type=module', '-e', parent], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(started.stdout, 'data');
+    process.kill(-(started.pid ?? 0), 'SIGTERM');
+    expect(await once(started, 'exit')).toEqual([41, null]);
   });
   it('stops a suite at its deadline, and whatever it started with it', async () => {
     const marker = join(dir, 'child.pid');
