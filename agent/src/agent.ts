@@ -63,7 +63,11 @@ export class Agent {
     this.#version = options.version;
     this.#log = options.log;
     this.#holds = new Holds(() => this.#reportSoon());
-    this.#models = new Models({ maxConcurrent: options.config.maxConcurrent, onChange: () => this.#reportSoon(), log: options.log });
+    this.#models = new Models({
+      maxConcurrent: options.config.maxConcurrent,
+      onChange: () => this.#reportSoon(),
+      log: options.log,
+    });
     this.#connection = new Connection({
       credential: options.credential,
       agentVersion: options.version,
@@ -189,9 +193,16 @@ export class Agent {
   #startAttempt(start: z.infer<typeof AttemptStart>): void {
     const refuse = (code: 'node_held' | 'node_busy' | 'model_not_found', detail: string) =>
       this.#send({ type: 'attempt.fail', attemptId: start.attemptId, code, detail });
-    if (this.#holds.isHeld) return refuse('node_held', this.#holds.list().map((hold) => hold.kind).join(', '));
+    const holds = this.#holds.list().map((hold) => hold.kind);
+    if (holds.length > 0) {
+      refuse('node_held', holds.join(', '));
+      return;
+    }
     const slot = this.#models.take(start.model);
-    if (typeof slot === 'string') return refuse(slot, `${start.model} at ${this.#credential.name}`);
+    if (typeof slot === 'string') {
+      refuse(slot, `${start.model} at ${this.#credential.name}`);
+      return;
+    }
     const attempt = new AttemptRunner({
       start,
       runtime: slot.runtime,
@@ -219,12 +230,18 @@ export class Agent {
   }
 
   #crashed(modelId: string): void {
-    this.#models.crashed(modelId, { code: 'engine_crashed', message: `the engine died while ${modelId} was answering`, atMs: Date.now() });
+    this.#models.crashed(modelId, {
+      code: 'engine_crashed',
+      message: `the engine died while ${modelId} was answering`,
+      atMs: Date.now(),
+    });
   }
 
   async #load({ commandId, model }: z.infer<typeof ModelLoad>): Promise<void> {
     try {
       await this.#models.load(model);
+      // The news first: whoever hears that the load is done looks at the snapshot next.
+      this.#report();
       this.#send({ type: 'command.result', commandId, ok: true });
     } catch (error) {
       const { code, detail } = error instanceof RuntimeError ? error : { code: 'load_failed' as const, detail: String(error) };

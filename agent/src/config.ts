@@ -33,7 +33,10 @@ export const defaultDataDir = (env: NodeJS.ProcessEnv, platform = process.platfo
   return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'lai', 'agent');
 };
 
-const defaultName = (): string => hostname().replaceAll(/[^A-Za-z0-9 ._-]/g, '-').slice(0, 64) || 'node';
+const defaultName = (): string =>
+  hostname()
+    .replaceAll(/[^A-Za-z0-9 ._-]/g, '-')
+    .slice(0, 64) || 'node';
 
 /** Flags win over variables, variables over defaults. Throws one error that names every wrong setting. */
 export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig => {

@@ -31,7 +31,8 @@ withSettings(program.command('join'))
   .action(async (flags) => {
     const config = readConfig(flags, process.env);
     const token = flags.token ?? (flags.tokenFile ? readFileSync(flags.tokenFile, 'utf8').trim() : process.env['LAI_TOKEN']);
-    if (!token) throw new Error('A registration token is needed: `lai tokens create` on the coordinator makes one. Pass it as LAI_TOKEN.');
+    if (!token)
+      throw new Error('A registration token is needed: `lai tokens create` on the coordinator makes one. Pass it as LAI_TOKEN.');
     const credential = await enroll({ url: flags.url, token, name: config.name, dataDir: config.dataDir });
     console.log(`Joined ${credential.url} as ${credential.name} (${credential.nodeId}). Start with: lai-agent run`);
   });
@@ -45,7 +46,10 @@ withSettings(program.command('run'))
     const log = pino({ level: config.logLevel, base: { node: config.name } });
     mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
     const credential = readCredential(config.dataDir);
-    if (!credential) throw new Error(`This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`);
+    if (!credential)
+      throw new Error(
+        `This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`,
+      );
     const chosen = await chooseRuntime(config, log);
     log.info(chosen.sentence);
     const gpus = await detectGpuProbe(probeEnv({ environment: process.env, mockEngineUrl: chosen.mockUrl }));

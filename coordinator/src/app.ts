@@ -42,11 +42,15 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     await next();
   });
   app.onError((thrown, c) => sendError(c, thrown, log));
-  app.notFound((c) => sendError(c, new CodedError('route_not_found', { message: `There is no route ${c.req.method} ${c.req.path}.` }), log));
+  app.notFound((c) =>
+    sendError(c, new CodedError('route_not_found', { message: `There is no route ${c.req.method} ${c.req.path}.` }), log),
+  );
 
   app.get('/', (c) => c.text('Lai coordinator. The OpenAI-compatible endpoint is at /v1.\n'));
   app.get('/livez', (c) => c.text('ok\n'));
-  app.get('/readyz', (c) => (options.isDraining() ? c.text('draining\n', 503) : isUp(options.redis) ? c.text('ok\n') : c.text('redis is away\n', 503)));
+  app.get('/readyz', (c) =>
+    options.isDraining() ? c.text('draining\n', 503) : isUp(options.redis) ? c.text('ok\n') : c.text('redis is away\n', 503),
+  );
   app.post('/api/v1/enroll', async (c) => c.json(await enroll(c.env.incoming, options)));
 
   app.post('/v1/chat/completions', need('inference'), async (c) => {
@@ -71,7 +75,8 @@ const authenticated = (apiKeys: ApiKeys, scope: Scope) => async (c: Context<Env>
   const key = keyFromHeader(c.req.header('authorization') ?? c.req.header('x-api-key'));
   const principal = key && (await apiKeys.authenticate(key, Date.now()));
   if (!principal) throw new CodedError('invalid_api_key');
-  if (!principal.scopes.includes(scope)) throw new CodedError('permission_denied', { message: `This key lacks the scope "${scope}".` });
+  if (!principal.scopes.includes(scope))
+    throw new CodedError('permission_denied', { message: `This key lacks the scope "${scope}".` });
   c.set('principal', principal);
   await next();
 };
@@ -85,7 +90,13 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
   const closing: Record<string, string> = c.env.incoming.complete ? {} : { connection: 'close' };
   return new Response(JSON.stringify(body), {
     status,
-    headers: { 'content-type': 'application/json', 'x-request-id': requestId, 'x-lai-request-id': requestId, ...headers, ...closing },
+    headers: {
+      'content-type': 'application/json',
+      'x-request-id': requestId,
+      'x-lai-request-id': requestId,
+      ...headers,
+      ...closing,
+    },
   });
 };
 

@@ -55,7 +55,18 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   });
 
   let isDraining = false;
-  const app = createApp({ ...config, db, apiKeys: new ApiKeys(db), coordinatorKey: identity.publicKey, registry, matching, dispatcher, redis, isDraining: () => isDraining, log });
+  const app = createApp({
+    ...config,
+    db,
+    apiKeys: new ApiKeys(db),
+    coordinatorKey: identity.publicKey,
+    registry,
+    matching,
+    dispatcher,
+    redis,
+    isDraining: () => isDraining,
+    log,
+  });
   const agents = acceptAgents({ db, redis, registry, identity, log });
   const server = await listen(app.fetch, config);
   server.on('upgrade', (request, socket, head) => agents.upgrade(request, socket, head));
@@ -87,7 +98,9 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
 const startEmbeddedRedis = async (config: CoordinatorConfig, log: Logger): Promise<EmbeddedRedis> => {
   const program = config.redisServer ?? findRedisServer(process.env['PATH'] ?? '');
   if (!program) {
-    throw new Error('No redis-server or valkey-server on PATH. Install one (Debian: apt-get install redis-server), or point LAI_REDIS_URL at a Redis.');
+    throw new Error(
+      'No redis-server or valkey-server on PATH. Install one (Debian: apt-get install redis-server), or point LAI_REDIS_URL at a Redis.',
+    );
   }
   const embedded = new EmbeddedRedis({ dataDir: config.dataDir, program, log });
   await embedded.start();
@@ -95,13 +108,24 @@ const startEmbeddedRedis = async (config: CoordinatorConfig, log: Logger): Promi
 };
 
 /** Node's own limits let slow clients hold sockets for minutes (measured: 500 for the whole run); these are the design's. */
-const HTTP_LIMITS = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 5_000, maxHeaderSize: 16 * 1024 } as const;
+const HTTP_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 5_000,
+  maxHeaderSize: 16 * 1024,
+} as const;
 
 const listen = (fetch: Parameters<typeof serve>[0]['fetch'], { host, port }: CoordinatorConfig): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname: host, port, serverOptions: HTTP_LIMITS, overrideGlobalObjects: false }, () => resolve(server)) as Server;
+    const server = serve({ fetch, hostname: host, port, serverOptions: HTTP_LIMITS, overrideGlobalObjects: false }, () =>
+      resolve(server),
+    ) as Server;
     server.maxHeadersCount = 100;
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} on ${host} is taken. Choose another with --port or LAI_PORT.`) : error),
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`Port ${port} on ${host} is taken. Choose another with --port or LAI_PORT.`)
+          : error,
+      ),
     );
   });

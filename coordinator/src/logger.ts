@@ -5,5 +5,8 @@ export const createLogger = (level: string): Logger =>
   pino({
     level,
     base: null,
-    redact: { paths: ['*.authorization', '*.token', '*.privateKey', '*.apiKey', '*.messages', '*.prompt', '*.body'], censor: '[redacted]' },
+    redact: {
+      paths: ['*.authorization', '*.token', '*.privateKey', '*.apiKey', '*.messages', '*.prompt', '*.body'],
+      censor: '[redacted]',
+    },
   });

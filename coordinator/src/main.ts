@@ -34,14 +34,17 @@ withSettings(program.command('up'))
   .description('run coordinator, Redis and an agent on this machine, and ask a first question')
   .option('--once', 'stop after the first answer')
   .option('--demo', 'three simulated nodes instead of this machine')
-  .action(async (flags) => process.exit(await up({ config: settings(flags), once: flags.once === true, demo: flags.demo === true })));
+  .action(async (flags) =>
+    process.exit(await up({ config: settings(flags), once: flags.once === true, demo: flags.demo === true })),
+  );
 
 withSettings(program.command('serve'))
   .description('run the coordinator alone')
   .action(async (flags) => {
     const config = settings(flags);
     const coordinator = await startCoordinator(config, createLogger(config.logLevel));
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void coordinator.close().then(() => process.exit(0)));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => void coordinator.close().then(() => process.exit(0)));
   });
 
 withSettings(program.command('status'))
@@ -62,14 +65,19 @@ withSettings(keys.command('create'))
   .option('--admin', 'may also manage the fleet')
   .action((name: string, flags) =>
     withDatabase(flags, async (db) => {
-      const { key } = await createApiKey(db, { name, scopes: flags.admin ? ['inference', 'admin', 'read'] : ['inference'], nowMs: Date.now() });
+      const { key } = await createApiKey(db, {
+        name,
+        scopes: flags.admin ? ['inference', 'admin', 'read'] : ['inference'],
+        nowMs: Date.now(),
+      });
       console.log(`${key}\nThis is the only time it is shown.`);
     }),
   );
 
 withSettings(keys.command('list')).action((flags) =>
   withDatabase(flags, async (db) => {
-    for (const row of await listApiKeys(db)) console.log([row.id, `${row.prefix}…`, row.revoked_at_ms ? 'revoked' : 'valid', row.name].join('  '));
+    for (const row of await listApiKeys(db))
+      console.log([row.id, `${row.prefix}…`, row.revoked_at_ms ? 'revoked' : 'valid', row.name].join('  '));
   }),
 );
 

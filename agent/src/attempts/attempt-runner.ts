@@ -1,9 +1,9 @@
+import type http from 'node:http';
 import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
 import type { ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import { encodeData } from '@lai/shared/protocol/codec';
 import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
-import type http from 'node:http';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { classifyEngineError, classifySocketError } from '../runtimes/engine-error.ts';
@@ -114,7 +114,10 @@ export class AttemptRunner {
   /** The engine's error text goes to our log only; see errors.ts. */
   async #read(response: http.IncomingMessage): Promise<string> {
     const text = await readText(response, 64 * 1024);
-    this.#log.warn({ attemptId: this.start.attemptId, status: response.statusCode, engineText: text.slice(0, 500) }, 'engine refused');
+    this.#log.warn(
+      { attemptId: this.start.attemptId, status: response.statusCode, engineText: text.slice(0, 500) },
+      'engine refused',
+    );
     return text;
   }
 
@@ -142,9 +145,15 @@ export class AttemptRunner {
       );
     });
     // Without 'end': the engine's connection broke, or we broke it.
-    response.on('close', () => reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError('engine_crashed', 'connection closed')));
+    response.on('close', () =>
+      reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError('engine_crashed', 'connection closed')),
+    );
     response.on('error', (error: NodeJS.ErrnoException) =>
-      reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError(classifySocketError(error.code, true), error.message)),
+      reject(
+        this.#abort.signal.aborted
+          ? this.#abort.signal.reason
+          : new RuntimeError(classifySocketError(error.code, true), error.message),
+      ),
     );
     return promise;
   }
@@ -181,11 +190,23 @@ export class AttemptRunner {
   #report(outcome: Outcome): void {
     const { attemptId } = this.start;
     if (outcome.kind === 'end') {
-      this.#sink.send({ type: 'attempt.end', attemptId, finishReason: outcome.finishReason, usage: outcome.usage, timings: this.#timings() });
+      this.#sink.send({
+        type: 'attempt.end',
+        attemptId,
+        finishReason: outcome.finishReason,
+        usage: outcome.usage,
+        timings: this.#timings(),
+      });
       return;
     }
     this.#log.warn({ attemptId, requestId: this.start.requestId, code: outcome.code, detail: outcome.detail }, 'attempt failed');
-    this.#sink.send({ type: 'attempt.fail', attemptId, code: outcome.code, detail: outcome.detail.slice(0, 2_000), usage: outcome.usage });
+    this.#sink.send({
+      type: 'attempt.fail',
+      attemptId,
+      code: outcome.code,
+      detail: outcome.detail.slice(0, 2_000),
+      usage: outcome.usage,
+    });
   }
 
   #timings(): AttemptTimings {

@@ -1,11 +1,17 @@
 import { isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
-import { type DataFrame, decodeCoordinatorMessage, decodeData, encodeMessage, handshakeTranscript } from '@lai/shared/protocol/codec';
+import {
+  type DataFrame,
+  decodeCoordinatorMessage,
+  decodeData,
+  encodeMessage,
+  handshakeTranscript,
+} from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage, NodeChallenge, NodeWelcome } from '@lai/shared/protocol/coordinator-message';
 import { AGENT_SOCKET_PATH, PROTOCOL } from '@lai/shared/protocol/version';
-import type { z } from 'zod';
 import type { Logger } from 'pino';
 import WebSocket from 'ws';
+import type { z } from 'zod';
 import type { NodeCredential } from '../identity.ts';
 import { type ConnectionEvent, type ConnectionState, initialState, nextState } from './connection-state.ts';
 

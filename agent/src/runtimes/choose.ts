@@ -1,7 +1,6 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { accessSync, constants } from 'node:fs';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config.ts';
 import { EngineProcess } from '../supervisor/engine-process.ts';
@@ -46,10 +45,18 @@ export const chooseRuntime = async (config: AgentConfig, log: Logger): Promise<C
     }
   }
   if (config.mockUrl) {
-    return { runtime: attachMock(config.mockUrl), sentence: `using the mock engine at ${config.mockUrl} (simulated)`, mockUrl: config.mockUrl };
+    return {
+      runtime: attachMock(config.mockUrl),
+      sentence: `using the mock engine at ${config.mockUrl} (simulated)`,
+      mockUrl: config.mockUrl,
+    };
   }
   const { runtime, url } = await startMock({ profile: config.mockProfile, name: config.name, log });
-  return { runtime, sentence: `no inference engine found: SIMULATED answers from the mock runtime (${config.mockProfile})`, mockUrl: url };
+  return {
+    runtime,
+    sentence: `no inference engine found: SIMULATED answers from the mock runtime (${config.mockProfile})`,
+    mockUrl: url,
+  };
 };
 
 const startLlamaServer = async (program: string, models: number, config: AgentConfig, log: Logger): Promise<ChosenRuntime> => {

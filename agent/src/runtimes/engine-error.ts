@@ -15,7 +15,13 @@ const OUT_OF_MEMORY = [
   'erroroutofmemory',
 ];
 
-const CONTEXT_TOO_LONG = ['exceed_context_size', 'exceeds the available context size', 'maximum context length', 'context length exceeded', 'prompt is too long'];
+const CONTEXT_TOO_LONG = [
+  'exceed_context_size',
+  'exceeds the available context size',
+  'maximum context length',
+  'context length exceeded',
+  'prompt is too long',
+];
 const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'proxy error'];
 const NO_SUCH_MODEL = ['not found', 'does not exist'];
 

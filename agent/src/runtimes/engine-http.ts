@@ -20,7 +20,13 @@ export interface EngineRequest {
  * up after 300 s without headers, and engines send theirs with the first token, a cold load included. Aborting the signal closes
  * the connection, which is what makes an engine stop generating.
  */
-export const openEngineRequest = ({ url, method = 'GET', headers = {}, body, signal }: EngineRequest): Promise<http.IncomingMessage> =>
+export const openEngineRequest = ({
+  url,
+  method = 'GET',
+  headers = {},
+  body,
+  signal,
+}: EngineRequest): Promise<http.IncomingMessage> =>
   new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     // Ollama answers 400 to a DELETE whose length is not stated, so it always is.
@@ -34,8 +40,14 @@ export const openEngineRequest = ({ url, method = 'GET', headers = {}, body, sig
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (hasAnswered) return;
       if (signal.aborted) reject(signal.reason);
-      else if (error.code === 'ECONNRESET' && request.reusedSocket) resolve(openEngineRequest({ url, method, headers, signal, ...(body === undefined ? {} : { body }) }));
-      else reject(new RuntimeError(classifySocketError(error.code, false), `${url.origin}: ${error.code ?? error.message}`, { cause: error }));
+      else if (error.code === 'ECONNRESET' && request.reusedSocket)
+        resolve(openEngineRequest({ url, method, headers, signal, ...(body === undefined ? {} : { body }) }));
+      else
+        reject(
+          new RuntimeError(classifySocketError(error.code, false), `${url.origin}: ${error.code ?? error.message}`, {
+            cause: error,
+          }),
+        );
     });
     request.end(body);
   });
@@ -65,9 +77,11 @@ export const callEngine = async <T>(
   const response = await openEngineRequest({ url, ...rest, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
   const text = await readText(response);
   const status = response.statusCode ?? 0;
-  if (status < 200 || status > 299) throw new RuntimeError(classifyEngineError(status, text), `HTTP ${status}: ${text.slice(0, 1_000)}`);
+  if (status < 200 || status > 299)
+    throw new RuntimeError(classifyEngineError(status, text), `HTTP ${status}: ${text.slice(0, 1_000)}`);
   const parsed = schema.safeParse(parseJson(text));
-  if (!parsed.success) throw new RuntimeError('engine_error', `${url.pathname} answered something unexpected: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new RuntimeError('engine_error', `${url.pathname} answered something unexpected: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 };
 

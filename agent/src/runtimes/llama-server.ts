@@ -14,10 +14,16 @@ const RouterModel = z.looseObject({
   meta: Meta.nullish(),
 });
 const Models = z.object({ data: z.array(RouterModel) });
-const Props = z.looseObject({ total_slots: z.number().optional(), build_info: z.string().optional(), role: z.string().optional() });
+const Props = z.looseObject({
+  total_slots: z.number().optional(),
+  build_info: z.string().optional(),
+  role: z.string().optional(),
+});
 const Success = z.looseObject({ success: z.boolean().optional() });
 
 const POLL_MS = 50;
+
+export type ModelFacts = Partial<Pick<RuntimeModel, 'slots' | 'capabilities' | 'vramBytes' | 'sizeBytes'>>;
 
 /**
  * llama.cpp's llama-server in router mode (`--models-dir`): loads, unloads and tells the state of each model. Its unload kills a
@@ -26,11 +32,16 @@ const POLL_MS = 50;
  */
 export class LlamaServer implements Runtime {
   readonly kind: RuntimeKind;
-  readonly abilities: RuntimeAbilities = { load: true, unload: 'kills', routes: ['chat.completions', 'completions', 'embeddings'] };
+  readonly abilities: RuntimeAbilities = {
+    load: true,
+    unload: 'kills',
+    routes: ['chat.completions', 'completions', 'embeddings'],
+  };
   readonly #base: URL;
   readonly #mode: RuntimeReport['mode'];
   readonly #isSimulated: boolean;
   readonly #slots: number;
+  readonly #facts: (signal: AbortSignal) => Promise<ReadonlyMap<string, ModelFacts>>;
   readonly #headers: Record<string, string>;
   readonly #onClose: () => Promise<void>;
   #version: string | null = null;
@@ -45,6 +56,8 @@ export class LlamaServer implements Runtime {
     /** `-np` the server was started with. */
     slots?: number;
     apiKey?: string;
+    /** What is known of its models from elsewhere; wins over what the server says. */
+    facts?: (signal: AbortSignal) => Promise<ReadonlyMap<string, ModelFacts>>;
     onClose?: () => Promise<void>;
   }) {
     this.#base = new URL(options.url);
@@ -52,6 +65,7 @@ export class LlamaServer implements Runtime {
     this.#mode = options.mode ?? 'adopted';
     this.#isSimulated = options.isSimulated ?? false;
     this.#slots = options.slots ?? 1;
+    this.#facts = options.facts ?? (async () => new Map());
     this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
     this.#onClose = options.onClose ?? (async () => {});
   }
@@ -70,10 +84,10 @@ export class LlamaServer implements Runtime {
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     try {
       this.#version ??= (await this.#get('/props', Props, signal)).build_info ?? null;
-      const { data } = await this.#get('/models', Models, signal);
+      const [{ data }, facts] = await Promise.all([this.#get('/models', Models, signal), this.#facts(signal)]);
       this.#state = 'ready';
       this.#detail = null;
-      return data.map((model) => this.#describe(model));
+      return data.map((model) => ({ ...this.#describe(model), ...facts.get(model.id) }));
     } catch (error) {
       this.#state = 'failed';
       this.#version = null;
@@ -88,7 +102,10 @@ export class LlamaServer implements Runtime {
       const status = await this.#statusOf(id, signal);
       if (status.value === 'loaded' || status.value === 'sleeping') return;
       if (status.failed || status.value === 'unloaded') {
-        throw new RuntimeError('load_failed', `llama-server could not load ${id}${status.exit_code ? ` (exit code ${status.exit_code})` : ''}`);
+        throw new RuntimeError(
+          'load_failed',
+          `llama-server could not load ${id}${status.exit_code ? ` (exit code ${status.exit_code})` : ''}`,
+        );
       }
       await pause(POLL_MS, undefined, { signal });
     }
@@ -119,7 +136,14 @@ export class LlamaServer implements Runtime {
       isLoading: status === 'loading' || status === 'downloading',
       capabilities: isEmbedding
         ? ['embedding']
-        : ['chat', 'completion', 'json', 'tools', ...(modalities.includes('image') ? ['vision'] : []), ...(modalities.includes('audio') ? ['audio'] : [])],
+        : [
+            'chat',
+            'completion',
+            'json',
+            'tools',
+            ...(modalities.includes('image') ? ['vision'] : []),
+            ...(modalities.includes('audio') ? ['audio'] : []),
+          ],
       contextLength: model.meta?.n_ctx ?? model.context_length ?? model.meta?.n_ctx_train ?? null,
       sizeBytes: model.meta?.size ?? null,
       vramBytes: null,

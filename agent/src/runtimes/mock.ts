@@ -1,20 +1,49 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { EngineProcess } from '../supervisor/engine-process.ts';
+import { callEngine } from './engine-http.ts';
 import { LlamaServer } from './llama-server.ts';
 import { MOCK_PROFILES } from './mock-profiles.ts';
 
-/** Every answer of a mock engine says so, and so does everything that shows this runtime. */
+const MockState = z.object({
+  models: z.array(
+    z.object({
+      name: z.string(),
+      slots: z.number().int(),
+      capabilities: z.array(z.string()),
+      sizeBytes: z.number(),
+      vramBytes: z.number(),
+    }),
+  ),
+});
+
+/** Every answer of a mock engine says so, and so does everything that shows this runtime. It speaks llama-server's router dialect. */
 const asRuntime = (url: string, onClose: () => Promise<void>): LlamaServer =>
-  new LlamaServer({ url, kind: 'mock', mode: 'owned', isSimulated: true, onClose });
+  new LlamaServer({
+    url,
+    kind: 'mock',
+    mode: 'owned',
+    isSimulated: true,
+    facts: async (signal) => {
+      const { models } = await callEngine(new URL('/_mock/state?recent=0', url), MockState, { signal });
+      return new Map(models.map(({ name, ...facts }) => [name, facts]));
+    },
+    onClose,
+  });
 
 /** A mock engine that somebody else runs (tests, benchmarks). */
 export const attachMock = (url: string): LlamaServer => asRuntime(url, async () => {});
 
 /** Starts a mock engine as a process of its own and resolves once it listens. */
-export const startMock = async (options: { profile: string; name: string; log: Logger }): Promise<{ runtime: LlamaServer; url: string }> => {
+export const startMock = async (options: {
+  profile: string;
+  name: string;
+  log: Logger;
+}): Promise<{ runtime: LlamaServer; url: string }> => {
   const profile = MOCK_PROFILES[options.profile];
-  if (!profile) throw new Error(`There is no mock profile "${options.profile}". Choose one of: ${Object.keys(MOCK_PROFILES).join(', ')}.`);
+  if (!profile)
+    throw new Error(`There is no mock profile "${options.profile}". Choose one of: ${Object.keys(MOCK_PROFILES).join(', ')}.`);
   const { promise, resolve } = Promise.withResolvers<string>();
   // The port is kept over restarts of the engine, so that the runtime's address stays true.
   let port = 0;
@@ -24,8 +53,7 @@ export const startMock = async (options: { profile: string; name: string; log: L
       args: [
         mockEnginePath(),
         ...['--dialect', 'llama-server', '--port', String(port), '--name', profile.gpu, '--vram-gb', String(profile.vramGb)],
-        ...['--cold-load-ms-per-gb', String(profile.coldLoadMsPerGb), '--prefill-ms', String(profile.prefillMs), '--exit-with-parent'],
-        ...profile.models.flatMap((model) => ['--models', model]),
+        ...['--models', profile.models.join(';'), '--tuning', JSON.stringify(profile.tuning), '--exit-with-parent'],
       ],
     }),
     log: options.log,

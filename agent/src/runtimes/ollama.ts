@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
@@ -55,7 +56,11 @@ const UNLOAD_POLL_MS = 100;
  */
 export class Ollama implements Runtime {
   readonly kind = 'ollama';
-  readonly abilities: RuntimeAbilities = { load: true, unload: 'polite', routes: ['chat.completions', 'completions', 'embeddings'] };
+  readonly abilities: RuntimeAbilities = {
+    load: true,
+    unload: 'polite',
+    routes: ['chat.completions', 'completions', 'embeddings'],
+  };
   readonly #base: URL;
   readonly #mode: RuntimeReport['mode'];
   readonly #slots: number;
@@ -75,7 +80,14 @@ export class Ollama implements Runtime {
   }
 
   report(): RuntimeReport {
-    return { kind: this.kind, version: this.#version, state: this.#state, mode: this.#mode, isSimulated: false, detail: this.#detail };
+    return {
+      kind: this.kind,
+      version: this.#version,
+      state: this.#state,
+      mode: this.#mode,
+      isSimulated: false,
+      detail: this.#detail,
+    };
   }
 
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
@@ -124,9 +136,14 @@ export class Ollama implements Runtime {
   }
 
   async unloadModel(id: string, signal: AbortSignal): Promise<void> {
-    await callEngine(this.#url('/api/generate'), Generated, { method: 'POST', body: { model: id, keep_alive: 0, stream: false }, signal });
-    const isListed = async () => (await callEngine(this.#url('/api/ps'), Ps, { signal })).models.some((model) => model.name === id);
-    while (await isListed()) await pause(UNLOAD_POLL_MS, signal);
+    await callEngine(this.#url('/api/generate'), Generated, {
+      method: 'POST',
+      body: { model: id, keep_alive: 0, stream: false },
+      signal,
+    });
+    const isListed = async () =>
+      (await callEngine(this.#url('/api/ps'), Ps, { signal })).models.some((model) => model.name === id);
+    while (await isListed()) await pause(UNLOAD_POLL_MS, undefined, { signal });
   }
 
   endpoint(route: AttemptRoute) {
@@ -172,10 +189,3 @@ const expiryOf = (text: string | undefined): number | null => {
   const ms = text === undefined ? Number.NaN : Date.parse(text);
   return Number.isFinite(ms) && ms < Date.now() + 100 * 365 * 86_400_000 ? Math.max(0, ms) : null;
 };
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason)), { once: true });
-  });

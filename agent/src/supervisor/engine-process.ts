@@ -44,7 +44,10 @@ export class EngineProcess {
       if (this.#isClosed) return;
       this.#failures = performance.now() - startedAtMs > HEALTHY_MS ? 0 : this.#failures + 1;
       const waitMs = backoffMs(this.#failures, Math.random(), { baseMs: 500, capMs: 60_000 });
-      this.#log.warn({ engine: file, exitCode: result.exitCode, signal: result.signal, waitMs }, 'engine stopped; starting it again');
+      this.#log.warn(
+        { engine: file, exitCode: result.exitCode, signal: result.signal, waitMs },
+        'engine stopped; starting it again',
+      );
       this.#timer = setTimeout(() => this.start(), waitMs);
     });
   }

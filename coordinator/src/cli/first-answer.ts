@@ -8,7 +8,11 @@ export interface FirstAnswer {
 }
 
 /** One real streamed chat through the public door, written out as it arrives. */
-export const askFirstQuestion = async (options: { url: string; key: string; write: (text: string) => void }): Promise<FirstAnswer> => {
+export const askFirstQuestion = async (options: {
+  url: string;
+  key: string;
+  write: (text: string) => void;
+}): Promise<FirstAnswer> => {
   const startedAtMs = performance.now();
   const response = await fetch(`${options.url}/v1/chat/completions`, {
     method: 'POST',
@@ -22,7 +26,10 @@ export const askFirstQuestion = async (options: { url: string; key: string; writ
     }),
   });
   if (!response.ok || !response.body) {
-    return { isComplete: false, sentence: `the endpoint answered HTTP ${response.status}: ${(await response.text()).slice(0, 500)}` };
+    return {
+      isComplete: false,
+      sentence: `the endpoint answered HTTP ${response.status}: ${(await response.text()).slice(0, 500)}`,
+    };
   }
   const splitter = new EventSplitter();
   let firstAtMs: number | null = null;
@@ -44,9 +51,13 @@ export const askFirstQuestion = async (options: { url: string; key: string; writ
     }
   }
   options.write('\n');
-  if (!isDone || firstAtMs === null) return { isComplete: false, sentence: `the answer was cut short: ${failure || 'no [DONE]'}` };
+  if (!isDone || firstAtMs === null)
+    return { isComplete: false, sentence: `the answer was cut short: ${failure || 'no [DONE]'}` };
   const seconds = (performance.now() - firstAtMs) / 1_000;
   const speed = tokens > 1 && seconds > 0 ? `, ${(tokens / seconds).toFixed(1)} tokens/s` : '';
   const [node, model] = [response.headers.get('x-lai-node'), decodeURI(response.headers.get('x-lai-model') ?? '')];
-  return { isComplete: true, sentence: `served by ${node} with ${model}; first token after ${Math.round(firstAtMs - startedAtMs)} ms${speed}` };
+  return {
+    isComplete: true,
+    sentence: `served by ${node} with ${model}; first token after ${Math.round(firstAtMs - startedAtMs)} ms${speed}`,
+  };
 };

@@ -65,7 +65,9 @@ export class LocalAgent {
   async #join(): Promise<void> {
     const { db, url, name } = this.#options;
     const token = await createRegistrationToken(db, Date.now());
-    await execa(process.execPath, [agentProgram(), 'join', '--url', url, '--name', name, '--data-dir', this.#directory], { env: { LAI_TOKEN: token } });
+    await execa(process.execPath, [agentProgram(), 'join', '--url', url, '--name', name, '--data-dir', this.#directory], {
+      env: { LAI_TOKEN: token },
+    });
   }
 
   async #keepRunning(): Promise<void> {
@@ -87,4 +89,6 @@ export class LocalAgent {
 
 /** Beside our own bundle when bundled, in its package when run from source. */
 const agentProgram = (): string =>
-  fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../../agent/src/main.ts' : '../../agent/dist/lai-agent.js', import.meta.url));
+  fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? '../../../agent/src/main.ts' : '../../agent/dist/lai-agent.js', import.meta.url),
+  );

@@ -21,7 +21,11 @@ export const ensureOperatorKey = async (db: Database, dataDir: string): Promise<
   const known = readOperatorKey(dataDir);
   const row = known ? await findApiKeyByHash(db, sha256(known)) : undefined;
   if (known && row && row.revoked_at_ms === null) return known;
-  const { key } = await createApiKey(db, { name: 'operator of this machine', scopes: ['inference', 'admin', 'read'], nowMs: Date.now() });
+  const { key } = await createApiKey(db, {
+    name: 'operator of this machine',
+    scopes: ['inference', 'admin', 'read'],
+    nowMs: Date.now(),
+  });
   writeFileSync(file(dataDir), `${key}\n`, { mode: 0o600 });
   return key;
 };

@@ -4,7 +4,9 @@ import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 
 /** The fleet as one screen of text. */
 export const statusText = (status: FleetStatus): string => {
-  const lines = [`Lai ${status.version}, up ${duration(status.uptimeSeconds)}, Redis ${status.redis}; ${status.running} running, ${status.waiting} waiting`];
+  const lines = [
+    `Lai ${status.version}, up ${duration(status.uptimeSeconds)}, Redis ${status.redis}; ${status.running} running, ${status.waiting} waiting`,
+  ];
   if (status.nodes.length === 0) lines.push('No node has connected yet. `lai tokens create` makes a token to join one.');
   for (const node of status.nodes) {
     const name = styleText('bold', node.snapshot?.name ?? node.nodeId);
@@ -15,7 +17,9 @@ export const statusText = (status: FleetStatus): string => {
 };
 
 const describeNode = ({ runtimes, gpus, holds }: NodeSnapshot): string => {
-  const engines = runtimes.map((runtime) => `${runtime.kind} ${runtime.version ?? ''} ${runtime.state}${runtime.isSimulated ? ' (SIMULATED)' : ''}`);
+  const engines = runtimes.map(
+    (runtime) => `${runtime.kind} ${runtime.version ?? ''} ${runtime.state}${runtime.isSimulated ? ' (SIMULATED)' : ''}`,
+  );
   const memory = gpus.map((gpu) => `${gpu.name} ${gib(gpu.vramUsedBytes)}/${gib(gpu.vramTotalBytes)} GiB`);
   const held = holds.map((hold) => `held: ${hold.kind} (${hold.cause})`);
   return ['', ...engines, ...memory, ...held].join('  ');
@@ -34,7 +38,10 @@ const duration = (seconds: number): string => {
 };
 
 export const fetchStatus = async (url: string, key: string): Promise<FleetStatus> => {
-  const response = await fetch(`${url}/api/v1/status`, { headers: { authorization: `Bearer ${key}` }, signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => {
+  const response = await fetch(`${url}/api/v1/status`, {
+    headers: { authorization: `Bearer ${key}` },
+    signal: AbortSignal.timeout(5_000),
+  }).catch((error: unknown) => {
     throw new Error(`No coordinator answers at ${url}. Is it running? \`lai up\` starts one.`, { cause: error });
   });
   if (!response.ok) throw new Error(`${url} answered HTTP ${response.status}: ${(await response.text()).slice(0, 300)}`);

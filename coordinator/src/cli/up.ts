@@ -27,19 +27,31 @@ export interface UpOptions {
 export const up = async ({ config, once, demo }: UpOptions): Promise<number> => {
   const logs = join(config.dataDir, 'logs');
   mkdirSync(logs, { recursive: true, mode: 0o700 });
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: join(logs, 'coordinator.log'), mode: 0o600, sync: false }));
+  const log = pino(
+    { level: config.logLevel, base: null },
+    pino.destination({ dest: join(logs, 'coordinator.log'), mode: 0o600, sync: false }),
+  );
   const stopped = stopSignal();
   const coordinator = await startCoordinator(config, log);
   const key = await ensureOperatorKey(coordinator.db, config.dataDir);
   const agents = (demo ? DEMO_NODES : [localName()]).map(
-    (name) => new LocalAgent({ name, url: coordinator.url, db: coordinator.db, dataDir: config.dataDir, args: demo ? ['--runtime', 'mock', '--mock-profile', name] : [] }),
+    (name) =>
+      new LocalAgent({
+        name,
+        url: coordinator.url,
+        db: coordinator.db,
+        dataDir: config.dataDir,
+        args: demo ? ['--runtime', 'mock', '--mock-profile', name] : [],
+      }),
   );
   try {
     await Promise.all(agents.map((agent) => agent.start()));
     say(`Coordinator is up at ${coordinator.url}; waiting for ${demo ? 'three simulated nodes' : 'this machine'} to join …`);
     const status = await Promise.race([nodesReady(coordinator.url, key, agents.length), stopped]);
     if (!status) {
-      complain(`No node came up within ${NODE_LIMIT_MS / 1_000} s. ${agents.map((agent) => agent.lastWords).join(' ')} Logs: ${logs}`);
+      complain(
+        `No node came up within ${NODE_LIMIT_MS / 1_000} s. ${agents.map((agent) => agent.lastWords).join(' ')} Logs: ${logs}`,
+      );
       return 1;
     }
     if (typeof status === 'string') return 0;
@@ -64,7 +76,9 @@ const nodesReady = async (url: string, key: string, count: number): Promise<Flee
   while (performance.now() < deadline) {
     const response = await fetch(`${url}/api/v1/status`, { headers: { authorization: `Bearer ${key}` } });
     const status = (await response.json()) as FleetStatus;
-    const ready = status.nodes.filter((node) => node.liveness === 'alive' && node.snapshot?.models.some((model) => model.capabilities.includes('chat')));
+    const ready = status.nodes.filter(
+      (node) => node.liveness === 'alive' && node.snapshot?.models.some((model) => model.capabilities.includes('chat')),
+    );
     if (ready.length >= count) return status;
     await pause(100);
   }
@@ -75,7 +89,9 @@ const describe = (status: FleetStatus): void => {
   for (const { snapshot } of status.nodes) {
     if (!snapshot) continue;
     const [runtime] = snapshot.runtimes;
-    const simulated = runtime?.isSimulated ? styleText('yellow', ' SIMULATED: no inference engine was found, answers are made up') : '';
+    const simulated = runtime?.isSimulated
+      ? styleText('yellow', ' SIMULATED: no inference engine was found, answers are made up')
+      : '';
     const models = snapshot.models.map((model) => model.id).join(', ');
     say(`${styleText('bold', snapshot.name)}: ${runtime?.kind} ${runtime?.version ?? ''} with ${models}${simulated}`);
   }
@@ -97,8 +113,10 @@ const stopSignal = (): Promise<'stopped'> =>
     process.once('SIGTERM', () => resolve('stopped'));
   });
 
-const localName = (): string => hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, 64) || 'this-machine';
+const localName = (): string =>
+  hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 64) || 'this-machine';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const complain = (text: string): void => void process.stderr.write(`${styleText('red', text, { stream: process.stderr })}\n`);
 const dim = (text: string): string => styleText('dim', text);
-

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { AttemptDeadlines, AttemptRoute, AttemptTimings, Frame } from '@lai/shared/attempt';
-import { CodedError, type ErrorCode, ERRORS } from '@lai/shared/errors';
+import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { RunningAttempt } from '../nodes/node-session.ts';
 import type { Registry } from '../nodes/registry.ts';
@@ -106,7 +105,10 @@ export class Dispatcher {
         if (next.excludesNode) ticket.tried.set(grant.lease.nodeId, grant.epoch);
         if (!next.countsAsAttempt) trail.attempts.pop();
         ticket.notBeforeMs = Date.now() + next.waitMs;
-        this.#log.info({ requestId: request.requestId, code: outcome, node: grant.nodeName }, 'attempt failed before any content; trying again');
+        this.#log.info(
+          { requestId: request.requestId, code: outcome, node: grant.nodeName },
+          'attempt failed before any content; trying again',
+        );
         grant = await this.#matching.admitAgain(ticket);
       }
     } catch (error) {
@@ -120,9 +122,19 @@ export class Dispatcher {
   }
 
   /** One try on one node. Yields its chunks, from the first content on; returns its last frame. The slot is given back when it is free. */
-  async *#attempt(request: DispatchRequest, grant: Grant, trail: Trail): AsyncGenerator<Frame, Exclude<Frame, { kind: 'chunk' }>> {
+  async *#attempt(
+    request: DispatchRequest,
+    grant: Grant,
+    trail: Trail,
+  ): AsyncGenerator<Frame, Exclude<Frame, { kind: 'chunk' }>> {
     const { lease } = grant;
-    const record: TrailAttempt = { nodeId: lease.nodeId, nodeName: grant.nodeName, model: grant.model, startedAtMs: Date.now(), outcome: 'running' };
+    const record: TrailAttempt = {
+      nodeId: lease.nodeId,
+      nodeName: grant.nodeName,
+      model: grant.model,
+      startedAtMs: Date.now(),
+      outcome: 'running',
+    };
     trail.attempts.push(record);
     const running = this.#start(request, grant);
     if (!running) {
@@ -197,7 +209,11 @@ const deadlinesFor = (request: DispatchRequest): AttemptDeadlines => {
   return { firstContentMs: Math.min(FIRST_CONTENT_MS, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
 };
 
-const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({ kind: 'failed', code, message: ERRORS[code].sentence });
+const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
+  kind: 'failed',
+  code,
+  message: ERRORS[code].sentence,
+});
 
 const asFrame = ({ code, message, retryAfterSeconds }: CodedError): Frame => ({
   ...{ kind: 'failed', code, message },

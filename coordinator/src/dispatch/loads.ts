@@ -1,4 +1,4 @@
-import { withoutLatest } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { Registry } from '../nodes/registry.ts';
 import type { Candidate } from '../scheduler/place.ts';
@@ -16,7 +16,8 @@ export class Loads {
   readonly #figures: Figures;
   readonly #onDone: () => void;
   readonly #log: Logger;
-  readonly #loading = new Set<string>();
+  /** By node: models it was asked to load. */
+  readonly #loading = new Map<string, Set<string>>();
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
 
   constructor(options: { registry: Registry; figures: Figures; onDone: () => void; log: Logger }) {
@@ -28,14 +29,14 @@ export class Loads {
 
   /** Asks the node to load the model, unless somebody is at it already. */
   request({ nodeId, nodeName, model }: Candidate): void {
-    const name = withoutLatest(model);
     const session = this.#registry.session(nodeId);
-    if (this.#loading.has(name) || !session) return;
-    this.#loading.add(name);
+    if (this.#isLoading(model) || !session) return;
+    const loading = this.#loading.get(nodeId) ?? new Set<string>();
+    this.#loading.set(nodeId, loading.add(model));
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
     const startedAtMs = performance.now();
     void session.loadModel(model).then((outcome) => {
-      this.#loading.delete(name);
+      loading.delete(model);
       if (outcome.ok) {
         this.#figures.learn(nodeId, model, { loadMs: performance.now() - startedAtMs });
         this.#bars.get(nodeId)?.delete(model);
@@ -47,9 +48,17 @@ export class Loads {
     });
   }
 
+  on(nodeId: string): ReadonlySet<string> {
+    return this.#loading.get(nodeId) ?? NO_MODELS;
+  }
+
   barredUntilMs(nodeId: string): ReadonlyMap<string, number> {
     const bars = this.#bars.get(nodeId);
     return bars ? new Map([...bars].map(([model, bar]) => [model, bar.untilMs])) : NO_BARS;
+  }
+
+  #isLoading(model: string): boolean {
+    return [...this.#loading.values()].some((models) => [...models].some((other) => sameModel(other, model)));
   }
 
   #bar(nodeId: string, model: string): void {
@@ -60,4 +69,5 @@ export class Loads {
   }
 }
 
+const NO_MODELS: ReadonlySet<string> = new Set();
 const NO_BARS: ReadonlyMap<string, number> = new Map();

@@ -55,7 +55,12 @@ export class Matching {
     this.#figures = options.figures;
     this.#log = options.log;
     this.#queues = new TargetQueues(options.redis);
-    this.#loads = new Loads({ registry: options.registry, figures: options.figures, onDone: () => this.#pumpSoon(), log: options.log });
+    this.#loads = new Loads({
+      registry: options.registry,
+      figures: options.figures,
+      onDone: () => this.#pumpSoon(),
+      log: options.log,
+    });
     options.registry.onChange(() => this.#pumpSoon());
     options.redis.on('ready', () => this.#retryAdds());
     this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#renewLocks(), LOCK_RENEW_MS)];
@@ -135,15 +140,13 @@ export class Matching {
 
   #expect(ticket: Ticket): Promise<Grant> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
+    ticket.grant = { resolve, reject };
     const timer = setTimeout(() => this.#expire(ticket), Math.max(0, ticket.deadlineMs - Date.now()));
     const settle = () => {
       clearTimeout(timer);
       ticket.grant = null;
     };
-    ticket.grant = {
-      resolve: (grant) => (settle(), resolve(grant)),
-      reject: (error) => (settle(), reject(error)),
-    };
+    promise.then(settle, settle);
     return promise;
   }
 
@@ -210,6 +213,7 @@ export class Matching {
       get leased() {
         return leases.taken(record.nodeId);
       },
+      loading: this.#loads.on(record.nodeId),
       loadBarredUntilMs: this.#loads.barredUntilMs(record.nodeId),
       figures: (model) => this.#figures.of(record.nodeId, model),
     }));

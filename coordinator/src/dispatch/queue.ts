@@ -35,7 +35,12 @@ export class TargetQueue {
     this.name = name;
     const shared = { connection, prefix: QUEUE_PREFIX };
     this.#queue = new Queue(name, { ...shared, streams: { events: { maxLen: 100 } } }, backend as never);
-    this.#taker = new Worker(name, null, { ...shared, autorun: false, lockDuration: LOCK_MS, skipStalledCheck: true }, backend as never);
+    this.#taker = new Worker(
+      name,
+      null,
+      { ...shared, autorun: false, lockDuration: LOCK_MS, skipStalledCheck: true },
+      backend as never,
+    );
     this.#queue.on('error', () => {});
     this.#taker.on('error', () => {});
   }
@@ -87,7 +92,15 @@ export class TargetQueues {
     connection.on('error', () => {});
     this.#backend = ((name: string, options: ConstructorParameters<typeof RedisQueueBackend>[4]) => {
       const queueKeys = new QueueKeys(QUEUE_PREFIX);
-      return new RedisQueueBackend(connection, name, queueKeys.getKeys(name), (type) => queueKeys.toKey(name, type), options, undefined, false);
+      return new RedisQueueBackend(
+        connection,
+        name,
+        queueKeys.getKeys(name),
+        (type) => queueKeys.toKey(name, type),
+        options,
+        undefined,
+        false,
+      );
     }) as BackendFactory;
   }
 

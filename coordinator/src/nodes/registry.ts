@@ -71,7 +71,12 @@ export class Registry {
     const older = this.#local.get(session.nodeId)?.session;
     this.#local.set(session.nodeId, { session, snapshot: null, liveness: 'alive' });
     // Its record stays until the first snapshot: the node is back, but what it can do is not known again yet.
-    older?.close({ type: 'node.reject', reason: 'superseded', message: 'a newer connection of this node replaced this one', isFinal: false });
+    older?.close({
+      type: 'node.reject',
+      reason: 'superseded',
+      message: 'a newer connection of this node replaced this one',
+      isFinal: false,
+    });
   }
 
   observe(session: NodeSession, snapshot: NodeSnapshot): void {
@@ -137,7 +142,8 @@ export class Registry {
 
   #flush(): void {
     if (!isUp(this.#redis) || this.#dirty.size === 0) return;
-    for (const record of this.list().filter(({ nodeId }) => this.#dirty.has(nodeId) && this.#local.has(nodeId))) this.#write(record);
+    for (const record of this.list().filter(({ nodeId }) => this.#dirty.has(nodeId) && this.#local.has(nodeId)))
+      this.#write(record);
     this.#dirty.clear();
   }
 

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { IdentityKeys } from '@lai/shared/ed25519';
 import { AGENT_SOCKET_PATH } from '@lai/shared/protocol/version';
 import type { Logger } from 'pino';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
@@ -19,10 +19,22 @@ const MAX_FRAME_BYTES = 1024 * 1024;
  * Takes agents in: WebSocket upgrade on one path, handshake, then a NodeSession in the registry. Browsers are refused by their Origin
  * header, which agents do not send; strangers are few at a time and soon closed.
  */
-export const acceptAgents = (options: { db: Database; redis: LaiRedis; registry: Registry; identity: IdentityKeys; log: Logger }) => {
+export const acceptAgents = (options: {
+  db: Database;
+  redis: LaiRedis;
+  registry: Registry;
+  identity: IdentityKeys;
+  log: Logger;
+}) => {
   const { registry, log } = options;
   // ws's own defaults let 50 sockets with tiny fragments take 112 MB of heap; with these limits 1 MB (measured).
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES, maxFragments: 64, maxBufferedChunks: 1_024 });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MAX_FRAME_BYTES,
+    maxFragments: 64,
+    maxBufferedChunks: 1_024,
+  });
   let strangers = 0;
 
   const greet = async (socket: WebSocket): Promise<void> => {
@@ -78,7 +90,13 @@ export const acceptAgents = (options: { db: Database; redis: LaiRedis; registry:
   return {
     upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
       const refusal =
-        request.url?.split('?')[0] !== AGENT_SOCKET_PATH ? '404 Not Found' : request.headers.origin ? '403 Forbidden' : strangers >= MAX_STRANGERS ? '503 Service Unavailable' : null;
+        request.url?.split('?')[0] !== AGENT_SOCKET_PATH
+          ? '404 Not Found'
+          : request.headers.origin
+            ? '403 Forbidden'
+            : strangers >= MAX_STRANGERS
+              ? '503 Service Unavailable'
+              : null;
       if (refusal) {
         duplex.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
         return;

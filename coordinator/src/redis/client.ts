@@ -11,7 +11,16 @@ const script = (name: string): string => readFileSync(new URL(`./${name}.lua`, i
 
 /** The connection with our scripts on it; what each takes and returns is written at the head of its file. */
 export type LaiRedis = Redis & {
-  claimLease(nodeLeases: string, modelLeases: string, epochKey: string, leaseId: string, ttlMs: number, nodeSlots: number, modelSlots: number, epoch: string): Promise<number>;
+  claimLease(
+    nodeLeases: string,
+    modelLeases: string,
+    epochKey: string,
+    leaseId: string,
+    ttlMs: number,
+    nodeSlots: number,
+    modelSlots: number,
+    epoch: string,
+  ): Promise<number>;
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
   nextEpoch(epochKey: string): Promise<string>;
   publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;

@@ -43,7 +43,8 @@ export class EmbeddedRedis {
     this.#spawn();
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await this.#answers())) {
-      if (performance.now() > deadline) throw new Error(`${this.#program} did not come up within ${START_LIMIT_MS / 1_000} s; see ${this.#directory}/redis.log`);
+      if (performance.now() > deadline)
+        throw new Error(`${this.#program} did not come up within ${START_LIMIT_MS / 1_000} s; see ${this.#directory}/redis.log`);
       await pause(20);
     }
   }
@@ -53,7 +54,10 @@ export class EmbeddedRedis {
     this.#isClosed = true;
     const redis = new Redis(this.#socket, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
     redis.on('error', () => {});
-    await redis.connect().then(() => redis.shutdown()).catch(() => {});
+    await redis
+      .connect()
+      .then(() => redis.shutdown())
+      .catch(() => {});
     redis.disconnect();
     const child = this.#child;
     if (!child) return;
@@ -75,7 +79,12 @@ export class EmbeddedRedis {
   }
 
   async #answers(): Promise<boolean> {
-    const redis = new Redis(this.#socket, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 1_000, maxRetriesPerRequest: 0 });
+    const redis = new Redis(this.#socket, {
+      lazyConnect: true,
+      retryStrategy: () => null,
+      connectTimeout: 1_000,
+      maxRetriesPerRequest: 0,
+    });
     redis.on('error', () => {});
     try {
       await redis.connect();
@@ -113,7 +122,9 @@ const spawn = (program: string, settings: string, cwd: string) =>
 const socketPath = (directory: string): string => {
   const path = join(directory, 'redis.sock');
   if (Buffer.byteLength(path) < 100) return path;
-  throw new Error(`The data directory's path is too long for a unix socket: ${path}. Choose a shorter one with LAI_DATA_DIR, or use LAI_REDIS_URL.`);
+  throw new Error(
+    `The data directory's path is too long for a unix socket: ${path}. Choose a shorter one with LAI_DATA_DIR, or use LAI_REDIS_URL.`,
+  );
 };
 
 const quoted = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;

@@ -1,6 +1,6 @@
 import { type LoadedModel, sameModel } from '@lai/shared/node';
 import { fitOf } from './fit.ts';
-import { AUTO, type FleetNode, type Target } from './fleet.ts';
+import { AUTO, type FleetNode, stateOf, type Target } from './fleet.ts';
 
 /** Why a node, or a model on it, is not for this target: a closed list that people read and clients may switch on. */
 export type RefusalReason =
@@ -48,12 +48,17 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
   const lacking = target.capabilities.filter((capability) => !model.capabilities.includes(capability));
   if (lacking.length > 0) return { reason: 'capability_missing', detail: `cannot do ${lacking.join(', ')}` };
   if (model.contextLength !== null && model.contextLength < target.contextTokens) {
-    return { reason: 'context_too_short', detail: `context of ${model.contextLength} tokens, about ${target.contextTokens} needed` };
+    return {
+      reason: 'context_too_short',
+      detail: `context of ${model.contextLength} tokens, about ${target.contextTokens} needed`,
+    };
   }
   if (model.slots === 0) return { reason: 'no_slots', detail: 'configured for no requests' };
   if (model.state === 'draining' || model.state === 'unloading') return { reason: 'unloading', detail: 'being unloaded' };
-  if (model.state !== 'cold' && model.state !== 'failed') return null;
-  if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs) return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
+  const state = stateOf(node, model);
+  if (state !== 'cold' && state !== 'failed') return null;
+  if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs)
+    return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
   const fit = fitOf(model, node.snapshot);
   if (fit.kind === 'does_not_fit') {
     return { reason: 'does_not_fit', detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB can be had` };

@@ -30,6 +30,7 @@ export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot): Fit => {
 /** All GPUs together, as engines split a model over them; main memory where there is no GPU. */
 const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; freeBytes: number | null } => {
   if (gpus.length === 0) return memory;
-  const sum = (values: (number | null)[]) => values.reduce<number | null>((total, value) => (total === null || value === null ? null : total + value), 0);
+  const sum = (values: (number | null)[]) =>
+    values.reduce<number | null>((total, value) => (total === null || value === null ? null : total + value), 0);
   return { totalBytes: sum(gpus.map((gpu) => gpu.vramTotalBytes)), freeBytes: sum(gpus.map((gpu) => gpu.vramFreeBytes)) };
 };

@@ -1,4 +1,4 @@
-import type { Capability, NodeSnapshot } from '@lai/shared/node';
+import type { Capability, LoadedModel, ModelState, NodeSnapshot } from '@lai/shared/node';
 
 /** What the scheduler is told about a node: plain data, taken at one moment. */
 export interface FleetNode {
@@ -7,10 +7,16 @@ export interface FleetNode {
   readonly snapshot: NodeSnapshot;
   /** Slots taken on the node, and per model id, as counted by leases: fresher than the snapshot's own count. */
   readonly leased: { readonly total: number; readonly byModel: ReadonlyMap<string, number> };
+  /** Models that the node was asked to load and has not reported on yet. */
+  readonly loading: ReadonlySet<string>;
   /** Until when a model must not be loaded here again, by model id: it failed lately. */
   readonly loadBarredUntilMs: ReadonlyMap<string, number>;
   readonly figures: (model: string) => LearnedFigures;
 }
+
+/** A load that was asked for a moment ago is under way, whatever the last snapshot says. */
+export const stateOf = (node: FleetNode, model: LoadedModel): ModelState =>
+  node.loading.has(model.id) ? 'loading' : model.state;
 
 /** What was learned of a model on a node; `null` is not known yet. */
 export interface LearnedFigures {

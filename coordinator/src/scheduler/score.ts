@@ -1,6 +1,6 @@
 import type { LoadedModel } from '@lai/shared/node';
 import { fitOf } from './fit.ts';
-import type { FleetNode } from './fleet.ts';
+import { type FleetNode, stateOf } from './fleet.ts';
 
 /** What can be done with a candidate this moment. */
 export type Action = 'run' | 'wait' | 'load';
@@ -23,20 +23,24 @@ const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, pr
 export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
   Math.min(model.slots - (node.leased.byModel.get(model.id) ?? 0), node.snapshot.maxConcurrent - node.leased.total);
 
-export const actionFor = (node: FleetNode, model: LoadedModel): Action =>
-  model.state === 'warm' ? (freeSlots(node, model) > 0 ? 'run' : 'wait') : model.state === 'loading' ? 'wait' : 'load';
+export const actionFor = (node: FleetNode, model: LoadedModel): Action => {
+  const state = stateOf(node, model);
+  if (state === 'warm') return freeSlots(node, model) > 0 ? 'run' : 'wait';
+  return state === 'loading' ? 'wait' : 'load';
+};
 
 export const scoreOf = (node: FleetNode, model: LoadedModel, queued: number): Score => {
+  const state = stateOf(node, model);
   const figures = node.figures(model.id);
   const prefillMs = figures.firstContentMs ?? ASSUMED.prefillMs;
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
   const isFull = freeSlots(node, model) <= 0;
-  const needsEviction = model.state !== 'warm' && model.state !== 'loading' && fitOf(model, node.snapshot).kind === 'fits_after_eviction';
+  const needsEviction = state !== 'warm' && state !== 'loading' && fitOf(model, node.snapshot).kind === 'fits_after_eviction';
   return {
     // A slot frees every attemptMs / slots; on average half of that has passed.
     waitMs: isFull ? ((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots) : 0,
-    loadMs: model.state === 'warm' ? 0 : model.state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
+    loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
     evictMs: needsEviction ? ASSUMED.evictMs : 0,
     prefillMs,
     crowdMs: isFull ? 0 : (prefillMs * leased) / Math.max(1, model.slots),

@@ -9,7 +9,8 @@ export const insertApiKey = async (db: Database, row: ApiKeyRow): Promise<void> 
 export const findApiKeyByHash = (db: Database, hash: string): Promise<ApiKeyRow | undefined> =>
   db.selectFrom('api_keys').selectAll().where('hash', '=', hash).executeTakeFirst();
 
-export const listApiKeys = (db: Database): Promise<ApiKeyRow[]> => db.selectFrom('api_keys').selectAll().orderBy('created_at_ms').execute();
+export const listApiKeys = (db: Database): Promise<ApiKeyRow[]> =>
+  db.selectFrom('api_keys').selectAll().orderBy('created_at_ms').execute();
 
 /** False when there is no such key, or it is revoked already. */
 export const revokeApiKey = async (db: Database, id: string, nowMs: number): Promise<boolean> => {

@@ -44,7 +44,10 @@ const MIGRATIONS: Record<string, Migration> = { '0001-first-tables': firstTables
 export const openDatabase = async (path: string): Promise<Database> => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const database: Database = new Kysely<Tables>({ dialect: sqliteDialect(path) });
-  const { error, results } = await new Migrator({ db: database, provider: { getMigrations: async () => MIGRATIONS } }).migrateToLatest();
+  const { error, results } = await new Migrator({
+    db: database,
+    provider: { getMigrations: async () => MIGRATIONS },
+  }).migrateToLatest();
   if (error) {
     await database.destroy();
     const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'unknown';

@@ -8,7 +8,8 @@ export const insertNode = async (db: Database, row: Omit<NodeRow, 'generation'>)
 
 export const findNode = (db: Database, id: string) => db.selectFrom('nodes').selectAll().where('id', '=', id).executeTakeFirst();
 
-export const listNodes = (db: Database) => db.selectFrom('nodes').selectAll().where('revoked_at_ms', 'is', null).orderBy('created_at_ms').execute();
+export const listNodes = (db: Database) =>
+  db.selectFrom('nodes').selectAll().where('revoked_at_ms', 'is', null).orderBy('created_at_ms').execute();
 
 /**
  * Counts the node's connection if it showed the last count it was given. False: it showed another one, so two machines use this

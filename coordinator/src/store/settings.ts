@@ -5,6 +5,10 @@ export const readSetting = async (db: Database, name: string): Promise<string | 
 
 /** Writes the value if there is none yet and returns the one that counts. */
 export const keepSetting = async (db: Database, name: string, value: string): Promise<string> => {
-  await db.insertInto('settings').values({ name, value }).onConflict((conflict) => conflict.column('name').doNothing()).execute();
+  await db
+    .insertInto('settings')
+    .values({ name, value })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
   return (await readSetting(db, name)) ?? value;
 };

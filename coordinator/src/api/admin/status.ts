@@ -4,11 +4,24 @@ import type { Registry } from '../../nodes/registry.ts';
 import { isUp, type LaiRedis } from '../../redis/client.ts';
 import { VERSION } from '../../version.ts';
 
-export const fleetStatus = ({ registry, matching, redis }: { registry: Registry; matching: Matching; redis: LaiRedis }): FleetStatus => ({
+export const fleetStatus = ({
+  registry,
+  matching,
+  redis,
+}: {
+  registry: Registry;
+  matching: Matching;
+  redis: LaiRedis;
+}): FleetStatus => ({
   version: VERSION,
   uptimeSeconds: Math.round(process.uptime()),
   redis: isUp(redis) ? 'up' : 'down',
   waiting: matching.waiting,
   running: matching.running,
-  nodes: registry.list().map(({ nodeId, epoch, liveness, snapshot }) => ({ nodeId, epoch, liveness: liveness === 'dead' ? 'offline' : liveness, snapshot })),
+  nodes: registry.list().map(({ nodeId, epoch, liveness, snapshot }) => ({
+    nodeId,
+    epoch,
+    liveness: liveness === 'dead' ? 'offline' : liveness,
+    snapshot,
+  })),
 });

@@ -17,16 +17,25 @@ export interface JsonBody<T> {
   with(fields: Readonly<Record<string, unknown>>): Uint8Array;
 }
 
-export const readJsonBody = async <T>(request: IncomingMessage, schema: z.ZodType<T>, limits: { maxTextBytes: number }): Promise<JsonBody<T>> => {
+export const readJsonBody = async <T>(
+  request: IncomingMessage,
+  schema: z.ZodType<T>,
+  limits: { maxTextBytes: number },
+): Promise<JsonBody<T>> => {
   const mediaType = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (mediaType !== undefined && mediaType !== 'application/json') throw new CodedError('unsupported_media_type');
   return parseJsonBody(await readBytes(request), schema, limits);
 };
 
-export const parseJsonBody = <T>(bytes: Buffer, schema: z.ZodType<T>, { maxTextBytes }: { maxTextBytes: number }): JsonBody<T> => {
+export const parseJsonBody = <T>(
+  bytes: Buffer,
+  schema: z.ZodType<T>,
+  { maxTextBytes }: { maxTextBytes: number },
+): JsonBody<T> => {
   if (bytes.length > maxTextBytes && !bytes.includes('"image_url"')) throw tooLarge(maxTextBytes);
   const shape = scanJson(bytes);
-  if (shape.depth > MAX_DEPTH) throw new CodedError('body_too_deep', { message: `The request body is nested more than ${MAX_DEPTH} levels deep.` });
+  if (shape.depth > MAX_DEPTH)
+    throw new CodedError('body_too_deep', { message: `The request body is nested more than ${MAX_DEPTH} levels deep.` });
   const text = bytes.toString();
   const parsed = schema.safeParse(parseJson(text));
   if (!parsed.success) {
@@ -53,7 +62,9 @@ const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
 };
 
 const tooLarge = (limit: number): CodedError =>
-  new CodedError('body_too_large', { message: `The request body is larger than the ${(limit / 1024 / 1024).toFixed(limit % (1024 * 1024) ? 1 : 0)} MiB this server accepts.` });
+  new CodedError('body_too_large', {
+    message: `The request body is larger than the ${(limit / 1024 / 1024).toFixed(limit % (1024 * 1024) ? 1 : 0)} MiB this server accepts.`,
+  });
 
 const parseJson = (text: string): unknown => {
   try {
@@ -61,7 +72,9 @@ const parseJson = (text: string): unknown => {
   } catch (error) {
     // The engine's message quotes the input, which may be somebody's prompt; the position is enough to find the place.
     const position = /position (\d+)/.exec(String(error))?.[1];
-    throw new CodedError('invalid_json', { message: `The request body is not valid JSON${position ? ` (at character ${position})` : ''}.` });
+    throw new CodedError('invalid_json', {
+      message: `The request body is not valid JSON${position ? ` (at character ${position})` : ''}.`,
+    });
   }
 };
 

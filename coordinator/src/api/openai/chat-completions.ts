@@ -48,12 +48,22 @@ export const chatCompletions = async (
   });
   const respond = { answer, response, requestId, abandon: () => response.destroy() };
   const ending = isStreaming
-    ? await respondStreaming({ ...respond, includeUsage: body.value.stream_options?.include_usage === true, keepAliveMs: options.keepAliveMs })
+    ? await respondStreaming({
+        ...respond,
+        includeUsage: body.value.stream_options?.include_usage === true,
+        keepAliveMs: options.keepAliveMs,
+      })
     : await respondCollected(respond);
   logAnswer(options.log, requestId, answer.trail, ending, Date.now() - startedAtMs);
 };
 
-const logAnswer = (log: Logger, requestId: string, trail: { attempts: readonly { nodeName: string; model: string; outcome: string }[]; queueMs: number | null }, ending: Ending | null, totalMs: number): void => {
+const logAnswer = (
+  log: Logger,
+  requestId: string,
+  trail: { attempts: readonly { nodeName: string; model: string; outcome: string }[]; queueMs: number | null },
+  ending: Ending | null,
+  totalMs: number,
+): void => {
   log.info(
     {
       requestId,

@@ -15,7 +15,12 @@ interface ChunkChoice {
 }
 
 interface Delta {
-  readonly tool_calls?: readonly { index?: number; id?: string; type?: string; function?: { name?: string; arguments?: string } }[];
+  readonly tool_calls?: readonly {
+    index?: number;
+    id?: string;
+    type?: string;
+    function?: { name?: string; arguments?: string };
+  }[];
   readonly [field: string]: unknown;
 }
 
@@ -59,7 +64,12 @@ export class ChatCollector {
   }
 
   #takeChoice({ index = 0, delta = {}, finish_reason, logprobs }: ChunkChoice): void {
-    const choice = this.#choices.get(index) ?? { index, message: { role: 'assistant', content: null, refusal: null }, finish_reason: null, logprobs: null };
+    const choice = this.#choices.get(index) ?? {
+      index,
+      message: { role: 'assistant', content: null, refusal: null },
+      finish_reason: null,
+      logprobs: null,
+    };
     this.#choices.set(index, choice);
     choice.finish_reason = finish_reason ?? choice.finish_reason;
     if (logprobs) {
@@ -76,12 +86,22 @@ export class ChatCollector {
   }
 }
 
-const joined = (known: unknown[] | null, more: unknown[] | null | undefined): unknown[] | null => (more ? [...(known ?? []), ...more] : known);
+const joined = (known: unknown[] | null, more: unknown[] | null | undefined): unknown[] | null =>
+  more ? [...(known ?? []), ...more] : known;
+
+interface ToolCall {
+  id: string;
+  type: string;
+  function: { name: string; arguments: string };
+}
 
 const addToolCall = (message: Record<string, unknown>, call: NonNullable<Delta['tool_calls']>[number]): void => {
-  const calls = (message['tool_calls'] ??= []) as { id: string; type: string; function: { name: string; arguments: string } }[];
-  const known = (calls[call.index ?? calls.length] ??= { id: call.id ?? '', type: call.type ?? 'function', function: { name: '', arguments: '' } });
-  if (call.id) known.id = call.id;
+  message['tool_calls'] ??= [];
+  const calls = message['tool_calls'] as ToolCall[];
+  const index = call.index ?? calls.length;
+  const known = calls[index] ?? { id: '', type: call.type ?? 'function', function: { name: '', arguments: '' } };
+  calls[index] = known;
+  known.id ||= call.id ?? '';
   known.function.name ||= call.function?.name ?? '';
   known.function.arguments += call.function?.arguments ?? '';
 };

@@ -27,9 +27,18 @@ export const errorResponse = (error: {
   };
 };
 
-export const errorBody = ({ code, message, param = null }: { readonly code: ErrorCode; readonly message: string; readonly param?: string | null }): ErrorBody => ({
+export const errorBody = ({
+  code,
+  message,
+  param = null,
+}: {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly param?: string | null;
+}): ErrorBody => ({
   error: { message, type: ERRORS[code].type, param, code },
 });
 
 /** Whatever was thrown, as a coded error; what is no CodedError is a bug or broken infrastructure and stays in the log. */
-export const asCodedError = (thrown: unknown): CodedError => (thrown instanceof CodedError ? thrown : new CodedError('internal_error', { cause: thrown }));
+export const asCodedError = (thrown: unknown): CodedError =>
+  thrown instanceof CodedError ? thrown : new CodedError('internal_error', { cause: thrown });

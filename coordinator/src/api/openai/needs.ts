@@ -16,12 +16,17 @@ export const chatTarget = (request: ChatCompletionRequest): Target => {
     ['vision', parts.some((part) => part.type === 'image_url')],
     ['audio', parts.some((part) => part.type === 'input_audio')],
     ['tools', (request.tools?.length ?? 0) > 0],
-    ['json', request.response_format !== null && request.response_format !== undefined && request.response_format.type !== 'text'],
+    [
+      'json',
+      request.response_format !== null && request.response_format !== undefined && request.response_format.type !== 'text',
+    ],
   ];
   return {
     model: request.model ?? AUTO,
     capabilities: wants.filter(([, isWanted]) => isWanted).map(([capability]) => capability),
-    contextTokens: stepped(request.messages.reduce((sum, message) => sum + textLength(message.content), 0) / MOST_CHARACTERS_PER_TOKEN),
+    contextTokens: stepped(
+      request.messages.reduce((sum, message) => sum + textLength(message.content), 0) / MOST_CHARACTERS_PER_TOKEN,
+    ),
   };
 };
 

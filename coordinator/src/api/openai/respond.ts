@@ -102,7 +102,12 @@ const waitingSentence = (answer: Answer): string => {
   return position === null ? 'keep-alive' : `keep-alive, position ${position} in the queue`;
 };
 
-const writeError = (response: ServerResponse, requestId: string, trail: Trail, failure: Extract<Frame, { kind: 'failed' }>): void => {
+const writeError = (
+  response: ServerResponse,
+  requestId: string,
+  trail: Trail,
+  failure: Extract<Frame, { kind: 'failed' }>,
+): void => {
   const { status, headers, body } = errorResponse(failure);
   writeJson(response, status, { ...headers, ...servedHeaders(requestId, trail) }, body);
 };
