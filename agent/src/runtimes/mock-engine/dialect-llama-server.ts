@@ -1,4 +1,5 @@
-import type { Engine, Habits } from './engine.ts';
+import type { Engine } from './engine.ts';
+import type { Habits } from './habits.ts';
 import type { HostedModel } from './hosted-model.ts';
 import { type Dialect, serveAnswer, serveVectors } from './inference.ts';
 import { llamaMetrics, modelEvents, propsOf, routerModels, routerProps, singleModels, slotsOf } from './llama-server-pages.ts';

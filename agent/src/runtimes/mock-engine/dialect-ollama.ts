@@ -1,5 +1,6 @@
 import type { Wording } from './answer-writer.ts';
-import type { Engine, Habits } from './engine.ts';
+import type { Engine } from './engine.ts';
+import type { Habits } from './habits.ts';
 import type { HostedModel } from './hosted-model.ts';
 import { type Dialect, serveAnswer, serveVectors } from './inference.ts';
 import { can, isEmbeddingOnly } from './model-spec.ts';

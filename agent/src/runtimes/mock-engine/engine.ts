@@ -1,46 +1,13 @@
 import { Census } from './census.ts';
+import { chooseVictim, countOthers } from './eviction.ts';
 import { type Fault, Faults } from './faults.ts';
-import { type HostedModel, hostModel, isListed, neededBytes } from './hosted-model.ts';
+import type { Habits, ModelEvent } from './habits.ts';
+import { type HostedModel, hostModel, neededBytes } from './hosted-model.ts';
+import { type Load, newLoad, pause } from './load.ts';
 import type { ModelSpec, Tuning } from './options.ts';
 import { type Death, type Refusal, Ticket } from './ticket.ts';
 import { TokenClock } from './token-clock.ts';
 import type { VramLedger } from './vram-ledger.ts';
-
-/** How one kind of engine behaves where the kinds differ. Stated by its dialect, together with where that is known from. */
-export interface Habits {
-  /** Parallel requests of a model whose spec says nothing. */
-  readonly slots: number;
-  readonly loadsAtOnce: number;
-  readonly abandonedLoad: 'abort' | 'finish';
-  /** True: everybody who waits for a load fails with it. False: the next one tries again. */
-  readonly sharesLoadFailure: boolean;
-  readonly eviction: 'shortest-keep-alive' | 'least-recent';
-  readonly evictsForMemory: boolean;
-  /** A model that was asked to go while busy still takes new requests. */
-  readonly leavingTakesRequests: boolean;
-  readonly afterCrash: 'stale' | 'cold' | 'engine-dead';
-  readonly whenExpired: 'unload' | 'sleep';
-  readonly wakesOnRequest: boolean;
-  /** Takes this share of the whole GPU, whatever the model's size; null = what the model needs. */
-  readonly preallocatedShare: number | null;
-}
-
-export type ModelEvent =
-  | { readonly kind: 'loading'; readonly model: HostedModel; readonly isWakeUp: boolean }
-  | { readonly kind: 'progress'; readonly model: HostedModel; readonly value: number }
-  | { readonly kind: 'loaded'; readonly model: HostedModel; readonly isWakeUp: boolean }
-  | { readonly kind: 'sleeping'; readonly model: HostedModel }
-  | { readonly kind: 'unloaded'; readonly model: HostedModel; readonly exitCode: number };
-
-interface Load {
-  readonly ticket: Ticket;
-  readonly startedAtMs: number;
-  isWakeUp: boolean;
-  isAbandoned: boolean;
-  abandon: () => void;
-  /** Resolves when nobody wants the load any more. */
-  readonly abandoned: Promise<void>;
-}
 
 /**
  * The engine behind every dialect: who may have a slot, which model is in memory, what happens when something dies.
@@ -400,10 +367,13 @@ export class Engine {
   }
 
   #undoLoad(model: HostedModel, load: Load, refusal: Refusal | null): void {
-    this.ledger.release(this.#owner(model), this.tuning.vramLagMs);
-    model.counts[load.isAbandoned ? 'loadsAborted' : 'loadsFailed'] += 1;
-    model.exitCode = load.isAbandoned ? 0 : 1;
-    this.#becomeCold(model);
+    // Given up while it still waited for room: the model is as it was, perhaps warm and busy with another context.
+    if (load.hasStarted) {
+      this.ledger.release(this.#owner(model), this.tuning.vramLagMs);
+      model.counts[load.isAbandoned ? 'loadsAborted' : 'loadsFailed'] += 1;
+      model.exitCode = load.isAbandoned ? 0 : 1;
+      this.#becomeCold(model);
+    }
     const why = refusal ?? { kind: 'load-failed' };
     if (!load.ticket.isAborted) this.#refuse(load.ticket, why);
     if (!this.habits.sharesLoadFailure) return;
@@ -436,6 +406,7 @@ export class Engine {
   async #bring(model: HostedModel, load: Load, contextLength: number): Promise<Refusal | null> {
     await this.#makeRoom(model, load, contextLength);
     if (load.isAbandoned) return null;
+    load.hasStarted = true;
     load.isWakeUp = model.phase === 'sleeping';
     model.phase = 'loading';
     model.counts.loadsStarted += 1;
@@ -454,15 +425,15 @@ export class Engine {
     const vacate = (leaving: HostedModel): Promise<unknown> => Promise.race([this.unloadWhenIdle(leaving), load.abandoned]);
     if (model.phase === 'warm' || model.phase === 'unloading') await vacate(model);
     const max = this.tuning.maxLoadedModels;
-    while (max > 0 && !load.isAbandoned && this.#othersLoaded(model) >= max) {
-      const victim = this.#victim(model);
+    while (max > 0 && !load.isAbandoned && countOthers(this.models, model) >= max) {
+      const victim = chooseVictim(this.models, model, this.habits.eviction);
       if (!victim) break;
       await vacate(victim);
     }
     if (this.tuning.isCpuOnly) return;
     const bytes = this.needs(model, contextLength);
     while (!load.isAbandoned && bytes > this.ledger.freeBytes) {
-      const victim = this.habits.evictsForMemory ? this.#victim(model) : undefined;
+      const victim = this.habits.evictsForMemory ? chooseVictim(this.models, model, this.habits.eviction) : undefined;
       if (victim) await vacate(victim);
       else if (this.ledger.isSettling) await Promise.race([this.ledger.whenChanged(VRAM_RECOVERY_MS), load.abandoned]);
       else return;
@@ -478,18 +449,6 @@ export class Engine {
     return true;
   }
 
-  #othersLoaded(model: HostedModel): number {
-    return this.models.filter((other) => other !== model && other.phase !== 'cold' && other.phase !== 'stale').length;
-  }
-
-  #victim(model: HostedModel): HostedModel | undefined {
-    const candidates = this.models.filter((other) => other !== model && (isListed(other) || other.phase === 'sleeping'));
-    const gone = candidates.find((other) => other.phase === 'stale');
-    if (gone) this.#becomeCold(gone);
-    const order = this.habits.eviction === 'least-recent' ? byLastUse : byIdlenessThenKeepAlive;
-    return candidates.filter((other) => other !== gone).toSorted(order)[0];
-  }
-
   #warmUp(model: HostedModel): void {
     const bytes = this.needs(model, model.contextLength);
     this.#takeMemory(model, bytes);
@@ -502,35 +461,7 @@ export class Engine {
 /** How long Ollama waits for the driver to give memory back before it looks again. */
 const VRAM_RECOVERY_MS = 5000;
 
-const byLastUse = (a: HostedModel, b: HostedModel): number => a.lastUsedMs - b.lastUsedMs;
-
-const byIdlenessThenKeepAlive = (a: HostedModel, b: HostedModel): number =>
-  Math.sign(a.busy.size) - Math.sign(b.busy.size) ||
-  (a.keepAliveMs ?? Number.MAX_SAFE_INTEGER) - (b.keepAliveMs ?? Number.MAX_SAFE_INTEGER);
-
 const remove = <T>(list: T[], item: T): void => {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);
-};
-
-const pause = (durationMs: number): Promise<void> =>
-  durationMs <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, durationMs));
-
-const newLoad = (ticket: Ticket): Load => {
-  let abandon: () => void = () => {};
-  const abandoned = new Promise<void>((resolve) => {
-    abandon = resolve;
-  });
-  const load: Load = {
-    ticket,
-    startedAtMs: performance.now(),
-    isWakeUp: false,
-    isAbandoned: false,
-    abandon: () => {
-      load.isAbandoned = true;
-      abandon();
-    },
-    abandoned,
-  };
-  return load;
 };

@@ -1,8 +1,9 @@
 import { composeAnswer } from './answer.ts';
 import { AnswerWriter, type Wording } from './answer-writer.ts';
-import type { Engine, Habits } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { carriedFaults, type Fault } from './faults.ts';
 import { generate } from './generation.ts';
+import type { Habits } from './habits.ts';
 import type { HostedModel } from './hosted-model.ts';
 import { can } from './model-spec.ts';
 import type { Tuning } from './options.ts';
@@ -77,6 +78,16 @@ export const serveVectors = async (
   };
   const beat = (): null => {
     if (ticket.fault('hang')) return null;
+    const exit = ticket.fault('exit');
+    if (exit) {
+      engine.die({ exitCode: exit.exitCode });
+      return null;
+    }
+    if (ticket.fault('reset') ?? ticket.fault('end')) {
+      exchange.res.socket?.resetAndDestroy();
+      leave('failed');
+      return null;
+    }
     if (ticket.fault('crash') ?? ticket.fault('poison')) {
       engine.crashRunner(call.model);
       return null;

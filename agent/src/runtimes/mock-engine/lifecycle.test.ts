@@ -235,6 +235,23 @@ describe('room on the GPU', () => {
   });
 });
 
+describe('a load that waits for room', () => {
+  it('and is given up leaves the model that runs alone', async () => {
+    const mock = await start({ dialect: 'ollama', tuning: { tps: 400 } });
+    const stream = call(`${mock.url}/v1/chat/completions`, chatBody('x', { stream: true, max_tokens: 60 }));
+    await hasBegun(mock);
+    const leaver = new AbortController();
+    const other = call(`${mock.url}/api/chat`, chatBody('x', { options: { num_ctx: 1024 } }), { signal: leaver.signal });
+    await until('it waits', () => hosted(mock, 'small').isLeaving);
+    leaver.abort();
+    await other;
+    await until('it is given up', () => mock.engine.census.active === 1);
+    expect(hosted(mock, 'small').phase).toBe('warm');
+    expect(payloads((await stream).body).at(-1)).toBe('[DONE]');
+    expect(hosted(mock, 'small').counts.loadsAborted).toBe(0);
+  });
+});
+
 describe('slots', () => {
   it.each(['ollama', 'llama-server', 'vllm'] as const)(
     'are never more than there are, with 200 requests at once on %s',

@@ -1,4 +1,5 @@
-import type { Engine, ModelEvent } from './engine.ts';
+import type { Engine } from './engine.ts';
+import type { ModelEvent } from './habits.ts';
 import type { HostedModel } from './hosted-model.ts';
 import { can } from './model-spec.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MockEngine, MockEngineOptions } from './mock-engine.ts';
-import { call, quickEngine, shapesOf } from './rig.ts';
+import { call, quickEngine, shapesOf, until } from './rig.ts';
 
 interface Recorded {
   readonly engine: string;
@@ -44,6 +44,8 @@ describe.each(engines)('the answers have the shapes of %s', (file, options) => {
 
   // In their order: some depend on what came before.
   it.each(recorded.exchanges)('$method $path: $title', async (exchange) => {
+    const isSettled = (): boolean => mock.engine.models.every(({ phase }) => phase !== 'loading' && phase !== 'unloading');
+    await until('nothing is loading or unloading', isSettled);
     const body = exchange.body?.replace('TOO LONG', TOO_LONG);
     const answer = await call(mock.url + exchange.path, body, { method: exchange.method });
     expect(answer.status).toBe(exchange.status);
