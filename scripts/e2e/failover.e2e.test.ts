@@ -1,0 +1,94 @@
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Fleet } from './fleet.ts';
+import { readStream } from './stream.ts';
+
+const MODEL = 'story:1b';
+const ask = { model: MODEL, stream: true, max_tokens: 40, messages: [{ role: 'user', content: 'Tell me a story.' }] };
+
+describe('a node that dies', () => {
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    const node = (name: string) => ({
+      name,
+      models: `${MODEL}=0.1GB,slots=4,tps=40,ctx=8192,caps=chat`,
+      tuning: { prefillMs: 400, coldLoadMsPerGb: 0 },
+    });
+    fleet = await Fleet.start({ nodes: [node('left'), node('right')] });
+    await fleet.warmUp(MODEL);
+  });
+  afterAll(() => fleet?.stop());
+
+  /** The node whose engine is working on the only request. */
+  const workingNode = async (): Promise<string> => {
+    for (;;) {
+      for (const node of fleet.nodes) if ((await node.engineState()).requests.active > 0) return node.name;
+    }
+  };
+
+  const revive = async (name: string) => {
+    await fleet.restartAgent(name);
+    await fleet.until(`${name} is back and warm`, (status) =>
+      status.nodes.some(
+        (node) => node.snapshot?.name === name && node.liveness === 'alive' && node.snapshot.models[0]?.state === 'warm',
+      ),
+    );
+  };
+
+  it('before the first token is replaced by another, and the client notices nothing', async () => {
+    const answering = fleet.chat(ask);
+    const victim = await workingNode();
+    fleet.node(victim).agent.kill('SIGKILL');
+    const response = await answering;
+    const seen = await readStream(response);
+    expect(response.status).toBe(200);
+    expect(seen).toMatchObject({ isDone: true, finishReason: 'length', errors: [] });
+    expect(response.headers.get('x-lai-node')).not.toBe(victim);
+    expect(response.headers.get('x-lai-attempts')).toBe('2');
+    expect(seen.content).toContain(`[simulated on ${response.headers.get('x-lai-node')}]`);
+    await revive(victim);
+  });
+
+  it('in mid-stream ends the answer with exactly one error event and no [DONE]', async () => {
+    const response = await fleet.chat(ask);
+    const served = response.headers.get('x-lai-node') ?? '';
+    const seen = await readStream(response, () => fleet.node(served).agent.kill('SIGKILL'));
+    expect(seen.errors).toHaveLength(1);
+    expect(seen.errors[0]).toMatchObject({ code: 'node_lost', type: 'server_error', param: null });
+    expect(seen.isDone).toBe(false);
+    expect(seen.content).not.toBe('');
+    await revive(served);
+  });
+
+  it('in mid-stream makes the unmodified openai client throw', async () => {
+    const client = new OpenAI({ baseURL: `${fleet.url}/v1`, apiKey: fleet.key, maxRetries: 0 });
+    const { data: stream, response } = await client.chat.completions
+      .create({ ...ask, stream: true, messages: [{ role: 'user', content: 'Hello.' }] })
+      .withResponse();
+    const served = response.headers.get('x-lai-node') ?? '';
+    const reading = (async () => {
+      for await (const _chunk of stream) fleet.node(served).agent.kill('SIGKILL');
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'node_lost' });
+    await revive(served);
+  });
+
+  it('as the only one that has the model is waited for', async () => {
+    for (const node of fleet.nodes) node.agent.kill('SIGKILL');
+    await fleet.until('nobody is there', (status) => status.nodes.every((node) => node.liveness === 'offline'));
+    const answering = fleet.chat(ask);
+    await fleet.until('the request waits', (status) => status.waiting === 1);
+    for (const node of [...fleet.nodes]) await fleet.restartAgent(node.name);
+    const seen = await readStream(await answering);
+    expect(seen).toMatchObject({ isDone: true, errors: [] });
+    await fleet.until('both are back', (status) => status.nodes.every((node) => node.liveness === 'alive'));
+  });
+
+  it('leaves no slot taken', async () => {
+    await fleet.until('nothing runs', (status) => status.running === 0 && status.waiting === 0);
+    for (const node of fleet.nodes) {
+      expect((await node.engineState()).models.map((model) => model.slotsInUse)).toEqual([0]);
+    }
+  });
+});
