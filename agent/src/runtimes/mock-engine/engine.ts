@@ -2,10 +2,9 @@ import { Census } from './census.ts';
 import { chooseVictim, countOthers } from './eviction.ts';
 import { type Fault, Faults } from './faults.ts';
 import type { Habits, ModelEvent } from './habits.ts';
-import { type HostedModel, hostModel, neededBytes } from './hosted-model.ts';
+import { type Death, type HostedModel, hostModel, neededBytes, type Refusal, Ticket } from './hosted-model.ts';
 import { type Load, newLoad, pause } from './load.ts';
 import type { ModelSpec, Tuning } from './options.ts';
-import { type Death, type Refusal, Ticket } from './ticket.ts';
 import { TokenClock } from './token-clock.ts';
 import type { VramLedger } from './vram-ledger.ts';
 

@@ -2,9 +2,9 @@ import type { Answer } from './answer.ts';
 import type { AnswerWriter, Cut, Stats } from './answer-writer.ts';
 import type { Engine } from './engine.ts';
 import type { Fault } from './faults.ts';
+import type { Death, Ticket } from './hosted-model.ts';
 import { speedFactor } from './hosted-model.ts';
 import { randomFrom, seedOf } from './text.ts';
-import type { Death, Ticket } from './ticket.ts';
 import type { Beat } from './token-clock.ts';
 
 /** Most tokens in one write; keeps one stream from holding the event loop when there is no pace. */

@@ -4,12 +4,11 @@ import type { Engine } from './engine.ts';
 import { carriedFaults, type Fault } from './faults.ts';
 import { generate } from './generation.ts';
 import type { Habits } from './habits.ts';
-import type { HostedModel } from './hosted-model.ts';
+import type { HostedModel, Refusal, Ticket } from './hosted-model.ts';
 import { can } from './model-spec.ts';
 import type { Tuning } from './options.ts';
 import type { Prompt } from './prompt.ts';
 import { countTokens } from './text.ts';
-import type { Refusal, Ticket } from './ticket.ts';
 import { type Exchange, type Reply, sendReply } from './wire.ts';
 
 /** One kind of engine as seen from outside. */

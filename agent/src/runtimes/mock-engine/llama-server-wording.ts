@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Answer } from './answer.ts';
 import type { Stats, Wording } from './answer-writer.ts';
+import type { Refusal } from './hosted-model.ts';
 import type { Prompt } from './prompt.ts';
-import type { Refusal } from './ticket.ts';
 import { escaped, FINGERPRINT, type Reply } from './wire.ts';
 
 /** Field order, ids, timings and headers as recorded from llama-server 0.7.0; tool-call chunks from its source. */

@@ -1,4 +1,4 @@
-import type { Ticket } from './ticket.ts';
+import type { Ticket } from './hosted-model.ts';
 
 /** One model on its way into memory, and the request that caused it. */
 export interface Load {

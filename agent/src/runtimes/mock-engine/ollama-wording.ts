@@ -1,8 +1,8 @@
 import type { Answer, ToolCall } from './answer.ts';
 import type { Stats, Wording } from './answer-writer.ts';
+import type { Refusal } from './hosted-model.ts';
 import { goTime } from './ollama-names.ts';
 import type { Prompt } from './prompt.ts';
-import type { Refusal } from './ticket.ts';
 import { escaped, FINGERPRINT, type Reply } from './wire.ts';
 
 /** Shapes as recorded from Ollama 0.32.15; tool calls from its source (openai/openai.go, api/types.go). */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Stats, Wording } from './answer-writer.ts';
+import type { Refusal } from './hosted-model.ts';
 import type { Prompt } from './prompt.ts';
-import type { Refusal } from './ticket.ts';
 import { escaped, FINGERPRINT, type Reply } from './wire.ts';
 
 /** All of it from vLLM's source and issues, none of it recorded: no vLLM runs on the machines that this was written on. */
