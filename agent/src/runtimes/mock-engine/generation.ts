@@ -2,8 +2,7 @@ import type { Answer } from './answer.ts';
 import type { AnswerWriter, Cut, Stats } from './answer-writer.ts';
 import type { Engine } from './engine.ts';
 import type { Fault } from './faults.ts';
-import type { Death, Ticket } from './hosted-model.ts';
-import { speedFactor } from './hosted-model.ts';
+import { type Death, speedFactor, type Ticket } from './hosted-model.ts';
 import { randomFrom, seedOf } from './text.ts';
 import type { Beat } from './token-clock.ts';
 
