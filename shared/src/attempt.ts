@@ -50,4 +50,5 @@ export type Frame =
       readonly usage?: Usage | null;
     };
 
-export const FailureCode = z.enum(errorCodes);
+/** A code that only a newer peer knows still ends what it is said of: losing the message would leave somebody waiting. */
+export const FailureCode = z.enum(errorCodes).catch('internal_error');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { errorCodes } from './errors.ts';
+import { FailureCode } from './attempt.ts';
 
 /** Runtimes and capabilities are open words on the wire: an older coordinator must still show a newer agent's node. */
 export const RUNTIME_KINDS = ['ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock'] as const;
@@ -26,7 +26,7 @@ const epochMs = z.number().int().nonnegative();
 export const Gpu = z.object({
   id: z.string(),
   name: z.string(),
-  vendor: z.enum(['nvidia', 'amd', 'apple', 'intel', 'simulated', 'unknown']),
+  vendor: z.enum(['nvidia', 'amd', 'apple', 'intel', 'simulated', 'unknown']).catch('unknown'),
   /** True when total/free are the machine's shared memory (Apple silicon), of which the GPU may use this share. */
   isUnifiedMemory: z.boolean(),
   vramTotalBytes: reading,
@@ -44,7 +44,7 @@ export type Gpu = z.infer<typeof Gpu>;
 export const ModelState = z.enum(['cold', 'loading', 'warm', 'draining', 'unloading', 'failed']);
 export type ModelState = z.infer<typeof ModelState>;
 
-export const ModelFailure = z.object({ code: z.enum(errorCodes), message: z.string(), atMs: epochMs });
+export const ModelFailure = z.object({ code: FailureCode, message: z.string(), atMs: epochMs });
 export type ModelFailure = z.infer<typeof ModelFailure>;
 
 export const LoadedModel = z.object({
