@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { Gpu, isSimulated, ModelFailure, type NodeSnapshot, sameModel, withoutLatest } from './node.ts';
+
+describe('two names of a model', () => {
+  it.each<[string, string, boolean]>([
+    ['llama3', 'llama3', true],
+    ['llama3', 'llama3:latest', true],
+    ['llama3:latest', 'llama3', true],
+    ['llama3:latest', 'llama3:latest', true],
+    ['llama3', 'llama3:8b', false],
+    ['llama3:latest', 'llama3:8b', false],
+    ['llama3', 'Llama3', false],
+    ['latest', 'x:latest', false],
+    ['registry:5000/ns/m', 'registry:5000/ns/m:latest', true],
+    ['m:latest:latest', 'm', false],
+  ])('%s and %s are the same: %j', (a, b, isSame) => {
+    expect(sameModel(a, b)).toBe(isSame);
+    expect(sameModel(b, a)).toBe(isSame);
+  });
+
+  it.each([
+    ['llama3:latest', 'llama3'],
+    ['llama3:8b', 'llama3:8b'],
+    ['llama3', 'llama3'],
+    [':latest', ''],
+  ])('%s is shown as %j', (id, shown) => {
+    expect(withoutLatest(id)).toBe(shown);
+  });
+});
+
+describe('a simulated runtime', () => {
+  const snapshot = {
+    runtimes: [
+      { kind: 'mock', version: null, state: 'ready', mode: 'owned', isSimulated: true, detail: null },
+      { kind: 'ollama', version: '0.32.15', state: 'ready', mode: 'adopted', isSimulated: false, detail: null },
+    ],
+  } satisfies Partial<NodeSnapshot> as unknown as NodeSnapshot;
+
+  it.each([
+    ['mock', true],
+    ['ollama', false],
+    ['vllm', false],
+  ])('%s: %j', (runtime, isMock) => {
+    expect(isSimulated(snapshot, runtime)).toBe(isMock);
+  });
+});
+
+describe('words that only a newer agent knows', () => {
+  it('do not hide its node: an unknown vendor is "unknown"', () => {
+    const gpu = {
+      id: '0',
+      name: 'GPU of tomorrow',
+      vendor: 'moore-threads',
+      isUnifiedMemory: false,
+      vramTotalBytes: null,
+      vramUsedBytes: null,
+      vramFreeBytes: null,
+      utilization: null,
+      temperatureCelsius: null,
+      powerWatts: null,
+      driverVersion: null,
+    };
+    expect(Gpu.parse(gpu)).toEqual({ ...gpu, vendor: 'unknown' });
+  });
+
+  it('do not hide its node: an unknown failure is an internal one', () => {
+    const failure = { code: 'gpu_on_fire', message: 'too hot', atMs: 1 };
+    expect(ModelFailure.parse(failure)).toEqual({ ...failure, code: 'internal_error' });
+  });
+});
