@@ -139,8 +139,12 @@ export class Models {
     const entry = this.#find(id);
     if (!entry) throw new RuntimeError('model_not_found', `no runtime of this node has ${id}`);
     this.#change(entry.model.id, { kind: 'unload', isBusy: entry.inFlight > 0 });
-    await entry.runtime.unloadModel(entry.model.id, AbortSignal.timeout(UNLOAD_LIMIT_MS));
-    this.#change(entry.model.id, { kind: 'gone' });
+    try {
+      await entry.runtime.unloadModel(entry.model.id, AbortSignal.timeout(UNLOAD_LIMIT_MS));
+    } finally {
+      // Also when it failed: the next list of the runtime says what is true, while "unloading" would never end.
+      this.#change(entry.model.id, { kind: 'gone' });
+    }
   }
 
   async #load(entry: Entry): Promise<void> {
