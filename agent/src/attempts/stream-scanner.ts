@@ -16,6 +16,8 @@ const NO_CHOICES = /"choices"\s*:\s*\[\s*\]/;
 const USAGE = /"usage"\s*:\s*\{/;
 /** A quote inside a JSON string is escaped, so these names can only be keys. An empty string is no content yet. */
 const CONTENT = /"(?:content|reasoning_content|reasoning|refusal|text)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{/;
+/** Comments, empty lines and fields that say nothing to us may stand right above an event's data. */
+const ABOVE_DATA = /^(?:(?::|event:|id:|retry:)[^\n]*\n|\r?\n)+/;
 const ERROR = /^data:\s*\{\s*"error"\s*:|"object"\s*:\s*"error"/;
 
 /**
@@ -75,10 +77,8 @@ export class StreamScanner {
   }
 
   #sort(event: string): ChunkKind | null {
-    if (event.startsWith(':')) return null;
-    const lines = event.trimEnd();
-    if (lines === '') return null;
-    const text = lines.startsWith('event:') ? lines.slice(lines.indexOf('\n') + 1) : lines;
+    const text = event.replace(ABOVE_DATA, '').trimEnd();
+    if (text === '') return null;
     if (!text.startsWith('data:')) {
       this.#garbage ??= text.slice(0, 500);
       return null;
