@@ -37,8 +37,11 @@ export const classifyEngineError = (status: number, text: string): ErrorCode => 
   if (status === 404 || (status === 400 && lower.includes('model') && says(NO_SUCH_MODEL))) return 'model_not_found';
   if (status === 503 && lower.includes('loading')) return 'model_loading';
   if (status === 503 || status === 429) return 'engine_overloaded';
-  if (says(CRASHED)) return 'engine_crashed';
+  // Its key or its address does not suit the engine: the node's affair, not the client's.
+  if (status === 401 || status === 403) return 'engine_error';
+  // Before the crashes: whoever answers 4xx lives, even when it says "unexpected EOF" of a body that broke off.
   if (status >= 400 && status < 500) return 'request_refused';
+  if (says(CRASHED)) return 'engine_crashed';
   return 'engine_error';
 };
 
