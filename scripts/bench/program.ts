@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { onPath } from '../engines/cache.ts';
+import { descendants } from './process-figures.ts';
 
 const STOP_GRACE_MS = 10_000;
 
@@ -33,10 +34,18 @@ export interface ProgramOptions {
 }
 
 const running = new Set<ChildProcess>();
-// Whatever way we end, nothing that we started stays.
+// Whatever way we end, nothing that we started stays: a private Redis, for one, would outlive a coordinator that was killed.
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) for (const pid of [...descendants(child.pid ?? 0), child.pid ?? 0]) kill(pid);
 });
+
+const kill = (pid: number): void => {
+  try {
+    if (pid > 0) process.kill(pid, 'SIGKILL');
+  } catch {
+    // ended meanwhile
+  }
+};
 
 export const startProgram = async (options: ProgramOptions): Promise<Program> => {
   const { command, side, logFile, env, cwd, hasChannel } = options;

@@ -6,13 +6,19 @@ import { chatPath, freePort, type Started, type Surroundings, waitForAnswer } fr
 
 const VERSION = '1.15.2';
 
+/**
+ * Its own range (^1.3.3) resolves to releases whose lazy Response hands out fetch's immutable headers: every streamed answer is then
+ * HTTP 500 (seen with 1.19.19). With the release it was made for it streams.
+ */
+const OVERRIDES = { '@hono/node-server': '1.3.3' };
+
 /** Portkey's open gateway, as its own start script runs it. Never a dependency of ours: fetched when a benchmark wants it, without its install scripts. */
 export const startPortkey = async ({ engineUrl, folder, cache }: Surroundings): Promise<Started> => {
   const home = join(cache, `portkey-${VERSION}`);
   const script = join(home, 'node_modules', '@portkey-ai', 'gateway', 'build', 'start-server.js');
   if (!existsSync(script)) {
     mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'package.json'), '{ "private": true }\n');
+    writeFileSync(join(home, 'package.json'), `${JSON.stringify({ private: true, overrides: OVERRIDES })}\n`);
     const install = await run(
       'npm',
       ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', '--save-exact', `@portkey-ai/gateway@${VERSION}`],
