@@ -100,7 +100,7 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
   });
 };
 
-export const unknownModel = (id: string, registry: Registry): string => {
+const unknownModel = (id: string, registry: Registry): string => {
   const known = listModels(registry.list()).data.map((entry) => entry.id);
   return `No node has a model "${id}". ${known.length > 0 ? `There is: ${known.slice(0, 10).join(', ')}.` : 'No node is connected.'}`;
 };

@@ -50,7 +50,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     onLost: () => {
       registry.publishAll();
       leases.renewAll();
-      matching.readdAll();
+      void matching.recheck();
     },
   });
 

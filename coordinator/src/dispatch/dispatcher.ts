@@ -1,9 +1,11 @@
 import type { AttemptDeadlines, AttemptRoute, AttemptTimings, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
+import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { RunningAttempt } from '../nodes/node-session.ts';
 import type { Registry } from '../nodes/registry.ts';
 import type { Target } from '../scheduler/fleet.ts';
+import { sentenceForNever } from '../scheduler/sentence.ts';
 import { afterFailure } from './failover.ts';
 import type { Figures } from './figures.ts';
 import type { Matching } from './matching.ts';
@@ -71,11 +73,23 @@ export class Dispatcher {
 
   /** Throws CodedError at once for what can never be served. */
   answer(request: DispatchRequest): Answer {
-    const { decision } = this.#matching.preview(request.target);
-    if (decision.kind === 'never') throw new CodedError(decision.code, { param: 'model' });
+    this.#refuseImpossible(request.target);
     const ticket = ticketFor(request);
     const trail: Trail = { enqueuedAtMs: ticket.enqueuedAtMs, queueMs: null, attempts: [], isCommitted: false };
     return { frames: this.#run(request, ticket, trail), trail, position: () => this.#matching.position(ticket) };
+  }
+
+  #refuseImpossible(target: Target): void {
+    const placement = this.#matching.preview(target);
+    const { decision } = placement;
+    if (decision.kind !== 'never') return;
+    const known = new Set(
+      this.#registry.list().flatMap(({ snapshot }) => snapshot.models.map((model) => withoutLatest(model.id))),
+    );
+    const why = sentenceForNever(target, placement, [...known]);
+    // Clients act on these words ("ran out of room", compaction), so the table's own sentence comes first.
+    const message = decision.code === 'context_length_exceeded' ? `${ERRORS[decision.code].sentence} ${why}` : why;
+    throw new CodedError(decision.code, { message, param: decision.code === 'context_length_exceeded' ? 'messages' : 'model' });
   }
 
   async *#run(request: DispatchRequest, ticket: Ticket, trail: Trail): AsyncGenerator<Frame, void> {
@@ -197,6 +211,8 @@ const ticketFor = (request: DispatchRequest): Ticket => ({
   enqueuedAtMs: Date.now(),
   deadlineMs: Math.min(request.queueDeadlineMs, request.deadlineMs),
   tried: new Map(),
+  jobId: request.requestId,
+  addings: 0,
   state: 'adding',
   notBeforeMs: 0,
   job: null,

@@ -4,6 +4,7 @@ import { keys } from '../redis/keys.ts';
 
 const LEASE_TTL_MS = 15_000;
 const RENEW_MS = 5_000;
+export const CONTESTED_MS = 50;
 
 /** A slot on a node, taken for one attempt. */
 export interface Lease {
@@ -29,12 +30,17 @@ export class Leases {
   readonly #redis: LaiRedis;
   readonly #log: Logger;
   readonly #held = new Map<string, Lease>();
+  /** Slots given back while Redis was away; it still counts them. */
+  #owed: Lease[] = [];
+  /** Models whose slots Redis counted differently from us, until when we believe it. */
+  readonly #contested = new Map<string, number>();
   readonly #counts = new Map<string, { total: number; byModel: Map<string, number> }>();
   readonly #renewTimer: NodeJS.Timeout;
 
   constructor(options: { redis: LaiRedis; log: Logger }) {
     this.#redis = options.redis;
     this.#log = options.log;
+    options.redis.on('ready', () => this.#settleDebts());
     this.#renewTimer = setInterval(() => this.renewAll(), RENEW_MS);
   }
 
@@ -45,6 +51,12 @@ export class Leases {
   /** What is taken on a node, reservations included. */
   taken(nodeId: string): { readonly total: number; readonly byModel: ReadonlyMap<string, number> } {
     return this.#counts.get(nodeId) ?? NOTHING;
+  }
+
+  /** Redis refused a slot here a moment ago: somebody else has it, and asking again at once would be refused again. */
+  isContested(nodeId: string, model: string): boolean {
+    const untilMs = this.#contested.get(`${nodeId}\n${model}`);
+    return untilMs !== undefined && untilMs > performance.now();
   }
 
   /** Reserves at once and claims in Redis; anything but `taken` has given the reservation back. Throws when Redis cannot be asked. */
@@ -64,6 +76,7 @@ export class Leases {
       );
       if (answer === 1) return 'taken';
       this.#unreserve(id);
+      this.#contested.set(`${nodeId}\n${model}`, performance.now() + CONTESTED_MS);
       return answer === -1 ? 'stale' : 'full';
     } catch (error) {
       // It may have been taken all the same: release, so that it does not wait for its expiry.
@@ -75,11 +88,8 @@ export class Leases {
   /** Always, exactly once or more often. */
   release(lease: Lease): void {
     this.#unreserve(lease.id);
-    if (!isUp(this.#redis)) return; // it expires by itself
-    const { id, nodeId, model } = lease;
-    const ignore = (error: unknown) => this.#log.debug({ err: error, leaseId: id }, 'lease not released; it will expire');
-    this.#redis.zrem(keys.nodeLeases(nodeId), id).catch(ignore);
-    this.#redis.zrem(keys.modelLeases(nodeId, model), id).catch(ignore);
+    if (isUp(this.#redis)) this.#giveBack(lease);
+    else this.#owed.push(lease);
   }
 
   renewAll(): void {
@@ -93,6 +103,20 @@ export class Leases {
 
   close(): void {
     clearInterval(this.#renewTimer);
+  }
+
+  #giveBack(lease: Lease): void {
+    const { id, nodeId, model } = lease;
+    Promise.all([this.#redis.zrem(keys.nodeLeases(nodeId), id), this.#redis.zrem(keys.modelLeases(nodeId, model), id)]).catch(
+      (error: unknown) => {
+        this.#log.debug({ err: error, leaseId: id }, 'lease not released yet');
+        this.#owed.push(lease);
+      },
+    );
+  }
+
+  #settleDebts(): void {
+    for (const lease of this.#owed.splice(0)) if (!this.#held.has(lease.id)) this.#giveBack(lease);
   }
 
   #reserve(lease: Lease): void {

@@ -7,7 +7,7 @@ import type { FleetNode, Target } from '../scheduler/fleet.ts';
 import { type Candidate, type Placement, place } from '../scheduler/place.ts';
 import { sentenceFor } from '../scheduler/sentence.ts';
 import type { Figures } from './figures.ts';
-import type { Lease, Leases } from './leases.ts';
+import { CONTESTED_MS, type Lease, type Leases } from './leases.ts';
 import { Loads } from './loads.ts';
 import { type JobOutcome, type TakenJob, type TargetQueue, TargetQueues } from './queue.ts';
 import type { Grant, Ticket } from './ticket.ts';
@@ -47,6 +47,8 @@ export class Matching {
   readonly #active = new Set<Ticket>();
   readonly #timers: NodeJS.Timeout[];
   #isPumpDue = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #hasMissed = false;
 
   constructor(options: { redis: LaiRedis; registry: Registry; leases: Leases; figures: Figures; log: Logger }) {
     this.#redis = options.redis;
@@ -62,7 +64,7 @@ export class Matching {
       log: options.log,
     });
     options.registry.onChange(() => this.#pumpSoon());
-    options.redis.on('ready', () => this.#retryAdds());
+    options.redis.on('ready', () => void this.recheck());
     this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#renewLocks(), LOCK_RENEW_MS)];
   }
 
@@ -113,7 +115,7 @@ export class Matching {
     const line = this.#lineOf(ticket.target);
     line.waiting.delete(ticket);
     if (ticket.job) this.#finish(line, ticket.job.job, ticket.job.token, outcome);
-    else if (state === 'queued' || state === 'adding') line.queue.remove(ticket.requestId).catch(() => {});
+    else if (state === 'queued' || state === 'adding') line.queue.remove(ticket.jobId).catch(() => {});
   }
 
   /** The slot is free again. */
@@ -122,9 +124,16 @@ export class Matching {
     this.#pumpSoon();
   }
 
-  /** Redis came back empty: everything that waits is put there again, in its order. */
-  readdAll(): void {
-    for (const line of this.#lines.values()) for (const ticket of line.waiting) void this.#add(line, ticket);
+  /**
+   * Redis was away or has forgotten: whatever waits here but not there is put there again. A take whose answer was lost has left its job
+   * taken by nobody; that one runs into its lock's end, and the request gets a new one.
+   */
+  async recheck(): Promise<void> {
+    if (!isUp(this.#redis)) return;
+    await Promise.all(
+      [...this.#lines.values()].flatMap((line) => [...line.waiting].map((ticket) => this.#recheckTicket(line, ticket))),
+    );
+    this.#pumpSoon();
   }
 
   /** 1 for the next in line; null when it does not wait in a queue. */
@@ -136,6 +145,7 @@ export class Matching {
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#retryTimer);
   }
 
   #expect(ticket: Ticket): Promise<Grant> {
@@ -151,14 +161,14 @@ export class Matching {
   }
 
   async #add(line: Line, ticket: Ticket): Promise<void> {
-    const { requestId, keyId, target, deadlineMs } = ticket;
+    const { requestId, keyId, target, deadlineMs, jobId } = ticket;
     try {
-      await line.queue.add(requestId, { requestId, keyId, target, deadlineMs }, 0);
+      await line.queue.add(jobId, { requestId, keyId, target, deadlineMs }, 0);
     } catch (error) {
       this.#log.debug({ err: error, requestId }, 'job not added yet');
       return; // swept up until Redis is back or patience ends
     }
-    if (ticket.state === 'left') line.queue.remove(requestId).catch(() => {});
+    if (ticket.state === 'left') line.queue.remove(jobId).catch(() => {});
     if (ticket.state === 'adding') ticket.state = 'queued';
     this.#pumpSoon();
   }
@@ -176,6 +186,14 @@ export class Matching {
     });
   }
 
+  /** One timer for all who wait for a moment to pass. */
+  #pumpIn(ms: number): void {
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#pumpSoon();
+    }, ms);
+  }
+
   #pumpLine(line: Line, fleet: Fleet): void {
     while (line.waiting.size > line.taking && isUp(this.#redis)) {
       const placement = this.#place(line.target, NOBODY, line.waiting.size - line.taking, fleet);
@@ -190,7 +208,7 @@ export class Matching {
   #pumpClaimed(ticket: Ticket, fleet: Fleet): void {
     const waitMs = ticket.notBeforeMs - Date.now();
     if (waitMs > 0 || !isUp(this.#redis)) {
-      setTimeout(() => this.#pumpSoon(), Math.max(50, waitMs)).unref();
+      this.#pumpIn(Math.max(CONTESTED_MS, waitMs));
       return;
     }
     const placement = this.#place(ticket.target, ticket.tried, 1, fleet);
@@ -213,6 +231,7 @@ export class Matching {
       get leased() {
         return leases.taken(record.nodeId);
       },
+      isContested: (model) => this.#leases.isContested(record.nodeId, model),
       loading: this.#loads.on(record.nodeId),
       loadBarredUntilMs: this.#loads.barredUntilMs(record.nodeId),
       figures: (model) => this.#figures.of(record.nodeId, model),
@@ -227,10 +246,11 @@ export class Matching {
     line.taking -= 1;
     const hasLease = claimed.status === 'fulfilled' && claimed.value === 'taken';
     const job = taken.status === 'fulfilled' ? taken.value : undefined;
-    if (taken.status === 'rejected') this.#log.debug({ err: taken.reason }, 'no job taken');
-    const ticket = job && this.#tickets.get(job.data.requestId);
+    const ticket = this.#ticketOf(job);
     if (job && !ticket) this.#finish(line, job, lease.id, { outcome: 'abandoned', nodeId: null });
     if (!job || !ticket) {
+      // Somebody waits here and nobody there: to be looked at, unless it happens to be on its way.
+      if (!job && line.waiting.size > 0) this.#hasMissed = true;
       if (hasLease) this.#leases.release(lease);
       if (job) this.#pumpSoon();
       return;
@@ -241,7 +261,7 @@ export class Matching {
       this.#grant(ticket, lease, candidate);
     } else {
       this.#claim(ticket);
-      this.#pumpSoon();
+      this.#pumpIn(CONTESTED_MS);
     }
   }
 
@@ -251,13 +271,17 @@ export class Matching {
     const answer = await this.#claimLease(lease, candidate).catch(() => 'full' as const);
     if (answer !== 'taken') {
       if (ticket.state !== 'left') this.#claim(ticket);
-      ticket.notBeforeMs = Date.now() + 50;
-      this.#pumpSoon();
+      this.#pumpIn(CONTESTED_MS);
     } else if (ticket.state === 'left') {
       this.release(lease);
     } else {
       this.#grant(ticket, lease, candidate);
     }
+  }
+
+  #ticketOf(job: TakenJob | undefined): Ticket | undefined {
+    const ticket = job && this.#tickets.get(job.data.requestId);
+    return ticket?.jobId === job?.id ? ticket : undefined;
   }
 
   #claimLease(lease: Lease, { nodeId, model, epoch }: Candidate) {
@@ -305,15 +329,25 @@ export class Matching {
         grant?.reject(new CodedError('store_unavailable', { retryAfterSeconds: 2 }));
       }
     }
-    this.#retryAdds();
+    if (isUp(this.#redis))
+      for (const line of this.#lines.values())
+        for (const ticket of line.waiting) if (ticket.state === 'adding') void this.#add(line, ticket);
+    if (this.#hasMissed) void this.recheck();
     this.#pumpSoon();
   }
 
-  #retryAdds(): void {
-    if (!isUp(this.#redis)) return;
-    for (const line of this.#lines.values()) {
-      for (const ticket of line.waiting) if (ticket.state === 'adding') void this.#add(line, ticket);
+  async #recheckTicket(line: Line, ticket: Ticket): Promise<void> {
+    this.#hasMissed = false;
+    try {
+      if (ticket.state === 'queued' && (await line.queue.isInLine(ticket.jobId))) return;
+    } catch {
+      return; // away again; it will be looked at again
     }
+    if (ticket.state !== 'queued' && ticket.state !== 'adding') return;
+    ticket.addings += 1;
+    ticket.jobId = `${ticket.requestId}-${ticket.addings}`;
+    ticket.state = 'adding';
+    await this.#add(line, ticket);
   }
 
   #renewLocks(): void {

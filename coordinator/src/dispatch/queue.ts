@@ -62,6 +62,12 @@ export class TargetQueue {
     return (await this.#taker.getNextJob(token, { block: false })) as TakenJob | undefined;
   }
 
+  /** Is the job still in line? False when it was taken, is over, or Redis has forgotten it. */
+  async isInLine(jobId: string): Promise<boolean> {
+    const state = await this.#queue.getJobState(jobId);
+    return state === 'prioritized' || state === 'waiting' || state === 'delayed';
+  }
+
   async complete(job: TakenJob, token: string, outcome: JobOutcome): Promise<void> {
     await job.moveToCompleted(outcome, token, false);
   }

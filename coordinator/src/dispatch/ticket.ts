@@ -30,6 +30,9 @@ export interface Ticket {
   readonly deadlineMs: number;
   /** Nodes it failed on, with the epoch of the connection: the same machine connected anew may try again. */
   readonly tried: Map<string, number>;
+  /** Its job's id in the queue; a new one each time it is put there again, so that an old job cannot be taken for it. */
+  jobId: string;
+  addings: number;
   state: 'adding' | 'queued' | 'claimed' | 'granted' | 'left';
   notBeforeMs: number;
   job: { readonly job: TakenJob; readonly token: string } | null;

@@ -30,6 +30,8 @@ const options = {
   // A command that cannot be sent now fails now; whoever asked decides what waiting means.
   enableOfflineQueue: false,
   maxRetriesPerRequest: 1,
+  // Sending again what may have been executed would take a second job and forget the first.
+  autoResendUnfulfilledCommands: false,
   commandTimeout: COMMAND_LIMIT_MS,
   connectTimeout: 2_000,
   keepAlive: 5_000,

@@ -7,6 +7,8 @@ export interface FleetNode {
   readonly snapshot: NodeSnapshot;
   /** Slots taken on the node, and per model id, as counted by leases: fresher than the snapshot's own count. */
   readonly leased: { readonly total: number; readonly byModel: ReadonlyMap<string, number> };
+  /** A slot of this model was refused a moment ago, whatever the counts say. */
+  readonly isContested: (model: string) => boolean;
   /** Models that the node was asked to load and has not reported on yet. */
   readonly loading: ReadonlySet<string>;
   /** Until when a model must not be loaded here again, by model id: it failed lately. */

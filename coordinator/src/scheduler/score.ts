@@ -21,7 +21,9 @@ export const totalMs = (score: Score): number => score.waitMs + score.loadMs + s
 const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500 };
 
 export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
-  Math.min(model.slots - (node.leased.byModel.get(model.id) ?? 0), node.snapshot.maxConcurrent - node.leased.total);
+  node.isContested(model.id)
+    ? 0
+    : Math.min(model.slots - (node.leased.byModel.get(model.id) ?? 0), node.snapshot.maxConcurrent - node.leased.total);
 
 export const actionFor = (node: FleetNode, model: LoadedModel): Action => {
   const state = stateOf(node, model);

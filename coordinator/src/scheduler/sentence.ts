@@ -1,6 +1,20 @@
 import type { Target } from './fleet.ts';
 import type { Placement } from './place.ts';
 
+/** Why no connected node will ever serve the target: what was asked for, what stands against it, what there is instead. */
+export const sentenceForNever = (target: Target, { refusals }: Placement, known: readonly string[]): string => {
+  const why = [
+    ...new Set(
+      refusals
+        .filter((refusal) => refusal.reason !== 'no_model')
+        .map(({ nodeName, model, detail }) => `${model} on ${nodeName}: ${detail}`),
+    ),
+  ];
+  if (why.length > 0) return `No node can serve this request for ${target.model}. ${why.slice(0, 8).join('; ')}.`;
+  const names = known.length > 0 ? `There is: ${known.slice(0, 10).join(', ')}.` : 'There are no models yet.';
+  return `No node has a model "${target.model}". ${names}`;
+};
+
 /** Why a request found no place, for the person who sent it: one line, every machine named once with its best reason. */
 export const sentenceFor = (target: Target, { candidates, refusals }: Placement): string => {
   const said = new Map<string, string>();
