@@ -30,7 +30,7 @@ type Flags = Partial<Record<keyof AgentConfig, unknown>>;
 export const defaultDataDir = (env: NodeJS.ProcessEnv, platform = process.platform): string => {
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Lai', 'agent');
   if (platform === 'win32') return join(env['ProgramData'] ?? join(homedir(), 'AppData', 'Local'), 'Lai', 'agent');
-  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'lai', 'agent');
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'lai', 'agent');
 };
 
 const defaultName = (): string =>
@@ -40,13 +40,13 @@ const defaultName = (): string =>
 
 /** Flags win over variables, variables over defaults. Throws one error that names every wrong setting. */
 export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig => {
-  const dataDir = (flags.dataDir as string | undefined) ?? env['LAI_AGENT_DATA_DIR'] ?? defaultDataDir(env);
+  const dataDir = (flags.dataDir as string | undefined) || env['LAI_AGENT_DATA_DIR'] || defaultDataDir(env);
   const fromEnv = {
     url: env['LAI_URL'],
     name: env['LAI_NODE_NAME'],
     runtime: env['LAI_RUNTIME'],
     ollamaUrl: env['LAI_OLLAMA_URL'],
-    ollamaSlots: env['LAI_OLLAMA_SLOTS'] ?? env['OLLAMA_NUM_PARALLEL'],
+    ollamaSlots: env['LAI_OLLAMA_SLOTS'] || env['OLLAMA_NUM_PARALLEL'],
     modelsDir: env['LAI_MODELS_DIR'],
     llamaServerSlots: env['LAI_LLAMA_SERVER_SLOTS'],
     mockUrl: env['LAI_MOCK_URL'],

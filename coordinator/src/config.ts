@@ -30,7 +30,7 @@ export const DEFAULT_PORT = 5240;
 export const defaultDataDir = (env: NodeJS.ProcessEnv, platform = process.platform): string => {
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Lai');
   if (platform === 'win32') return join(env['ProgramData'] ?? join(homedir(), 'AppData', 'Local'), 'Lai');
-  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'lai');
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'lai');
 };
 
 /** Flags win over variables, variables over defaults. Throws one error that names every wrong setting. */
