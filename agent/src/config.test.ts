@@ -1,0 +1,109 @@
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type AgentConfig, defaultDataDir, readConfig } from './config.ts';
+
+describe('settings of the agent', () => {
+  it('have a default each, except those that may be absent', () => {
+    expect(readConfig({ name: 'attic', dataDir: '/data' }, {})).toEqual({
+      dataDir: '/data',
+      name: 'attic',
+      runtime: 'auto',
+      ollamaUrl: 'http://127.0.0.1:11434',
+      ollamaSlots: 1,
+      modelsDir: path.join('/data', 'models'),
+      llamaServerSlots: 2,
+      mockProfile: 'linux-3070',
+      maxConcurrent: 16,
+      logLevel: 'info',
+    });
+  });
+
+  it('are called after the machine when nobody named it', () => {
+    expect(readConfig({}, {}).name).toMatch(/^[A-Za-z0-9 ._-]{1,64}$/);
+  });
+
+  /** Every setting: its variable, what the variable says and how that reads, and a flag that says otherwise. */
+  const settings: Record<keyof AgentConfig, { variable: string; text: string; value: unknown; flag: unknown }> = {
+    dataDir: { variable: 'LAI_AGENT_DATA_DIR', text: '/from/env', value: '/from/env', flag: '/from/flag' },
+    url: { variable: 'LAI_URL', text: 'http://a:5240', value: 'http://a:5240', flag: 'http://b:5240' },
+    name: { variable: 'LAI_NODE_NAME', text: 'attic', value: 'attic', flag: 'cellar' },
+    runtime: { variable: 'LAI_RUNTIME', text: 'mock', value: 'mock', flag: 'ollama' },
+    ollamaUrl: { variable: 'LAI_OLLAMA_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
+    ollamaSlots: { variable: 'LAI_OLLAMA_SLOTS', text: '4', value: 4, flag: 3 },
+    modelsDir: { variable: 'LAI_MODELS_DIR', text: '/models', value: '/models', flag: '/other' },
+    llamaServerSlots: { variable: 'LAI_LLAMA_SERVER_SLOTS', text: '5', value: 5, flag: 6 },
+    mockUrl: { variable: 'LAI_MOCK_URL', text: 'http://a:2', value: 'http://a:2', flag: 'http://b:2' },
+    mockProfile: { variable: 'LAI_MOCK_PROFILE', text: 'mac-m1', value: 'mac-m1', flag: 'windows-rtx' },
+    maxConcurrent: { variable: 'LAI_MAX_CONCURRENT', text: '8', value: 8, flag: 9 },
+    logLevel: { variable: 'LAI_LOG_LEVEL', text: 'debug', value: 'debug', flag: 'warn' },
+  };
+
+  describe.each(Object.entries(settings))('%s', (setting, { variable, text, value, flag }) => {
+    const read = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv) =>
+      (readConfig(flags, env) as Record<string, unknown>)[setting];
+
+    it('is read from its variable', () => {
+      expect(read({}, { [variable]: text })).toBe(value);
+    });
+
+    it('is read from its flag first', () => {
+      expect(read({ [setting]: flag }, { [variable]: text })).toBe(flag);
+    });
+
+    it('is not set by an empty variable or an absent flag', () => {
+      expect(read({ [setting]: undefined }, { [variable]: '' })).toBe(read({}, {}));
+    });
+  });
+
+  it('take over how many requests Ollama itself was told to run side by side', () => {
+    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3' }).ollamaSlots).toBe(3);
+    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3', LAI_OLLAMA_SLOTS: '2' }).ollamaSlots).toBe(2);
+  });
+
+  it('keep models below the data folder that counts', () => {
+    expect(readConfig({}, { LAI_AGENT_DATA_DIR: '/env' }).modelsDir).toBe(path.join('/env', 'models'));
+    expect(readConfig({ dataDir: '/flag' }, { LAI_AGENT_DATA_DIR: '/env' }).modelsDir).toBe(path.join('/flag', 'models'));
+  });
+
+  it.each([
+    ['LAI_URL', 'not a url', 'url'],
+    ['LAI_NODE_NAME', 'a/b', 'name'],
+    ['LAI_NODE_NAME', 'x'.repeat(65), 'name'],
+    ['LAI_RUNTIME', 'tensorrt', 'runtime'],
+    ['LAI_OLLAMA_URL', 'localhost', 'ollamaUrl'],
+    ['LAI_OLLAMA_SLOTS', '0', 'ollamaSlots'],
+    ['LAI_OLLAMA_SLOTS', 'many', 'ollamaSlots'],
+    ['LAI_LLAMA_SERVER_SLOTS', '1.5', 'llamaServerSlots'],
+    ['LAI_MAX_CONCURRENT', '-1', 'maxConcurrent'],
+    ['LAI_MAX_CONCURRENT', '1001', 'maxConcurrent'],
+    ['LAI_LOG_LEVEL', 'loud', 'logLevel'],
+  ])('refuse %s=%s and say which one it is', (variable, text, setting) => {
+    expect(() => readConfig({}, { [variable]: text })).toThrow(new RegExp(`not usable:[^]*${setting}`));
+  });
+
+  it('name every wrong one at once', () => {
+    const wrong = () => readConfig({ maxConcurrent: 0 }, { LAI_RUNTIME: 'x', LAI_LOG_LEVEL: 'y' });
+    for (const setting of ['maxConcurrent', 'runtime', 'logLevel']) expect(wrong).toThrow(setting);
+  });
+
+  it('cannot be changed afterwards', () => {
+    const config = readConfig({}, {});
+    expect(() => Object.assign(config, { maxConcurrent: 99 })).toThrow(TypeError);
+  });
+});
+
+describe('the data folder', () => {
+  const home = os.homedir();
+
+  it.each<[NodeJS.Platform, NodeJS.ProcessEnv, string]>([
+    ['darwin', {}, path.join(home, 'Library', 'Application Support', 'Lai', 'agent')],
+    ['win32', { ProgramData: 'C:\\ProgramData' }, path.join('C:\\ProgramData', 'Lai', 'agent')],
+    ['win32', {}, path.join(home, 'AppData', 'Local', 'Lai', 'agent')],
+    ['linux', { XDG_DATA_HOME: '/xdg' }, '/xdg/lai/agent'],
+    ['linux', {}, path.join(home, '.local', 'share', 'lai', 'agent')],
+    ['linux', { XDG_DATA_HOME: '' }, path.join(home, '.local', 'share', 'lai', 'agent')],
+  ])('on %s with %j is %s', (platform, env, folder) => {
+    expect(defaultDataDir(env, platform)).toBe(folder);
+  });
+});
