@@ -5,8 +5,8 @@ import { pino } from 'pino';
 import { Agent } from './agent.ts';
 import { readConfig } from './config.ts';
 import { enroll, readCredential } from './identity.ts';
-import { chooseRuntime } from './runtimes/choose.ts';
 import { detectGpuProbe, probeEnv } from './sensors/gpu.ts';
+import { chooseRuntime } from './supervisor/runtime-choice.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('lai-agent').description('Puts the GPU of this machine into a Lai fleet.').version(VERSION);

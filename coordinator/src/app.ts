@@ -12,7 +12,6 @@ import { findModel, listModels } from './api/openai/models.ts';
 import { newRequestId } from './api/openai/request-options.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { Registry } from './nodes/registry.ts';
-import { isUp, type LaiRedis } from './redis/client.ts';
 import type { Database } from './store/database.ts';
 
 interface Env {
@@ -26,7 +25,7 @@ export interface AppOptions extends ChatOptions {
   readonly coordinatorKey: string;
   readonly registry: Registry;
   readonly matching: Matching;
-  readonly redis: LaiRedis;
+  readonly isRedisUp: () => boolean;
   readonly isDraining: () => boolean;
   readonly log: Logger;
 }
@@ -49,7 +48,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.get('/', (c) => c.text('Lai coordinator. The OpenAI-compatible endpoint is at /v1.\n'));
   app.get('/livez', (c) => c.text('ok\n'));
   app.get('/readyz', (c) =>
-    options.isDraining() ? c.text('draining\n', 503) : isUp(options.redis) ? c.text('ok\n') : c.text('redis is away\n', 503),
+    options.isDraining() ? c.text('draining\n', 503) : options.isRedisUp() ? c.text('ok\n') : c.text('redis is away\n', 503),
   );
   app.post('/api/v1/enroll', async (c) => c.json(await enroll(c.env.incoming, options)));
 

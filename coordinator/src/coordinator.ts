@@ -15,7 +15,7 @@ import { Leases } from './dispatch/leases.ts';
 import { Matching } from './dispatch/matching.ts';
 import { Registry } from './nodes/registry.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
-import { checkPolicy, connectRedis } from './redis/client.ts';
+import { checkPolicy, connectRedis, isUp } from './redis/client.ts';
 import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
 import { RedisMemory } from './redis/memory.ts';
 import { type Database, openDatabase } from './store/database.ts';
@@ -63,7 +63,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     registry,
     matching,
     dispatcher,
-    redis,
+    isRedisUp: () => isUp(redis),
     isDraining: () => isDraining,
     log,
   });

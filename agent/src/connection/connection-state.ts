@@ -1,5 +1,5 @@
+import { backoffMs } from '@lai/shared/backoff';
 import type { RejectReason } from '@lai/shared/protocol/coordinator-message';
-import { backoffMs } from './backoff.ts';
 
 /**
  * The life of the agent's one socket, as data. Pure: events and `random` in, next state and what to do out.

@@ -1,10 +1,6 @@
-import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
 import { z } from 'zod';
-import { EngineProcess } from '../supervisor/engine-process.ts';
 import { callEngine } from './engine-http.ts';
 import { LlamaServer } from './llama-server.ts';
-import { MOCK_PROFILES } from './mock-profiles.ts';
 
 const MockState = z.object({
   models: z.array(
@@ -18,8 +14,11 @@ const MockState = z.object({
   ),
 });
 
-/** Every answer of a mock engine says so, and so does everything that shows this runtime. It speaks llama-server's router dialect. */
-const asRuntime = (url: string, onClose: () => Promise<void>): LlamaServer =>
+/**
+ * The runtime of a mock engine, somebody else's unless `onClose` ends it. Every answer of a mock engine says that it is simulated, and so
+ * does everything that shows this runtime. It speaks llama-server's router dialect.
+ */
+export const mockRuntime = (url: string, onClose: () => Promise<void> = async () => {}): LlamaServer =>
   new LlamaServer({
     url,
     kind: 'mock',
@@ -31,49 +30,3 @@ const asRuntime = (url: string, onClose: () => Promise<void>): LlamaServer =>
     },
     onClose,
   });
-
-/** A mock engine that somebody else runs (tests, benchmarks). */
-export const attachMock = (url: string): LlamaServer => asRuntime(url, async () => {});
-
-/** Starts a mock engine as a process of its own and resolves once it listens. */
-export const startMock = async (options: {
-  profile: string;
-  name: string;
-  log: Logger;
-}): Promise<{ runtime: LlamaServer; url: string }> => {
-  const profile = MOCK_PROFILES[options.profile];
-  if (!profile)
-    throw new Error(`There is no mock profile "${options.profile}". Choose one of: ${Object.keys(MOCK_PROFILES).join(', ')}.`);
-  const { promise, resolve } = Promise.withResolvers<string>();
-  // The port is kept over restarts of the engine, so that the runtime's address stays true.
-  let port = 0;
-  const engine = new EngineProcess({
-    command: () => ({
-      file: process.execPath,
-      args: [
-        mockEnginePath(),
-        ...['--dialect', 'llama-server', '--port', String(port), '--name', profile.gpu, '--vram-gb', String(profile.vramGb)],
-        ...['--models', profile.models.join(';'), '--tuning', JSON.stringify(profile.tuning), '--exit-with-parent'],
-      ],
-    }),
-    log: options.log,
-    onStdout: (line) => {
-      if (!line.startsWith('{"listening"')) return;
-      const url: string = JSON.parse(line).listening;
-      port = Number(new URL(url).port);
-      resolve(url);
-    },
-  });
-  engine.start();
-  const url = await Promise.race([promise, failAfter(15_000, 'the mock engine did not start within 15 s')]);
-  return { runtime: asRuntime(url, () => engine.close()), url };
-};
-
-/** Beside the bundle when bundled, in its room when run from source. */
-const mockEnginePath = (): string =>
-  fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './mock-engine/main.ts' : './lai-mock-engine.js', import.meta.url));
-
-const failAfter = async (ms: number, reason: string): Promise<never> => {
-  await new Promise((resolve) => setTimeout(resolve, ms).unref());
-  throw new Error(reason);
-};

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs } from '@lai/shared/backoff';
 import type { Gpu } from '@lai/shared/node';
 import { execa } from 'execa';
 import type { ProbeTiming } from './gpu-probe.ts';
 import { cutLines } from './line-cutter.ts';
 import { nvidiaArguments, parseNvidiaLine } from './nvidia-csv.ts';
-import { restartDelayMs } from './restart-delay.ts';
 
 export type NvidiaStreamOptions = {
   /** PATH of the program, driver folders first. */
@@ -79,7 +79,7 @@ export class NvidiaStream {
       let waitMs = this.#options.timing.sampleEveryMs;
       if (isLoop || run.readings === 0) {
         failures = run.readings > 0 && performance.now() - startedMs > STABLE_RUN_MS ? 1 : failures + 1;
-        waitMs = restartDelayMs({ failures, baseMs, capMs, random: this.#options.random });
+        waitMs = backoffMs(failures - 1, this.#options.random(), { baseMs, capMs });
         this.#trouble = run.complaint ?? 'nvidia-smi ended; it is being started again.';
         this.#firstSight.resolve(run.isMissing ? 'absent' : 'trouble');
       }

@@ -1,6 +1,6 @@
+import { backoffMs } from '@lai/shared/backoff';
 import { execa } from 'execa';
 import type { Logger } from 'pino';
-import { backoffMs } from '../connection/backoff.ts';
 
 const STOP_GRACE_MS = 3_000;
 /** A process that stood this long has earned a fresh start of its backoff. */
@@ -11,6 +11,8 @@ const HEALTHY_MS = 60_000;
  *
  *   starting ──► running ──exit──► waiting (backoff) ──► starting
  *        └────────── close() ──────────► stopped: SIGTERM to the group, SIGKILL after 3 s
+ *
+ * However it goes, what is left of its group is killed: an orphaned runner would keep the GPU's memory, and our pipes open.
  */
 export class EngineProcess {
   readonly #command: () => { file: string; args: readonly string[]; env?: Record<string, string> };
@@ -37,6 +39,7 @@ export class EngineProcess {
     const startedAtMs = performance.now();
     const child = spawn(file, args, env);
     this.#child = child;
+    child.nodeChildProcess.once('exit', () => child.kill('SIGKILL'));
     void this.#readLines(child.iterable({ from: 'stdout' }), (line) => this.#onStdout?.(line));
     void this.#readLines(child.iterable({ from: 'stderr' }), (line) => this.#log.debug({ engine: file }, line));
     void child.then((result) => {
@@ -59,23 +62,8 @@ export class EngineProcess {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    const child = this.#child;
-    if (!child) return;
-    this.#signal('SIGTERM');
-    const force = setTimeout(() => this.#signal('SIGKILL'), STOP_GRACE_MS);
-    await child;
-    clearTimeout(force);
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    const pid = this.#child?.pid;
-    if (pid === undefined) return;
-    try {
-      if (process.platform === 'win32') this.#child?.kill(signal);
-      else process.kill(-pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
+    this.#child?.kill('SIGTERM');
+    await this.#child;
   }
 
   async #readLines(lines: AsyncIterable<unknown>, take: (line: string) => void): Promise<void> {
@@ -97,8 +85,9 @@ const spawn = (file: string, args: readonly string[], env: Record<string, string
     stderr: 'pipe',
     buffer: false,
     reject: false,
-    // Its own group, so that runner processes die with it.
-    detached: process.platform !== 'win32',
+    // Signals go to the whole group, so that runner processes die with it, also when we exit without close().
+    killDescendants: true,
+    forceKillAfterDelay: STOP_GRACE_MS,
     cleanup: true,
     env,
   });

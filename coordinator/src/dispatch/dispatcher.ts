@@ -4,7 +4,7 @@ import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { RunningAttempt } from '../nodes/node-session.ts';
 import type { Registry } from '../nodes/registry.ts';
-import type { Target } from '../scheduler/fleet.ts';
+import type { Target } from '../routing/target.ts';
 import { sentenceForNever } from '../scheduler/sentence.ts';
 import { afterFailure } from './failover.ts';
 import type { Figures } from './figures.ts';

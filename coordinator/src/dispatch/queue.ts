@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BackendFactory, type Job, Queue, QueueKeys, RedisConnection, RedisQueueBackend, Worker } from 'bullmq';
 import type { LaiRedis } from '../redis/client.ts';
 import { QUEUE_PREFIX, queueName } from '../redis/keys.ts';
-import type { Target } from '../scheduler/fleet.ts';
+import type { Target } from '../routing/target.ts';
 
 /** Identifiers and requirements only: a prompt never enters Redis. */
 export interface JobData {

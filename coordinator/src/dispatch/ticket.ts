@@ -1,5 +1,5 @@
 import type { CodedError } from '@lai/shared/errors';
-import type { Target } from '../scheduler/fleet.ts';
+import type { Target } from '../routing/target.ts';
 import type { Placement } from '../scheduler/place.ts';
 import type { Lease } from './leases.ts';
 import type { TakenJob } from './queue.ts';

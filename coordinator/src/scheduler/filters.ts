@@ -1,6 +1,7 @@
 import { type LoadedModel, sameModel } from '@lai/shared/node';
+import { AUTO, type Target } from '../routing/target.ts';
 import { fitOf } from './fit.ts';
-import { AUTO, type FleetNode, stateOf, type Target } from './fleet.ts';
+import { type FleetNode, stateOf } from './fleet.ts';
 
 /** Why a node, or a model on it, is not for this target: a closed list that people read and clients may switch on. */
 export type RefusalReason =

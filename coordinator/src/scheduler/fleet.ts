@@ -1,4 +1,4 @@
-import type { Capability, LoadedModel, ModelState, NodeSnapshot } from '@lai/shared/node';
+import type { LoadedModel, ModelState, NodeSnapshot } from '@lai/shared/node';
 
 /** What the scheduler is told about a node: plain data, taken at one moment. */
 export interface FleetNode {
@@ -29,14 +29,3 @@ export interface LearnedFigures {
 }
 
 export const nothingLearned: LearnedFigures = { loadMs: null, firstContentMs: null, attemptMs: null };
-
-/** What a request needs of the model that answers it. All requests of one target are the same to the scheduler. */
-export interface Target {
-  /** A model's name, or `auto` for any that can do it. */
-  readonly model: string;
-  readonly capabilities: readonly Capability[];
-  /** Tokens that prompt and answer need at least; estimated. */
-  readonly contextTokens: number;
-}
-
-export const AUTO = 'auto';

@@ -1,7 +1,8 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import type { LoadedModel } from '@lai/shared/node';
+import type { Target } from '../routing/target.ts';
 import { LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
-import type { FleetNode, Target } from './fleet.ts';
+import type { FleetNode } from './fleet.ts';
 import { type Action, actionFor, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
 export interface Candidate {

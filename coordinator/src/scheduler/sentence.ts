@@ -1,4 +1,4 @@
-import type { Target } from './fleet.ts';
+import type { Target } from '../routing/target.ts';
 import type { Placement } from './place.ts';
 
 /** Why no connected node will ever serve the target: what was asked for, what stands against it, what there is instead. */

@@ -1,21 +1,20 @@
 import type { FleetStatus } from '@lai/shared/admin-api';
 import type { Matching } from '../../dispatch/matching.ts';
 import type { Registry } from '../../nodes/registry.ts';
-import { isUp, type LaiRedis } from '../../redis/client.ts';
 import { VERSION } from '../../version.ts';
 
 export const fleetStatus = ({
   registry,
   matching,
-  redis,
+  isRedisUp,
 }: {
   registry: Registry;
   matching: Matching;
-  redis: LaiRedis;
+  isRedisUp: () => boolean;
 }): FleetStatus => ({
   version: VERSION,
   uptimeSeconds: Math.round(process.uptime()),
-  redis: isUp(redis) ? 'up' : 'down',
+  redis: isRedisUp() ? 'up' : 'down',
   waiting: matching.waiting,
   running: matching.running,
   nodes: registry.list().map(({ nodeId, epoch, liveness, snapshot }) => ({

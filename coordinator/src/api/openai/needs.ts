@@ -1,6 +1,6 @@
 import type { Capability } from '@lai/shared/node';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
-import { AUTO, type Target } from '../../scheduler/fleet.ts';
+import { AUTO, type Target } from '../../routing/target.ts';
 
 /** No tokenizer makes fewer tokens of a text than this many characters each: a guess that never refuses what would have fitted. */
 const MOST_CHARACTERS_PER_TOKEN = 6;

@@ -3,11 +3,12 @@ import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config.ts';
-import { EngineProcess } from '../supervisor/engine-process.ts';
-import { LlamaServer } from './llama-server.ts';
-import { attachMock, startMock } from './mock.ts';
-import { Ollama } from './ollama.ts';
-import type { Runtime } from './runtime.ts';
+import { LlamaServer } from '../runtimes/llama-server.ts';
+import { mockRuntime } from '../runtimes/mock.ts';
+import { Ollama } from '../runtimes/ollama.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+import { EngineProcess } from './engine-process.ts';
+import { startMock } from './mock-engine-process.ts';
 
 const PROBE_LIMIT_MS = 1_500;
 
@@ -46,12 +47,12 @@ export const chooseRuntime = async (config: AgentConfig, log: Logger): Promise<C
   }
   if (config.mockUrl) {
     return {
-      runtime: attachMock(config.mockUrl),
+      runtime: mockRuntime(config.mockUrl),
       sentence: `using the mock engine at ${config.mockUrl} (simulated)`,
       mockUrl: config.mockUrl,
     };
   }
-  const { runtime, url } = await startMock({ profile: config.mockProfile, name: config.name, log });
+  const { runtime, url } = await startMock({ profile: config.mockProfile, log });
   return {
     runtime,
     sentence: `no inference engine found: SIMULATED answers from the mock runtime (${config.mockProfile})`,
