@@ -1,0 +1,86 @@
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type CoordinatorConfig, defaultDataDir, readConfig } from './config.ts';
+
+describe('settings of the coordinator', () => {
+  it('have a default each, except those that may be absent', () => {
+    expect(readConfig({ dataDir: '/data' }, {})).toEqual({
+      dataDir: '/data',
+      host: '127.0.0.1',
+      port: 5240,
+      queueWaitMs: 280_000,
+      keepAliveMs: 10_000,
+      maxTextBodyBytes: 4_194_304,
+      logLevel: 'info',
+    });
+  });
+
+  /** Every setting: its variable, what the variable says and how that reads, and a flag that says otherwise. */
+  const settings: Record<keyof CoordinatorConfig, { variable: string; text: string; value: unknown; flag: unknown }> = {
+    dataDir: { variable: 'LAI_DATA_DIR', text: '/from/env', value: '/from/env', flag: '/from/flag' },
+    host: { variable: 'LAI_HOST', text: '0.0.0.0', value: '0.0.0.0', flag: '::1' },
+    port: { variable: 'LAI_PORT', text: '0', value: 0, flag: 8080 },
+    redisUrl: { variable: 'LAI_REDIS_URL', text: 'redis://a:6379', value: 'redis://a:6379', flag: 'redis://b:6379' },
+    redisServer: { variable: 'LAI_REDIS_SERVER', text: '/usr/bin/redis-server', value: '/usr/bin/redis-server', flag: '/opt/r' },
+    queueWaitMs: { variable: 'LAI_QUEUE_WAIT_MS', text: '1000', value: 1_000, flag: 2_000 },
+    keepAliveMs: { variable: 'LAI_KEEP_ALIVE_MS', text: '500', value: 500, flag: 600 },
+    maxTextBodyBytes: { variable: 'LAI_MAX_TEXT_BODY_BYTES', text: '1024', value: 1_024, flag: 2_048 },
+    logLevel: { variable: 'LAI_LOG_LEVEL', text: 'debug', value: 'debug', flag: 'warn' },
+  };
+
+  describe.each(Object.entries(settings))('%s', (setting, { variable, text, value, flag }) => {
+    const read = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv) =>
+      (readConfig(flags, env) as Record<string, unknown>)[setting];
+
+    it('is read from its variable', () => {
+      expect(read({}, { [variable]: text })).toBe(value);
+    });
+
+    it('is read from its flag first', () => {
+      expect(read({ [setting]: flag }, { [variable]: text })).toBe(flag);
+    });
+
+    it('is not set by an empty variable or an absent flag', () => {
+      expect(read({ [setting]: undefined }, { [variable]: '' })).toBe(read({}, {}));
+    });
+  });
+
+  it.each([
+    ['LAI_PORT', '65536', 'port'],
+    ['LAI_PORT', '-1', 'port'],
+    ['LAI_PORT', '52.5', 'port'],
+    ['LAI_PORT', 'http', 'port'],
+    ['LAI_QUEUE_WAIT_MS', '0', 'queueWaitMs'],
+    ['LAI_QUEUE_WAIT_MS', '600001', 'queueWaitMs'],
+    ['LAI_KEEP_ALIVE_MS', '10s', 'keepAliveMs'],
+    ['LAI_MAX_TEXT_BODY_BYTES', '0', 'maxTextBodyBytes'],
+    ['LAI_LOG_LEVEL', 'loud', 'logLevel'],
+  ])('refuse %s=%s and say which one it is', (variable, text, setting) => {
+    expect(() => readConfig({}, { [variable]: text })).toThrow(new RegExp(`not usable:[^]*${setting}`));
+  });
+
+  it('name every wrong one at once', () => {
+    const wrong = () => readConfig({ port: 'x' }, { LAI_QUEUE_WAIT_MS: '-5', LAI_LOG_LEVEL: 'y' });
+    for (const setting of ['port', 'queueWaitMs', 'logLevel']) expect(wrong).toThrow(setting);
+  });
+
+  it('cannot be changed afterwards', () => {
+    expect(() => Object.assign(readConfig({}, {}), { port: 1 })).toThrow(TypeError);
+  });
+});
+
+describe('the data folder', () => {
+  const home = os.homedir();
+
+  it.each<[NodeJS.Platform, NodeJS.ProcessEnv, string]>([
+    ['darwin', {}, path.join(home, 'Library', 'Application Support', 'Lai')],
+    ['win32', { ProgramData: 'C:\\ProgramData' }, path.join('C:\\ProgramData', 'Lai')],
+    ['win32', {}, path.join(home, 'AppData', 'Local', 'Lai')],
+    ['linux', { XDG_DATA_HOME: '/xdg' }, '/xdg/lai'],
+    ['linux', {}, path.join(home, '.local', 'share', 'lai')],
+    ['linux', { XDG_DATA_HOME: '' }, path.join(home, '.local', 'share', 'lai')],
+  ])('on %s with %j is %s', (platform, env, folder) => {
+    expect(defaultDataDir(env, platform)).toBe(folder);
+  });
+});
