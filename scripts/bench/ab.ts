@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { engineCacheDir } from '../engines/cache.ts';
 import { run } from '../engines/command.ts';
 import { noteConditions } from './conditions.ts';
-import { cpuSPerMillionTokens, requestsPerCpuS, requestsPerS } from './figures.ts';
+import { cpuMsPerAnswer, cpuSPerMillionTokens, requestsPerS } from './figures.ts';
 import { startLoad } from './load-process.ts';
 import type { LoadResult } from './load-spec.ts';
 import type { Options } from './options.ts';
 import { figure, type PairedRounds, runPairs } from './pairs.ts';
 import { circumstances, failures } from './report.ts';
-import { scenarios } from './scenarios.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
 import type { Paired } from './statistics.ts';
 import { number, ratio, table } from './table.ts';
 import type { Surroundings } from './target.ts';
@@ -48,7 +48,13 @@ const rows: readonly Row[] = [
     { name: 'first token p99, ms', scenario, read: (result) => result.firstContentMs.p99 },
   ]),
   { name: 'answers/s', scenario: 'throughput', isMoreBetter: true, read: requestsPerS },
-  { name: 'answers per CPU s', scenario: 'throughput', isMoreBetter: true, read: (result) => requestsPerCpuS(result) },
+  ...['coordinator', 'agent', 'redis'].map(
+    (part): Row => ({
+      name: `${part} CPU ms per answer`,
+      scenario: 'throughput',
+      read: (result) => cpuMsPerAnswer(result, [part]),
+    }),
+  ),
   ...['coordinator', 'agent'].map(
     (part): Row => ({
       name: `${part} CPU s per million tokens`,
@@ -64,6 +70,9 @@ export const tendency = ({ larger, rounds }: Pick<Paired, 'larger' | 'rounds'>, 
   if (rounds < 5 || (larger !== 0 && larger !== rounds)) return 'no difference seen';
   return (larger === rounds) === isMoreBetter ? 'better in every round' : 'WORSE in every round';
 };
+
+/** Both sides in every round, and enough rounds for a tendency. */
+const paired = ({ isAlone: _, ...scenario }: Scenario): Scenario => ({ ...scenario, rounds: Math.max(5, scenario.rounds) });
 
 export const compareWithCommit = async (given: {
   options: Options;
@@ -87,7 +96,7 @@ export const compareWithCommit = async (given: {
   for (const scenario of scenarios(options.length)) {
     if (options.only !== null && !options.only.has(scenario.name)) continue;
     say(scenario.title);
-    pairs.push(await runPairs(load, then, now, { ...scenario, rounds: Math.max(5, scenario.rounds) }));
+    pairs.push(await runPairs(load, then, now, paired(scenario)));
   }
   for (const target of [now, then, load, direct]) await target.stop();
   finish();
@@ -98,14 +107,14 @@ export const compareWithCommit = async (given: {
   const lines = rows.flatMap(({ name, scenario, isMoreBetter, read }) => {
     const of = pairs.find((entry) => entry.scenario === scenario);
     if (!of) return [];
-    const paired = figure(of, read);
+    const both = figure(of, read);
     return [
       [
         `${of.title}: ${name}`,
-        number(paired.baseline),
-        number(paired.subject),
-        ratio(paired.ratio),
-        tendency(paired, isMoreBetter === true),
+        number(both.baseline),
+        number(both.subject),
+        ratio(both.ratio),
+        tendency(both, isMoreBetter === true),
       ],
     ];
   });

@@ -11,8 +11,9 @@ export const cpuS = ({ processes }: LoadResult, names?: readonly string[]): numb
 export const cpuSPerMillionTokens = (result: LoadResult, names?: readonly string[]): number =>
   (cpuS(result, names) / result.tokens) * 1_000_000;
 
-/** What one core would answer if it did nothing else: other programs on the machine hardly change it. */
-export const requestsPerCpuS = (result: LoadResult, names?: readonly string[]): number => result.completed / cpuS(result, names);
+/** What other programs on the machine do hardly changes it, unlike answers per second. */
+export const cpuMsPerAnswer = (result: LoadResult, names?: readonly string[]): number =>
+  (cpuS(result, names) * 1_000) / result.completed;
 
 export const cpuShare = (result: LoadResult, names?: readonly string[]): number =>
   (cpuS(result, names) * 1_000) / result.measuredMs;

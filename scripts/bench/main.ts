@@ -38,7 +38,7 @@ const measure = async (target: Target, direct: Target, load: Load, options: Opti
   );
   const isLai = target.name === 'lai';
   const wanted = scenarios(options.length).filter(
-    ({ name, for: whom }) => (isLai || whom === 'all') && (options.only === null || options.only.has(name)),
+    ({ name, for: whom }) => (whom === 'all' || whom.includes(target.name)) && (options.only === null || options.only.has(name)),
   );
   const pairs: PairedRounds[] = [];
   for (const scenario of wanted) {

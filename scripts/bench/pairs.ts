@@ -19,11 +19,16 @@ export const runOn = (load: Load, { url, headers, pids }: Target, spec: Scenario
 
 /** One round on each that counts for nothing, then the ones that do. Who goes first changes with the round. */
 export const runPairs = async (load: Load, baseline: Target, subject: Target, scenario: Scenario): Promise<PairedRounds> => {
-  await runOn(load, baseline, shortened(scenario.load), 0);
+  const isAlone = scenario.isAlone === true;
+  if (!isAlone) await runOn(load, baseline, shortened(scenario.load), 0);
   await runOn(load, subject, shortened(scenario.load), 0);
   const results = { baseline: [] as LoadResult[], subject: [] as LoadResult[] };
   for (let round = 1; round <= scenario.rounds; round += 1) {
-    for (const side of round % 2 === 1 ? (['baseline', 'subject'] as const) : (['subject', 'baseline'] as const))
+    for (const side of isAlone
+      ? (['subject'] as const)
+      : round % 2 === 1
+        ? (['baseline', 'subject'] as const)
+        : (['subject', 'baseline'] as const))
       results[side].push(await runOn(load, side === 'baseline' ? baseline : subject, scenario.load, round));
   }
   return {

@@ -1,8 +1,9 @@
 /** The page that a run prints. */
-import { cpuShare, cpuSPerMillionTokens, over, requestsPerCpuS, requestsPerS, rssMb } from './figures.ts';
+import { cpuMsPerAnswer, cpuShare, cpuSPerMillionTokens, over, requestsPerS, rssMb } from './figures.ts';
 import type { LoadResult } from './load-spec.ts';
 import { figure, type PairedRounds, trouble } from './pairs.ts';
 import { pairsOf, type RunRecord } from './run-record.ts';
+import { median } from './statistics.ts';
 import { number, ratio, signed, table } from './table.ts';
 import { verdicts } from './verdicts.ts';
 
@@ -67,23 +68,29 @@ const latency = (run: RunRecord): string[] =>
   });
 
 const throughput = (run: RunRecord): string[] => {
-  const rows = fine(run, 'throughput').map((pairs) => {
+  const all = fine(run, 'throughput');
+  const rows = all.flatMap((pairs) => {
+    const { rounds } = pairs.subject;
+    const costs = (names?: readonly string[]) => [
+      number(over(rounds, (result) => cpuMsPerAnswer(result, names))),
+      number(over(rounds, (result) => cpuShare(result, names))),
+    ];
     const perS = figure(pairs, requestsPerS);
     return [
-      pairs.subject.name,
-      number(perS.subject),
-      ratio(perS.ratio),
-      number(over(pairs.subject.rounds, (result) => cpuShare(result))),
-      number(over(pairs.subject.rounds, (result) => requestsPerCpuS(result))),
-      number(over(pairs.subject.rounds, (result) => requestsPerCpuS(result, ['coordinator']))),
+      [pairs.subject.name, number(perS.subject), ratio(perS.ratio), ...costs()],
+      ...parts(rounds).map((part) => [`  ${part}`, '', '', ...costs([part])]),
     ];
   });
-  const ceiling = median(fine(run, 'throughput').map((pairs) => over(pairs.baseline.rounds, requestsPerS)));
-  const head = ['', 'answers/s', 'of direct', 'cores used', 'per CPU s', 'per coordinator CPU s'];
+  const ceiling = median(all.map((pairs) => over(pairs.baseline.rounds, requestsPerS)));
+  const head = ['', 'answers/s', 'of direct', 'CPU ms per answer', 'cores used'];
   return section(`JSON answers, 64 in flight (engine and load generator alone: ${number(ceiling)}/s)`, head, rows);
 };
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+/** Processes of a target that has several. */
+const parts = (rounds: readonly LoadResult[]): string[] => {
+  const names = Object.keys(rounds[0]?.processes ?? {});
+  return names.length > 1 ? names : [];
+};
 
 const relay = (run: RunRecord): string[] => {
   const proxy = fine(run, 'relay').find((pairs) => pairs.subject.name === 'node-proxy');
@@ -95,8 +102,7 @@ const relay = (run: RunRecord): string[] => {
       const gap = names ? '' : number(over(subject.rounds, (result) => result.gapMs.p99));
       return [name, number(seconds), ratio(seconds / ofProxy), number(share), gap];
     };
-    const parts = Object.keys(subject.rounds[0]?.processes ?? {});
-    return [row(subject.name), ...(parts.length > 1 ? parts.map((part) => row(`  ${part}`, [part])) : [])];
+    return [row(subject.name), ...parts(subject.rounds).map((part) => row(`  ${part}`, [part]))];
   });
   const head = ['', 'CPU s per million tokens', 'of node-proxy', 'cores used', 'p99 gap ms'];
   return section('Relay, 300 streams of 100 tokens/s', head, rows);
