@@ -1,12 +1,12 @@
 import type http from 'node:http';
 import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
-import type { ErrorCode } from '@lai/shared/errors';
+import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import { encodeData } from '@lai/shared/protocol/codec';
 import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
-import { classifyEngineError, classifySocketError } from '../runtimes/engine-error.ts';
+import { classifyEngineError, classifySocketError, explainRefusal } from '../runtimes/engine-error.ts';
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
 import { StreamScanner } from './stream-scanner.ts';
@@ -21,7 +21,13 @@ export interface AttemptSink {
 
 type Outcome =
   | { readonly kind: 'end'; readonly finishReason: string | null; readonly usage: Usage | null }
-  | { readonly kind: 'fail'; readonly code: ErrorCode; readonly detail: string; readonly usage: Usage | null };
+  | {
+      readonly kind: 'fail';
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly usage: Usage | null;
+      readonly explanation?: string;
+    };
 
 /** Why an attempt was stopped from outside. `null`: the coordinator no longer listens, so nothing is reported. */
 class Stopped extends Error {
@@ -100,7 +106,7 @@ export class AttemptRunner {
     });
     this.#response = response;
     const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) return failed(classifyEngineError(status, await this.#read(response)), `HTTP ${status}`);
+    if (status < 200 || status > 299) return refused(status, await readText(response, 64 * 1024));
     return this.start.route === 'embeddings' ? this.#relayJson(response) : this.#relayStream(response);
   }
 
@@ -109,16 +115,6 @@ export class AttemptRunner {
     this.#bodyReceived = resolve;
     this.#abort.signal.addEventListener('abort', () => reject(this.#abort.signal.reason), { once: true });
     return promise;
-  }
-
-  /** The engine's error text goes to our log only; see errors.ts. */
-  async #read(response: http.IncomingMessage): Promise<string> {
-    const text = await readText(response, 64 * 1024);
-    this.#log.warn(
-      { attemptId: this.start.attemptId, status: response.statusCode, engineText: text.slice(0, 500) },
-      'engine refused',
-    );
-    return text;
   }
 
   async #relayJson(response: http.IncomingMessage): Promise<Outcome> {
@@ -140,7 +136,7 @@ export class AttemptRunner {
         ending.kind === 'complete'
           ? { kind: 'end', finishReason: ending.finishReason, usage: ending.usage }
           : ending.kind === 'error'
-            ? failed(classifyEngineError(500, ending.text), ending.text, ending.usage)
+            ? failed(classifyEngineError(500, ending.text), 'the engine reported an error in its stream', ending.usage)
             : failed('incomplete_answer', ending.detail, ending.usage),
       );
     });
@@ -206,6 +202,7 @@ export class AttemptRunner {
       code: outcome.code,
       detail: outcome.detail.slice(0, 2_000),
       usage: outcome.usage,
+      ...(outcome.explanation === undefined ? {} : { explanation: outcome.explanation }),
     });
   }
 
@@ -216,3 +213,13 @@ export class AttemptRunner {
 }
 
 const failed = (code: ErrorCode, detail: string, usage: Usage | null = null): Outcome => ({ kind: 'fail', code, detail, usage });
+
+/**
+ * The engine said no. Why it calls a request invalid is the sender's business; its other troubles are ours, and its words about them go
+ * nowhere (not into the log either: they may quote the prompt).
+ */
+const refused = (status: number, text: string): Outcome => {
+  const code = classifyEngineError(status, text);
+  const explanation = ERRORS[code].status === 400 ? explainRefusal(text) : undefined;
+  return { ...failed(code, `HTTP ${status}`), ...(explanation === undefined ? {} : { explanation }) };
+};

@@ -50,3 +50,36 @@ export const classifySocketError = (code: string | undefined, hasAnswered: boole
   !hasAnswered && (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'ETIMEDOUT' || code === 'EHOSTUNREACH')
     ? 'engine_unreachable'
     : 'engine_crashed';
+
+const EXPLANATION_LIMIT = 300;
+
+/**
+ * Why an engine called a request invalid, in words that may be shown to whoever sent it. Engines nest their JSON (Ollama puts
+ * llama-server's whole answer into a string), and some leak addresses and paths (vLLM, CVE-2026-22778): those are cut out.
+ */
+export const explainRefusal = (text: string): string | undefined => {
+  const words = innermostMessage(text, 4)
+    .replaceAll(/0x[0-9a-f]{4,}/gi, '…')
+    .replaceAll(/(?:[A-Za-z]:)?[\\/][\w.@-]+(?:[\\/][\w.@-]+)+/g, '…')
+    .replaceAll(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ')
+    .trim();
+  return words === '' ? undefined : words.slice(0, EXPLANATION_LIMIT);
+};
+
+const innermostMessage = (text: string, depth: number): string => {
+  if (depth === 0) return text;
+  try {
+    const value: unknown = JSON.parse(text);
+    const message = messageOf(value);
+    return message === null ? '' : innermostMessage(message, depth - 1);
+  } catch {
+    return text;
+  }
+};
+
+const messageOf = (value: unknown): string | null => {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null) return null;
+  const { error, message, detail } = value as Record<string, unknown>;
+  return messageOf(message) ?? messageOf(error) ?? messageOf(detail);
+};

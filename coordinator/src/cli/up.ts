@@ -107,10 +107,10 @@ const invite = (url: string, key: string, logs: string): void => {
   say(dim(`Logs are in ${logs}. Ctrl-C stops everything.`));
 };
 
+/** Listens for good: a second Ctrl-C must not kill us while Redis is being stopped. */
 const stopSignal = (): Promise<'stopped'> =>
   new Promise((resolve) => {
-    process.once('SIGINT', () => resolve('stopped'));
-    process.once('SIGTERM', () => resolve('stopped'));
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('stopped'));
   });
 
 const localName = (): string =>
