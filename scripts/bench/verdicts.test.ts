@@ -111,6 +111,7 @@ describe('runs with errors', () => {
   it('a run in which nothing was answered is one of them', () => {
     expect(trouble([result(1, { completed: 0 })])).toBe('no request was answered');
     expect(trouble([result(1)])).toBeNull();
+    expect(trouble([])).toBeNull();
   });
 });
 
