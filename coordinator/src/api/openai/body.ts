@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
 import type { z } from 'zod';
 
+const MIB = 1024 * 1024;
 /** With images in it a body may be this long; without, the configured limit counts. */
-const MAX_BODY_BYTES = 20 * 1024 * 1024;
+const MAX_BODY_BYTES = 20 * MIB;
 /** JSON.parse takes 100,000 levels without complaint, and whatever walks the result afterwards runs out of stack. */
 const MAX_DEPTH = 64;
 
@@ -63,7 +64,7 @@ const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
 
 const tooLarge = (limit: number): CodedError =>
   new CodedError('body_too_large', {
-    message: `The request body is larger than the ${(limit / 1024 / 1024).toFixed(limit % (1024 * 1024) ? 1 : 0)} MiB this server accepts.`,
+    message: `The request body is larger than the ${limit < MIB ? `${limit} bytes` : `${(limit / MIB).toFixed(limit % MIB ? 1 : 0)} MiB`} this server accepts.`,
   });
 
 const parseJson = (text: string): unknown => {

@@ -17,5 +17,6 @@ export const timeoutFromHeaders = (headers: IncomingHttpHeaders): number | null 
       param: 'X-Lai-Timeout',
     });
   }
-  return seconds * 1_000;
+  // 1.001 * 1000 is not quite 1001, and the wire takes whole milliseconds only.
+  return Math.round(seconds * 1_000);
 };
