@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Gpu, isSimulated, ModelFailure, type NodeSnapshot, sameModel, withoutLatest } from './node.ts';
+import { GamingWish, Gpu, isSimulated, ModelFailure, NodeDesired, type NodeSnapshot, sameModel, withoutLatest } from './node.ts';
 
 describe('two names of a model', () => {
   it.each<[string, string, boolean]>([
@@ -66,5 +66,22 @@ describe('words that only a newer agent knows', () => {
   it('do not hide its node: an unknown failure is an internal one', () => {
     const failure = { code: 'gpu_on_fire', message: 'too hot', atMs: 1 };
     expect(ModelFailure.parse(failure)).toEqual({ ...failure, code: 'internal_error' });
+  });
+});
+
+describe('what the operator wishes of gaming mode', () => {
+  const desired = { generation: 3, isDraining: false, pinnedModels: [] };
+
+  it('may be missing: a coordinator of before gaming mode has no wish', () => {
+    expect(NodeDesired.parse(desired)).toEqual(desired);
+  });
+
+  it('travels with the desired state', () => {
+    const withWish = { ...desired, gaming: { mode: 'on', untilMs: 1_795_000_000_000 } };
+    expect(NodeDesired.parse(withWish)).toEqual(withWish);
+  });
+
+  it('is to leave it to the machine when the word is one that only a newer coordinator knows', () => {
+    expect(GamingWish.parse({ mode: 'cloud-gaming', untilMs: null })).toEqual({ mode: 'auto', untilMs: null });
   });
 });

@@ -89,6 +89,34 @@ export const Hold = z.object({
 });
 export type Hold = z.infer<typeof Hold>;
 
+/** What somebody wants of gaming mode: always, never, or as the machine sees fit. At `untilMs` the wish ends and `auto` is back. */
+export const GamingWish = z.object({ mode: z.enum(['on', 'off', 'auto']).catch('auto'), untilMs: epochMs.nullable() });
+export type GamingWish = z.infer<typeof GamingWish>;
+
+/** Gaming mode as it is. While it is active there is a hold of kind `gaming` with the same cause. */
+export const GamingReport = z.object({
+  mode: GamingWish.shape.mode,
+  /** Whose wish the mode is: `owner` (at the machine), `operator` (over the coordinator) or `default` (nobody's). Open word. */
+  setBy: z.string(),
+  untilMs: epochMs.nullable(),
+  isActive: z.boolean(),
+  cause: z.string().nullable(),
+  /** Requests that force it are served all the same. */
+  allowsForced: z.boolean(),
+});
+export type GamingReport = z.infer<typeof GamingReport>;
+
+/**
+ * How the GPU is being given back, step by step, oldest first. Steps are open words; ours: `finishing` (requests may still end by
+ * themselves), `canceling`, `unloading`, `verifying` (is the memory really free?), `stopping_engine`, `freed`, `stuck`, `returning`.
+ */
+export const Preemption = z.object({
+  step: z.string(),
+  sinceMs: epochMs,
+  steps: z.array(z.object({ step: z.string(), atMs: epochMs, detail: z.string().nullable() })),
+});
+export type Preemption = z.infer<typeof Preemption>;
+
 /**
  * Everything a node observes about itself, whole, every time: losing one message costs nothing. Written by the agent alone.
  */
@@ -106,6 +134,9 @@ export const NodeSnapshot = z.object({
   modelDiskFreeBytes: reading,
   models: z.array(LoadedModel),
   holds: z.array(Hold),
+  /** Absent from agents of before gaming mode. */
+  gaming: GamingReport.optional(),
+  preemption: Preemption.nullable().optional(),
   /** Upper bound of attempts on the whole machine, over all models. */
   maxConcurrent: count,
   inFlight: count,
@@ -117,6 +148,8 @@ export const NodeDesired = z.object({
   generation: count,
   isDraining: z.boolean(),
   pinnedModels: z.array(z.string()),
+  /** Absent: the operator has no wish. The owner's policy on the machine may ignore it. */
+  gaming: GamingWish.optional(),
 });
 export type NodeDesired = z.infer<typeof NodeDesired>;
 

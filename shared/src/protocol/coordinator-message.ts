@@ -65,6 +65,8 @@ export const AttemptStart = z.object({
   /** Bytes the node may send before it needs more credit. */
   windowBytes: count,
   deadlines: AttemptDeadlines,
+  /** Somebody asked for this node in spite of gaming mode; the owner's policy has the last word. */
+  isForced: z.boolean().optional(),
 });
 
 export const AttemptCancel = z.object({ type: z.literal('attempt.cancel'), attemptId: id, reason: z.string().max(200) });

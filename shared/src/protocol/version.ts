@@ -3,6 +3,7 @@
  * that an older peer may drop needs no bump. A bump adds a dated line here and a golden fixture per message.
  *
  * 1  2026-11-21  hello/challenge/proof/welcome, status snapshots, attempts with credit, model load.
+ *                Added since: gaming wish in desired state, gaming and preemption in snapshots, `isForced` of attempts.
  */
 export const PROTOCOL = 1;
 export const MIN_PROTOCOL = 1;
