@@ -16,7 +16,8 @@ import {
  * calls are synchronous underneath, which for rows this small costs less than a thread hop.
  */
 export const sqliteDialect = (path: string): Dialect => ({
-  createAdapter: () => new SqliteAdapter(),
+  // SQLite rolls tables back like rows. Kysely's own adapter says no, and a migration that failed would stay half done.
+  createAdapter: () => Object.defineProperty(new SqliteAdapter(), 'supportsTransactionalDdl', { value: true }),
   createDriver: () => new SqliteDriver(path),
   createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
   createQueryCompiler: () => new SqliteQueryCompiler(),
