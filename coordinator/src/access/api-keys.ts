@@ -68,7 +68,7 @@ export class ApiKeys {
     const isValid = row && row.revoked_at_ms === null && (row.expires_at_ms === null || row.expires_at_ms > nowMs);
     const principal = isValid ? { keyId: row.id, name: row.name, scopes: JSON.parse(row.scopes) as Scope[] } : null;
     if (this.#known.size >= CACHE_SIZE) this.#known.clear();
-    this.#known.set(hash, { principal, untilMs: nowMs + CACHE_MS });
+    this.#known.set(hash, { principal, untilMs: Math.min(nowMs + CACHE_MS, (isValid && row.expires_at_ms) || Infinity) });
     return principal;
   }
 }
