@@ -85,3 +85,39 @@ describe('what the operator wishes of gaming mode', () => {
     expect(GamingWish.parse({ mode: 'cloud-gaming', untilMs: null })).toEqual({ mode: 'auto', untilMs: null });
   });
 });
+
+describe('a name in a pull', () => {
+  it.each([
+    'llama3.2:3b',
+    'llama3',
+    'hf.co/unsloth/gpt-oss-20b:Q4_K_M',
+    'registry:5000/ns/m:latest',
+    '127.0.0.1:5000/library/demo',
+    'm@sha256:0f',
+    'a',
+  ])('%s is taken', (name) => {
+    expect(ModelName.safeParse(name).success).toBe(true);
+  });
+
+  it.each([
+    '',
+    '../etc/passwd',
+    'a/../b',
+    'a/./b',
+    'a//b',
+    '/etc/passwd',
+    'a/',
+    '--help',
+    'a b',
+    'a\nb',
+    'a\n',
+    'http://x/y',
+    'a?b',
+    'a#b',
+    'a%2e',
+    'ä',
+    'a'.repeat(513),
+  ])('%j is not', (name) => {
+    expect(ModelName.safeParse(name).success).toBe(false);
+  });
+});

@@ -89,6 +89,18 @@ export const Hold = z.object({
 });
 export type Hold = z.infer<typeof Hold>;
 
+/**
+ * A model on its way onto the node's disk. In snapshots it is as old as they are; `command.progress` is the faster news. Bytes are
+ * null while the engine has not said.
+ */
+export const ModelPull = z.object({
+  model: z.string().min(1).max(512),
+  runtime: z.string(),
+  completedBytes: reading,
+  totalBytes: reading,
+});
+export type ModelPull = z.infer<typeof ModelPull>;
+
 /** What somebody wants of gaming mode: always, never, or as the machine sees fit. At `untilMs` the wish ends and `auto` is back. */
 export const GamingWish = z.object({ mode: z.enum(['on', 'off', 'auto']).catch('auto'), untilMs: epochMs.nullable() });
 export type GamingWish = z.infer<typeof GamingWish>;
@@ -133,6 +145,8 @@ export const NodeSnapshot = z.object({
   /** Free bytes where the runtime keeps its models; null when not known. */
   modelDiskFreeBytes: reading,
   models: z.array(LoadedModel),
+  /** Downloads under way. Absent from agents of before they were told. */
+  pulls: z.array(ModelPull).optional(),
   holds: z.array(Hold),
   /** Absent from agents of before gaming mode. */
   gaming: GamingReport.optional(),
@@ -159,3 +173,12 @@ export const withoutLatest = (id: string): string => (id.endsWith(':latest') ? i
 
 export const isSimulated = (snapshot: NodeSnapshot, runtime: string): boolean =>
   snapshot.runtimes.some((r) => r.kind === runtime && r.isSimulated);
+
+/**
+ * What may be a model's name in a command: letters, digits and `._:@+/-`, no empty or dotted segment, so that it cannot become a path,
+ * an option or a second line anywhere. Whether the node has or wants such a model is another question.
+ */
+export const ModelName = z
+  .string()
+  .max(512)
+  .regex(/^(?!.*(?:\/\/|(?:^|\/)\.))[A-Za-z0-9][A-Za-z0-9._:@+/-]*(?<!\/)$/, 'not a model name');

@@ -49,7 +49,19 @@ export const AttemptFail = z.object({
   usage: Usage.nullish(),
 });
 
-/** Outcome of a command (`model.load`). */
+/**
+ * A command is under way: at once when it begins, then at most twice a second, and every 10 s when there is nothing new, so that
+ * silence means that nobody is at it. `stage` is an open word for people: the engine's own while it pulls.
+ */
+export const CommandProgress = z.object({
+  type: z.literal('command.progress'),
+  commandId: id,
+  stage: z.string().max(200),
+  completedBytes: z.number().nonnegative().nullable(),
+  totalBytes: z.number().nonnegative().nullable(),
+});
+
+/** Outcome of a command. */
 export const CommandResult = z.object({
   type: z.literal('command.result'),
   commandId: id,
@@ -65,6 +77,7 @@ export const AgentMessage = z.discriminatedUnion('type', [
   AttemptAccept,
   AttemptEnd,
   AttemptFail,
+  CommandProgress,
   CommandResult,
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;

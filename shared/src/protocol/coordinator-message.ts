@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AttemptDeadlines, AttemptRoute } from '../attempt.ts';
-import { NodeDesired } from '../node.ts';
+import { ModelName, NodeDesired } from '../node.ts';
 
 const id = z.string().min(1).max(64);
 const base64 = z
@@ -73,8 +73,36 @@ export const AttemptCancel = z.object({ type: z.literal('attempt.cancel'), attem
 
 export const AttemptCredit = z.object({ type: z.literal('attempt.credit'), stream: z.number().int().positive(), bytes: count });
 
-/** Load a model and keep it; nobody's disconnect cancels it. Answered by `command.result` when it is warm or has failed. */
-export const ModelLoad = z.object({ type: z.literal('model.load'), commandId: id, model: z.string().min(1).max(512) });
+/**
+ * Commands about models. Each is answered by exactly one `command.result`, before it by any number of `command.progress`. A lost
+ * connection ends none of them: what was begun goes on, and asking again joins it.
+ */
+const command = {
+  commandId: id,
+  /** Of the models the node has told, whatever its runtime calls it: only ever looked up, never passed on. */
+  model: z.string().min(1).max(512),
+};
+
+/** Load a model and keep it; nobody's disconnect cancels it. Done when it is warm. `replaces` is unloaded first (hot swap). */
+export const ModelLoad = z.object({
+  type: z.literal('model.load'),
+  ...command,
+  replaces: command.model.optional(),
+  /** As of an attempt: in spite of gaming mode, if the owner's policy allows it. */
+  isForced: z.boolean().optional(),
+});
+
+/** Take no new requests for the model, let what runs finish within `graceMs`, then unload it. With 0 what runs is cut short. */
+export const ModelUnload = z.object({ type: z.literal('model.unload'), ...command, graceMs: count.max(3_600_000).optional() });
+
+/** Bring a model onto the node's disk. The owner's allow list has the last word on what. */
+export const ModelPullCommand = z.object({ type: z.literal('model.pull'), commandId: id, model: ModelName });
+
+/** Take it off the disk; unloads it first. */
+export const ModelDelete = z.object({ type: z.literal('model.delete'), ...command });
+
+/** Ends the load or pull that was begun by the command of this id; that one then ends with `canceled`. Has no answer of its own. */
+export const ModelCancel = z.object({ type: z.literal('model.cancel'), commandId: id });
 
 export const CoordinatorMessage = z.discriminatedUnion('type', [
   NodeChallenge,
@@ -86,5 +114,14 @@ export const CoordinatorMessage = z.discriminatedUnion('type', [
   AttemptCancel,
   AttemptCredit,
   ModelLoad,
+  ModelUnload,
+  ModelPullCommand,
+  ModelDelete,
+  ModelCancel,
 ]);
+
+/** The closed list of what a coordinator may ask of a node's models. */
+export const ModelCommand = z.discriminatedUnion('type', [ModelLoad, ModelUnload, ModelPullCommand, ModelDelete]);
+export type ModelCommand = z.infer<typeof ModelCommand>;
+
 export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;
