@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { GamingWish, Gpu, isSimulated, ModelFailure, NodeDesired, type NodeSnapshot, sameModel, withoutLatest } from './node.ts';
+import {
+  GamingWish,
+  Gpu,
+  isSimulated,
+  ModelFailure,
+  ModelName,
+  NodeDesired,
+  type NodeSnapshot,
+  sameModel,
+  withoutLatest,
+} from './node.ts';
 
 describe('two names of a model', () => {
   it.each<[string, string, boolean]>([
