@@ -21,7 +21,7 @@ const AT_ONCE = { tokens: 8, tps: 0, firstTokenMs: 0 } as const;
 
 export const scenarios = (length: 'quick' | 'full'): readonly Scenario[] => {
   const isFull = length === 'full';
-  const rounds = isFull ? 7 : 5;
+  const rounds = 5;
   const closed = (inFlight: number, fullMs: number, quickMs: number): Pattern => ({
     kind: 'closed',
     inFlight,
@@ -62,7 +62,7 @@ export const scenarios = (length: 'quick' | 'full'): readonly Scenario[] => {
       name: 'arrivals',
       title: 'streaming, 50 arrivals/s, about 16 in flight',
       rounds,
-      for: isFull ? 'all' : ['lai'],
+      for: isFull ? ['lai', 'nginx', 'portkey'] : ['lai'],
       load: { ...SHORT, pattern: { kind: 'open', perSecond: 50, durationMs: isFull ? 2_500 : 800, seed: 1 } },
     },
     {
