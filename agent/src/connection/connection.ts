@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import {
@@ -18,6 +19,8 @@ import { type ConnectionEvent, type ConnectionState, initialState, nextState } f
 /** No frame at all for this long, pings included: the path is dead even if TCP does not know it yet. The coordinator pings every 5 s. */
 const SILENCE_LIMIT_MS = 12_000;
 const HANDSHAKE_LIMIT_MS = 5_000;
+/** Of this process. */
+const INSTANCE_ID = randomUUID();
 const MAX_FRAME_BYTES = 1024 * 1024;
 
 export interface ConnectionEvents {
@@ -140,6 +143,7 @@ export class Connection {
         agentVersion: this.#agentVersion,
         nodeId: this.#credential.nodeId,
         nonce: this.#nonce,
+        instanceId: INSTANCE_ID,
       }),
     );
   }

@@ -11,7 +11,14 @@ import { advanceGeneration, findNode } from '../store/nodes.ts';
 export const HANDSHAKE_LIMIT_MS = 5_000;
 
 export type Handshake =
-  | { readonly ok: true; readonly nodeId: string; readonly name: string; readonly protocol: number; readonly generation: number }
+  | {
+      readonly ok: true;
+      readonly nodeId: string;
+      readonly name: string;
+      readonly protocol: number;
+      readonly generation: number;
+      readonly instanceId: string;
+    }
   | { readonly ok: false; readonly reason: RejectReason; readonly message: string; readonly isFinal: boolean };
 
 const refuse = (reason: RejectReason, message: string, isFinal = true): Handshake => ({ ok: false, reason, message, isFinal });
@@ -59,7 +66,14 @@ export const handshake = async (
   const generation = await advanceGeneration(db, nodeId, proof.generation);
   if (generation === false)
     return refuse('cloned_identity', 'another machine uses the identity of this node. Remove it and join both anew.');
-  return { ok: true, nodeId, name: node.name, protocol: Math.min(hello.protocol, PROTOCOL), generation };
+  return {
+    ok: true,
+    nodeId,
+    name: node.name,
+    protocol: Math.min(hello.protocol, PROTOCOL),
+    generation,
+    instanceId: hello.instanceId ?? '',
+  };
 };
 
 export const say = (socket: WebSocket, message: CoordinatorMessage): void => socket.send(encodeMessage(message));

@@ -68,6 +68,7 @@ export interface SessionEvents {
 export class NodeSession {
   readonly nodeId: string;
   readonly epoch: number;
+  readonly instanceId: string;
   readonly #socket: WebSocket;
   readonly #events: SessionEvents;
   readonly #log: Logger;
@@ -79,9 +80,17 @@ export class NodeSession {
   #unansweredPings = 0;
   #pingTimer: NodeJS.Timeout | undefined;
 
-  constructor(options: { nodeId: string; epoch: number; socket: WebSocket; events: SessionEvents; log: Logger }) {
+  constructor(options: {
+    nodeId: string;
+    epoch: number;
+    instanceId: string;
+    socket: WebSocket;
+    events: SessionEvents;
+    log: Logger;
+  }) {
     this.nodeId = options.nodeId;
     this.epoch = options.epoch;
+    this.instanceId = options.instanceId;
     this.#socket = options.socket;
     this.#events = options.events;
     this.#log = options.log;

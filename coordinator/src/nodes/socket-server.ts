@@ -45,12 +45,13 @@ export const acceptAgents = (options: {
       socket.close(4_001, result.reason);
       return;
     }
-    const { nodeId, name, protocol, generation } = result;
+    const { nodeId, name, protocol, generation, instanceId } = result;
     const epoch = await nextEpoch(options.redis, nodeId);
     if (socket.readyState !== socket.OPEN) return;
     const session: NodeSession = new NodeSession({
       nodeId,
       epoch,
+      instanceId,
       socket,
       events: {
         snapshot: (snapshot) => registry.observe(session, snapshot),

@@ -15,6 +15,8 @@ export const NodeHello = z.object({
   agentVersion: z.string().max(64),
   nodeId: id,
   nonce: base64,
+  /** Random, made when the agent process starts: tells a machine that was cut off from one that died. */
+  instanceId: id.optional(),
 });
 
 /** The agent's signature over the transcript of this handshake; see DESIGN.md. `generation` is the last one it was given. */
