@@ -207,6 +207,10 @@ const disguises: Record<string, { readonly text: string; readonly ending: unknow
     text: `${ollama('{"content":"("}')}{"error":"an error was encountered while running the model: unexpected EOF"}\n`,
     ending: error(/unexpected EOF/),
   },
+  'raw text, and more of it': {
+    text: 'proxy error: Failed to read connection\n\nbye\n\n',
+    ending: error('proxy error: Failed to read connection'),
+  },
   'a web page': { text: '<html><body>502 Bad Gateway</body></html>\n', ending: error(/^<html>/) },
   'vLLM: an error, then [DONE] as if nothing were': {
     text: `${vllm('{"content":"a"}')}data: {"error":{"message":"EngineCore died","type":"InternalServerError","code":500}}\n\n${DONE}`,

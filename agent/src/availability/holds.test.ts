@@ -24,6 +24,7 @@ describe('the holds of a node', () => {
     const { holds } = setUp();
     holds.set(hold('gaming'));
     holds.set(hold('battery'));
+    expect(holds.list()).toEqual([hold('gaming'), hold('battery')]);
     holds.clear('gaming');
     expect(holds.isHeld).toBe(true);
     expect(holds.list()).toEqual([hold('battery')]);

@@ -96,12 +96,13 @@ describe('the database', () => {
 
   it('does all of a transaction or nothing, and lets nobody in between', async () => {
     const db = await open(path.join(emptyFolder(), 'lai.db'));
+    let meanwhile: ReturnType<typeof listApiKeys> | undefined;
     const failing = db.transaction().execute(async (transaction) => {
       await insertApiKey(transaction as Database, keyRow('a'));
+      meanwhile = listApiKeys(db);
       await insertApiKey(transaction as Database, keyRow('b'));
       throw new Error('changed my mind');
     });
-    const meanwhile = listApiKeys(db);
     await expect(failing).rejects.toThrow('changed my mind');
     expect(await meanwhile).toEqual([]);
     expect(await listApiKeys(db)).toEqual([]);

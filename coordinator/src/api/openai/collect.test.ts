@@ -48,6 +48,17 @@ describe('a collected answer', () => {
     });
   });
 
+  it('keeps the reason why it ended, whatever comes after', () => {
+    const { choices } = collect(
+      delta({ content: 'a' }, { finish_reason: 'length' }),
+      delta({}),
+      event({ choices: [{ index: 0 }] }),
+    ) as {
+      choices: unknown[];
+    };
+    expect(choices).toMatchObject([{ finish_reason: 'length' }]);
+  });
+
   it('has no usage when the engine told none', () => {
     const answer = collect(delta({ content: 'a' }), delta({}, { finish_reason: 'stop' }), event({ choices: [], usage: null }));
     expect(answer).not.toHaveProperty('usage');
