@@ -166,10 +166,12 @@ export class Connection {
         void this.#prove(message);
         return;
       case 'node.welcome':
+        // Whoever says it without having proved anything would make us show a generation that nobody gave us.
+        if (this.#state.kind !== 'proving') return;
         this.#generation = message.generation;
         this.#saveGeneration(message.generation);
         this.#move({ kind: 'welcomed', epoch: message.epoch });
-        if (this.#state.kind === 'open') this.#events.opened(message);
+        this.#events.opened(message);
         return;
       case 'node.reject':
         this.#log.warn({ reason: message.reason }, `coordinator refused this node: ${message.message}`);
