@@ -21,7 +21,7 @@ const databaseWith = async (...ids: string[]): Promise<Database> => {
 describe('stored nodes', () => {
   it('are found by their id and begin at generation 0', async () => {
     const db = await databaseWith('a', 'b');
-    expect(await findNode(db, 'b')).toEqual({
+    expect(await findNode(db, 'b')).toMatchObject({
       id: 'b',
       name: 'b',
       public_key: 'key of b',
