@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,15 +10,17 @@ import { ApiKeys } from './access/api-keys.ts';
 import { coordinatorIdentity } from './access/coordinator-identity.ts';
 import { createApp } from './app.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { Dispatcher } from './dispatch/dispatcher.ts';
-import { Figures } from './dispatch/figures.ts';
-import { Leases } from './dispatch/leases.ts';
-import { Matching } from './dispatch/matching.ts';
+import { startDispatch } from './dispatch/dispatch.ts';
+import type { NodeLink } from './dispatch/nodes.ts';
 import { Registry } from './nodes/registry.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
 import { checkPolicy, connectRedis, isUp } from './redis/client.ts';
 import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
+import { keys } from './redis/keys.ts';
 import { RedisMemory } from './redis/memory.ts';
+import { Subscriber } from './redis/subscriber.ts';
+import { Relay } from './replicas/relay.ts';
+import { Replicas } from './replicas/replicas.ts';
 import { type Database, openDatabase } from './store/database.ts';
 
 const DRAIN_MS = 30_000;
@@ -39,18 +42,34 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   const policyProblem = await checkPolicy(redis);
   if (policyProblem) log.error(policyProblem);
 
-  const registry = new Registry({ redis, log });
-  const leases = new Leases({ redis, log });
-  const figures = new Figures();
-  const matching = new Matching({ redis, registry, leases, figures, log });
-  const dispatcher = new Dispatcher({ matching, registry, figures, log });
+  const subscriber = new Subscriber(redis);
+  const replicas = new Replicas({ id: randomUUID(), redis, subscriber, log });
+  const relay: Relay = new Relay({ replicas, session: (nodeId) => registry.session(nodeId), log });
+  const registry: Registry<NodeLink> = new Registry({
+    replicaId: replicas.id,
+    redis,
+    remoteLink: (record) => relay.link(record),
+    log,
+  });
+  const dispatch = startDispatch({
+    ...{ redis, registry, replicas, log },
+    onDurableJob: () => {},
+    onQuarantined: (fingerprint) => log.error({ fingerprint }, 'a request crashed two engines and is blocked for an hour'),
+  });
+  const { matching, dispatcher } = dispatch;
+  await subscriber.listen(keys.nodeChannel, (json) => registry.hear(json.toString()));
+  subscriber.onBack(() => void registry.readAll());
+  await replicas.start({
+    item: (sender, item) => relay.take(sender, item) || (item.kind === 'message' && dispatch.hear(item.message)),
+    gone: (replicaId) => relay.replicaGone(replicaId),
+  });
+  await registry.readAll();
   const memory = new RedisMemory({
     redis,
     log,
     onLost: () => {
       registry.publishAll();
-      leases.renewAll();
-      void matching.recheck();
+      dispatch.retell();
     },
   });
 
@@ -83,10 +102,11 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       while (matching.running > 0 && performance.now() < deadline) await pause(50);
       registry.close();
       memory.close();
-      matching.close();
-      leases.close();
+      dispatch.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
+      await replicas.close();
+      subscriber.close();
       redis.disconnect();
       await embedded?.close();
       await db.destroy();

@@ -1,18 +1,31 @@
+import { hash } from 'node:crypto';
 import type { AttemptDeadlines, AttemptRoute, AttemptTimings, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { RunningAttempt } from '../nodes/node-session.ts';
-import type { Registry } from '../nodes/registry.ts';
+import type { Affinity as ConversationNames } from '../routing/affinity.ts';
 import type { Target } from '../routing/target.ts';
+import type { PriorityClass } from '../scheduler/fairness.ts';
+import type { Placement } from '../scheduler/place.ts';
 import { sentenceForNever } from '../scheduler/sentence.ts';
+import type { Affinity } from './affinity.ts';
+import type { Clock } from './clock.ts';
+import type { Cooldowns } from './cooldowns.ts';
 import { afterFailure } from './failover.ts';
 import type { Figures } from './figures.ts';
+import type { TakenJob } from './job-queue.ts';
 import type { Matching } from './matching.ts';
-import type { Grant, Ticket } from './ticket.ts';
+import type { Nodes } from './nodes.ts';
+import type { Quarantine } from './quarantine.ts';
+import { RetryBudget } from './retry-budget.ts';
+import { type Grant, newTicket, type Ticket, type TicketRequest } from './ticket.ts';
 
-/** Defaults of the design: a warm model's first token, a stall in the middle, the SDKs' own ten minutes. */
-const FIRST_CONTENT_MS = 120_000;
+/** A warm model's first token comes within this, or within a multiple of what it usually takes. */
+const FIRST_CONTENT_MS = 30_000;
+const FIRST_CONTENT_FACTOR = 8;
+/** Nothing learned yet: the engine may be loading the model behind our back. */
+const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
 
 export interface DispatchRequest {
@@ -22,6 +35,10 @@ export interface DispatchRequest {
   readonly target: Target;
   /** The body for a node that calls the model so. */
   readonly bodyFor: (model: string) => Uint8Array;
+  readonly priorityClass?: PriorityClass;
+  readonly weight?: number;
+  /** What names the conversation; see dispatch/affinity.ts. */
+  readonly affinity?: ConversationNames;
   /** Epoch ms; no longer than this in the queue. */
   readonly queueDeadlineMs: number;
   /** Epoch ms; nothing of it runs longer. */
@@ -35,10 +52,11 @@ export interface TrailAttempt {
   readonly nodeName: string;
   readonly model: string;
   readonly startedAtMs: number;
+  readonly placement: Placement | null;
   outcome: 'running' | 'end' | ErrorCode;
 }
 
-/** What became of a request, written while it happens; read for headers and logs. */
+/** What became of a request, written while it happens; read for headers, logs and `lai explain`. */
 export interface Trail {
   readonly enqueuedAtMs: number;
   queueMs: number | null;
@@ -50,80 +68,103 @@ export interface Answer {
   /** Prelude, content, usage, and one last frame; what a failed attempt sent before any content is never among them. */
   readonly frames: AsyncGenerator<Frame, void>;
   readonly trail: Trail;
-  /** Place in the queue while it waits; null when it does not. */
-  position(): number | null;
+  /** Place in the queue while it waits, and how long that may take; null when it does not wait or nothing is known. */
+  waiting(): { readonly position: number; readonly etaMs: number | null } | null;
 }
+
+export interface DispatcherOptions {
+  readonly matching: Matching;
+  readonly nodes: Nodes;
+  readonly figures: Figures;
+  readonly cooldowns: Cooldowns;
+  readonly quarantine: Quarantine;
+  readonly affinity: Affinity;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type Ending = Exclude<Frame, { kind: 'chunk' }>;
 
 /**
  * The one loop in which requests are answered: get a slot, run an attempt, and if it fails before the client has seen anything, again.
  * Where the frames come from is of no interest here.
  */
 export class Dispatcher {
-  readonly #matching: Matching;
-  readonly #registry: Registry;
-  readonly #figures: Figures;
-  readonly #log: Logger;
+  readonly #options: DispatcherOptions;
+  readonly #budget: RetryBudget;
 
-  constructor(options: { matching: Matching; registry: Registry; figures: Figures; log: Logger }) {
-    this.#matching = options.matching;
-    this.#registry = options.registry;
-    this.#figures = options.figures;
-    this.#log = options.log;
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#budget = new RetryBudget(() => options.matching.running + options.matching.waiting);
   }
 
   /** Throws CodedError at once for what can never be served. */
   answer(request: DispatchRequest): Answer {
     this.#refuseImpossible(request.target);
-    const ticket = ticketFor(request);
+    return this.#answer(request, null);
+  }
+
+  /** A request for which a job was taken and a slot found already. */
+  answerGranted(request: DispatchRequest, job: TakenJob, grant: Grant): Answer {
+    return this.#answer(request, { job, grant });
+  }
+
+  #answer(request: DispatchRequest, granted: { job: TakenJob; grant: Grant } | null): Answer {
+    const { matching, clock } = this.#options;
+    const ticket = newTicket(ticketRequestOf(request), clock.nowMs());
+    if (granted) matching.admitGranted(ticket, granted.job, granted.grant);
     const trail: Trail = { enqueuedAtMs: ticket.enqueuedAtMs, queueMs: null, attempts: [], isCommitted: false };
-    return { frames: this.#run(request, ticket, trail), trail, position: () => this.#matching.position(ticket) };
+    return {
+      frames: this.#run(request, ticket, trail, granted?.grant ?? null),
+      trail,
+      waiting: () => {
+        const position = matching.position(ticket);
+        return position === null ? null : { position, etaMs: matching.etaMs(ticket) };
+      },
+    };
   }
 
   #refuseImpossible(target: Target): void {
-    const placement = this.#matching.preview(target);
+    const placement = this.#options.matching.preview(target);
     const { decision } = placement;
     if (decision.kind !== 'never') return;
     const known = new Set(
-      this.#registry.list().flatMap(({ snapshot }) => snapshot.models.map((model) => withoutLatest(model.id))),
+      this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => withoutLatest(model.id))),
     );
     const why = sentenceForNever(target, placement, [...known]);
     // Clients act on these words ("ran out of room", compaction), so the table's own sentence comes first.
-    const message = decision.code === 'context_length_exceeded' ? `${ERRORS[decision.code].sentence} ${why}` : why;
-    throw new CodedError(decision.code, { message, param: decision.code === 'context_length_exceeded' ? 'messages' : 'model' });
+    const isTooLong = decision.code === 'context_length_exceeded';
+    throw new CodedError(decision.code, {
+      message: isTooLong ? `${ERRORS[decision.code].sentence} ${why}` : why,
+      param: isTooLong ? 'messages' : 'model',
+    });
   }
 
-  async *#run(request: DispatchRequest, ticket: Ticket, trail: Trail): AsyncGenerator<Frame, void> {
-    const leave = () => this.#matching.leave(ticket, { outcome: 'canceled', nodeId: null });
+  async *#run(request: DispatchRequest, ticket: Ticket, trail: Trail, granted: Grant | null): AsyncGenerator<Frame, void> {
+    const { matching, clock } = this.#options;
+    const leave = () => matching.leave(ticket, { outcome: 'canceled', nodeId: null });
     request.signal.addEventListener('abort', leave, { once: true });
     let outcome = 'canceled';
     try {
-      request.signal.throwIfAborted();
-      let grant = await this.#matching.admit(ticket);
+      if (request.signal.aborted) throw new CodedError('canceled');
+      let grant = granted ?? (await matching.admit(ticket));
       for (;;) {
-        trail.queueMs ??= Date.now() - trail.enqueuedAtMs;
-        const last = yield* this.#attempt(request, grant, trail);
+        trail.queueMs ??= clock.nowMs() - trail.enqueuedAtMs;
+        const last = yield* this.#attempt(request, ticket, grant, trail);
         outcome = last.kind === 'end' ? 'end' : last.code;
-        const next =
-          last.kind === 'end'
-            ? ({ kind: 'stop' } as const)
-            : afterFailure({
-                code: last.code,
-                isCommitted: trail.isCommitted,
-                attempts: trail.attempts.length,
-                msLeft: Math.min(request.deadlineMs, request.queueDeadlineMs) - Date.now(),
-              });
+        const next = last.kind === 'end' ? STOP : this.#next(request, trail, last.code);
         if (next.kind === 'stop' || request.signal.aborted) {
           yield last;
           return;
         }
         if (next.excludesNode) ticket.tried.set(grant.lease.nodeId, grant.epoch);
         if (!next.countsAsAttempt) trail.attempts.pop();
-        ticket.notBeforeMs = Date.now() + next.waitMs;
-        this.#log.info(
+        ticket.notBeforeMs = clock.nowMs() + next.waitMs;
+        this.#options.log.info(
           { requestId: request.requestId, code: outcome, node: grant.nodeName },
           'attempt failed before any content; trying again',
         );
-        grant = await this.#matching.admitAgain(ticket);
+        grant = await this.#budget.during(() => matching.admitAgain(ticket));
       }
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
@@ -131,99 +172,117 @@ export class Dispatcher {
       yield asFrame(error);
     } finally {
       request.signal.removeEventListener('abort', leave);
-      this.#matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
+      matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
     }
   }
 
+  #next(request: DispatchRequest, trail: Trail, code: ErrorCode) {
+    const next = afterFailure({
+      code,
+      isCommitted: trail.isCommitted,
+      attempts: trail.attempts.length,
+      msLeft: Math.min(request.deadlineMs, request.queueDeadlineMs) - this.#options.clock.nowMs(),
+    });
+    return next.kind === 'again' && next.needsBudget && !this.#budget.hasRoom() ? STOP : next;
+  }
+
   /** One try on one node. Yields its chunks, from the first content on; returns its last frame. The slot is given back when it is free. */
-  async *#attempt(
-    request: DispatchRequest,
-    grant: Grant,
-    trail: Trail,
-  ): AsyncGenerator<Frame, Exclude<Frame, { kind: 'chunk' }>> {
+  async *#attempt(request: DispatchRequest, ticket: Ticket, grant: Grant, trail: Trail): AsyncGenerator<Frame, Ending> {
+    const { matching, quarantine, clock } = this.#options;
     const { lease } = grant;
     const record: TrailAttempt = {
       nodeId: lease.nodeId,
       nodeName: grant.nodeName,
       model: grant.model,
-      startedAtMs: Date.now(),
+      startedAtMs: clock.nowMs(),
+      placement: grant.placement,
       outcome: 'running',
     };
     trail.attempts.push(record);
-    const running = this.#start(request, grant);
-    if (!running) {
-      this.#matching.release(lease);
+    const link = this.#options.nodes.link(lease.nodeId);
+    if (!link || link.epoch !== grant.epoch) {
+      matching.release(lease);
       record.outcome = 'node_lost';
       return failed('node_lost');
     }
-    void running.settled.then(() => this.#matching.release(lease));
+    quarantine.started(ticket.fingerprint, lease.nodeId);
+    const running = link.startAttempt({
+      attemptId: lease.id,
+      requestId: request.requestId,
+      route: request.route,
+      model: grant.model,
+      body: request.bodyFor(grant.model),
+      deadlines: this.#deadlinesFor(request, lease),
+    });
+    void running.settled.then(() => matching.release(lease));
+    try {
+      const last = yield* this.#relay(request, running, trail);
+      record.outcome = last.kind === 'end' ? 'end' : last.code;
+      if (last.kind === 'end') this.#learn(ticket, lease, last.timings);
+      return last;
+    } finally {
+      if (record.outcome === 'running') record.outcome = 'canceled';
+      this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
+      quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, record.outcome);
+    }
+  }
+
+  /** Holds back what precedes the first content: until then another node may still answer instead. */
+  async *#relay(request: DispatchRequest, running: RunningAttempt, trail: Trail): AsyncGenerator<Frame, Ending> {
     const hangUp = () => void running.frames.return?.();
     request.signal.addEventListener('abort', hangUp, { once: true });
     const prelude: Frame[] = [];
     try {
       for await (const frame of running.frames) {
-        if (frame.kind !== 'chunk') {
-          record.outcome = frame.kind === 'end' ? 'end' : frame.code;
-          if (frame.kind === 'end') {
-            this.#learn(lease.nodeId, grant.model, frame.timings);
-            yield* prelude;
-          }
-          return frame;
+        if (frame.kind === 'chunk' && !trail.isCommitted && frame.chunk !== 'content') {
+          prelude.push(frame);
+          continue;
         }
-        if (trail.isCommitted) yield frame;
-        else if (frame.chunk !== 'content') prelude.push(frame);
-        else {
-          trail.isCommitted = true;
+        if (frame.kind === 'failed') return frame;
+        if (!trail.isCommitted) {
+          trail.isCommitted = frame.kind === 'chunk';
           yield* prelude;
-          yield frame;
         }
+        if (frame.kind === 'end') return frame;
+        yield frame;
       }
-      record.outcome = 'canceled';
       return failed('canceled');
     } finally {
       request.signal.removeEventListener('abort', hangUp);
-      if (record.outcome === 'running') record.outcome = 'canceled';
     }
   }
 
-  #start(request: DispatchRequest, grant: Grant): RunningAttempt | null {
-    const session = this.#registry.session(grant.lease.nodeId);
-    if (session?.epoch !== grant.epoch) return null;
-    return session.startAttempt({
-      attemptId: grant.lease.id,
-      requestId: request.requestId,
-      route: request.route,
-      model: grant.model,
-      body: request.bodyFor(grant.model),
-      deadlines: deadlinesFor(request),
-    });
+  #learn({ affinity }: Ticket, { nodeId, model }: Grant['lease'], timings: AttemptTimings | null): void {
+    if (affinity.length > 0) this.#options.affinity.remember(affinity, nodeId);
+    if (timings)
+      this.#options.figures.learn(nodeId, model, { firstContentMs: timings.firstContentMs, attemptMs: timings.totalMs });
   }
 
-  #learn(nodeId: string, model: string, timings: AttemptTimings | null): void {
-    if (timings) this.#figures.learn(nodeId, model, { firstContentMs: timings.firstContentMs, attemptMs: timings.totalMs });
+  #deadlinesFor(request: DispatchRequest, { nodeId, model }: Grant['lease']): AttemptDeadlines {
+    const totalMs = Math.max(1, request.deadlineMs - this.#options.clock.nowMs());
+    const usualMs = this.#options.figures.of(nodeId, model).firstContentMs;
+    const firstContentMs =
+      usualMs === null ? FIRST_CONTENT_UNKNOWN_MS : Math.max(FIRST_CONTENT_MS, FIRST_CONTENT_FACTOR * usualMs);
+    return { firstContentMs: Math.min(firstContentMs, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
   }
 }
 
-const ticketFor = (request: DispatchRequest): Ticket => ({
-  requestId: request.requestId,
-  keyId: request.keyId,
-  target: request.target,
-  enqueuedAtMs: Date.now(),
-  deadlineMs: Math.min(request.queueDeadlineMs, request.deadlineMs),
-  tried: new Map(),
-  jobId: request.requestId,
-  addings: 0,
-  state: 'adding',
-  notBeforeMs: 0,
-  job: null,
-  lastPlacement: null,
-  grant: null,
-});
-
-const deadlinesFor = (request: DispatchRequest): AttemptDeadlines => {
-  const totalMs = Math.max(1, request.deadlineMs - Date.now());
-  return { firstContentMs: Math.min(FIRST_CONTENT_MS, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
+/** The body is made once to be measured and named; another model's name in it would not make it another request. */
+const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
+  const { requestId, keyId, target, affinity, queueDeadlineMs, deadlineMs } = request;
+  const body = request.bodyFor(target.model);
+  return {
+    ...{ requestId, keyId, target },
+    priorityClass: request.priorityClass ?? 'interactive',
+    weight: request.weight ?? 1,
+    bodyBytes: body.length,
+    fingerprint: hash('sha1', body, 'base64'),
+    affinity: [affinity?.session, affinity?.prefix].filter((name) => name !== null && name !== undefined),
+    deadlineMs: Math.min(queueDeadlineMs, deadlineMs),
+  };
 };
+
+const STOP = { kind: 'stop' } as const;
 
 const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
   kind: 'failed',

@@ -4,9 +4,11 @@ import { type AfterFailure, afterFailure, MAX_ATTEMPTS } from './failover.ts';
 
 const stop: AfterFailure = { kind: 'stop' };
 /** Something was tried there and broke. */
-const elsewhere: AfterFailure = { kind: 'again', excludesNode: true, countsAsAttempt: true, waitMs: 0 };
+const elsewhere: AfterFailure = { kind: 'again', excludesNode: true, countsAsAttempt: true, needsBudget: true, waitMs: 0 };
+/** The machine went away: as many as were on it must move. */
+const moved: AfterFailure = { ...elsewhere, needsBudget: false };
 /** The node said no before it did anything. */
-const soon: AfterFailure = { kind: 'again', excludesNode: false, countsAsAttempt: false, waitMs: 100 };
+const soon: AfterFailure = { kind: 'again', excludesNode: false, countsAsAttempt: false, needsBudget: false, waitMs: 100 };
 
 /** Of every code: what happens while nothing has reached the client and there is time. */
 const table: Record<ErrorCode, AfterFailure> = {
@@ -43,9 +45,9 @@ const table: Record<ErrorCode, AfterFailure> = {
   engine_overloaded: soon,
   // The node broke.
   load_failed: elsewhere,
-  node_lost: elsewhere,
-  accept_timeout: elsewhere,
-  preempted: elsewhere,
+  node_lost: moved,
+  accept_timeout: moved,
+  preempted: moved,
   engine_unreachable: elsewhere,
   engine_crashed: elsewhere,
   engine_error: elsewhere,

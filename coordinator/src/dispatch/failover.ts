@@ -6,10 +6,19 @@ const REFUSED_WAIT_MS = 100;
 /** The node said no before it did anything: our picture of it was old. Nothing was tried, so nothing counts. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['node_busy', 'node_held', 'engine_overloaded', 'model_loading']);
 
+/** The machine went away or was taken: that many requests must move at once is no storm of ours. */
+const MOVES: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted']);
+
 export type AfterFailure =
   | { readonly kind: 'stop' }
-  /** Try again, after `waitMs`; on another node if `excludesNode`. */
-  | { readonly kind: 'again'; readonly excludesNode: boolean; readonly countsAsAttempt: boolean; readonly waitMs: number };
+  /** Try again, after `waitMs`; on another node if `excludesNode`; only while retries are few if `needsBudget`. */
+  | {
+      readonly kind: 'again';
+      readonly excludesNode: boolean;
+      readonly countsAsAttempt: boolean;
+      readonly needsBudget: boolean;
+      readonly waitMs: number;
+    };
 
 /**
  * What to do when an attempt failed. Pure. The one retry loop of the system asks it; nobody else retries.
@@ -24,7 +33,9 @@ export const afterFailure = (failure: {
 }): AfterFailure => {
   const { code, isCommitted, attempts, msLeft } = failure;
   if (isCommitted || !ERRORS[code].failover || msLeft <= 0) return { kind: 'stop' };
-  if (REFUSALS.has(code)) return { kind: 'again', excludesNode: false, countsAsAttempt: false, waitMs: REFUSED_WAIT_MS };
+  if (REFUSALS.has(code)) {
+    return { kind: 'again', excludesNode: false, countsAsAttempt: false, needsBudget: false, waitMs: REFUSED_WAIT_MS };
+  }
   if (attempts >= MAX_ATTEMPTS) return { kind: 'stop' };
-  return { kind: 'again', excludesNode: true, countsAsAttempt: true, waitMs: 0 };
+  return { kind: 'again', excludesNode: true, countsAsAttempt: true, needsBudget: !MOVES.has(code), waitMs: 0 };
 };

@@ -21,7 +21,7 @@ describe('what was learned of a model on a node', () => {
     const figures = new Figures();
     figures.learn('n', 'm', { firstContentMs: 50, attemptMs: 900 });
     figures.learn('n', 'm', { firstContentMs: null, loadMs: 7 });
-    expect(figures.of('n', 'm')).toEqual({ loadMs: 7, firstContentMs: 50, attemptMs: 900 });
+    expect(figures.of('n', 'm')).toEqual({ loadMs: 7, firstContentMs: 50, attemptMs: 900, needBytes: null });
   });
 
   it('takes a zero for a figure, not for nothing', () => {

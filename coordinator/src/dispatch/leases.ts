@@ -1,127 +1,133 @@
 import type { Logger } from 'pino';
-import { isUp, type LaiRedis } from '../redis/client.ts';
-import { keys } from '../redis/keys.ts';
+import { type Clock, repeat } from './clock.ts';
+import type { Lease, LeaseAnswer, LeaseRequest, LeaseStore } from './lease-store.ts';
 
 const LEASE_TTL_MS = 15_000;
 const RENEW_MS = 5_000;
+/** How long a refusal, and what it said about others' leases, is believed. */
 export const CONTESTED_MS = 50;
+const OTHERS_BELIEVED_MS = 2_000;
 
-/** A slot on a node, taken for one attempt. */
-export interface Lease {
-  readonly id: string;
-  readonly nodeId: string;
-  readonly model: string;
+interface Counts {
+  total: number;
+  readonly byModel: Map<string, number>;
 }
-
-export interface LeaseRequest extends Lease {
-  readonly epoch: number;
-  readonly nodeSlots: number;
-  readonly modelSlots: number;
-}
-
-export type LeaseAnswer = 'taken' | 'full' | 'stale';
 
 /**
  * Slots in use. A slot is reserved here first, in memory, so that two decisions of one moment cannot both have it, and then claimed in
- * Redis, where all replicas count. A lease that nobody renews ends by itself; one that is held is renewed, and is taken anew should
- * Redis have forgotten it. Single writer of the reservations.
+ * the store, where all replicas count. A lease that nobody renews ends by itself; one that is held is renewed, and is taken anew should
+ * the store have forgotten it. Single writer of the reservations.
  */
 export class Leases {
-  readonly #redis: LaiRedis;
+  readonly #store: LeaseStore;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #held = new Map<string, Lease>();
-  /** Slots given back while Redis was away; it still counts them. */
-  #owed: Lease[] = [];
-  /** Models whose slots Redis counted differently from us, until when we believe it. */
+  readonly #counts = new Map<string, Counts>();
+  /** Slots that other replicas hold, as the last claim on the node saw it. */
+  readonly #others = new Map<string, { readonly node: number; readonly byModel: Map<string, number>; readonly atMs: number }>();
   readonly #contested = new Map<string, number>();
-  readonly #counts = new Map<string, { total: number; byModel: Map<string, number> }>();
-  readonly #renewTimer: NodeJS.Timeout;
+  /** Slots given back while the store was away; it still counts them. */
+  #owed: Lease[] = [];
+  readonly #stop: () => void;
 
-  constructor(options: { redis: LaiRedis; log: Logger }) {
-    this.#redis = options.redis;
+  constructor(options: { store: LeaseStore; clock: Clock; log: Logger }) {
+    this.#store = options.store;
+    this.#clock = options.clock;
     this.#log = options.log;
-    options.redis.on('ready', () => this.#settleDebts());
-    this.#renewTimer = setInterval(() => this.renewAll(), RENEW_MS);
+    options.store.onUp(() => this.#settleDebts());
+    this.#stop = repeat(options.clock, RENEW_MS, () => this.renewAll());
   }
 
   get held(): number {
     return this.#held.size;
   }
 
-  /** What is taken on a node, reservations included. */
+  /** What is taken on a node: ours, reservations included, and others' as far as we have heard. */
   taken(nodeId: string): { readonly total: number; readonly byModel: ReadonlyMap<string, number> } {
-    return this.#counts.get(nodeId) ?? NOTHING;
+    const ours = this.#counts.get(nodeId) ?? NOTHING;
+    const others = this.#others.get(nodeId);
+    if (!others || others.node === 0 || this.#clock.nowMs() - others.atMs > OTHERS_BELIEVED_MS) return ours;
+    const byModel = new Map(ours.byModel);
+    for (const [model, count] of others.byModel) byModel.set(model, (byModel.get(model) ?? 0) + count);
+    return { total: ours.total + others.node, byModel };
   }
 
-  /** Redis refused a slot here a moment ago: somebody else has it, and asking again at once would be refused again. */
+  /** The store refused a slot here a moment ago: somebody else has it, and asking again at once would be refused again. */
   isContested(nodeId: string, model: string): boolean {
-    const untilMs = this.#contested.get(`${nodeId}\n${model}`);
-    return untilMs !== undefined && untilMs > performance.now();
+    const untilMs = this.#contested.get(placeOf(nodeId, model));
+    return untilMs !== undefined && untilMs > this.#clock.nowMs();
   }
 
-  /** Reserves at once and claims in Redis; anything but `taken` has given the reservation back. Throws when Redis cannot be asked. */
-  async claim(request: LeaseRequest): Promise<LeaseAnswer> {
+  /** Reserves at once and claims in the store; anything but `taken` has given the reservation back. Throws when the store cannot be asked. */
+  async claim(request: LeaseRequest): Promise<LeaseAnswer['kind']> {
     const { id, nodeId, model } = request;
-    this.#reserve({ id, nodeId, model });
+    const lease = { id, nodeId, model };
+    this.adopt(lease);
     try {
-      const answer = await this.#redis.claimLease(
-        keys.nodeLeases(nodeId),
-        keys.modelLeases(nodeId, model),
-        keys.nodeEpoch(nodeId),
-        id,
-        LEASE_TTL_MS,
-        request.nodeSlots,
-        request.modelSlots,
-        String(request.epoch),
-      );
-      if (answer === 1) return 'taken';
+      const answer = await this.#store.claim(request, LEASE_TTL_MS);
+      this.#hear(lease, answer);
+      if (answer.kind === 'taken') return 'taken';
       this.#unreserve(id);
-      this.#contested.set(`${nodeId}\n${model}`, performance.now() + CONTESTED_MS);
-      return answer === -1 ? 'stale' : 'full';
+      this.#contested.set(placeOf(nodeId, model), this.#clock.nowMs() + CONTESTED_MS);
+      return answer.kind;
     } catch (error) {
       // It may have been taken all the same: release, so that it does not wait for its expiry.
-      this.release({ id, nodeId, model });
+      this.release(lease);
       throw error;
     }
+  }
+
+  /** Holds a lease that is claimed already (by another replica, for us). */
+  adopt(lease: Lease): void {
+    if (this.#held.has(lease.id)) return;
+    this.#held.set(lease.id, lease);
+    this.#count(lease, 1);
+  }
+
+  /** Stops holding a lease without giving it back: another replica has it now. */
+  handOver(lease: Lease): void {
+    this.#unreserve(lease.id);
   }
 
   /** Always, exactly once or more often. */
   release(lease: Lease): void {
     this.#unreserve(lease.id);
-    if (isUp(this.#redis)) this.#giveBack(lease);
+    if (this.#store.isUp()) this.#giveBack(lease);
     else this.#owed.push(lease);
   }
 
   renewAll(): void {
-    if (!isUp(this.#redis)) return;
-    for (const { id, nodeId, model } of this.#held.values()) {
-      this.#redis
-        .renewLease(keys.nodeLeases(nodeId), keys.modelLeases(nodeId, model), id, LEASE_TTL_MS)
-        .catch((error: unknown) => this.#log.debug({ err: error, leaseId: id }, 'lease not renewed'));
+    if (!this.#store.isUp()) return;
+    for (const lease of this.#held.values()) {
+      this.#store
+        .renew(lease, LEASE_TTL_MS)
+        .catch((error: unknown) => this.#log.debug({ err: error, leaseId: lease.id }, 'lease not renewed'));
     }
   }
 
   close(): void {
-    clearInterval(this.#renewTimer);
+    this.#stop();
   }
 
   #giveBack(lease: Lease): void {
-    const { id, nodeId, model } = lease;
-    Promise.all([this.#redis.zrem(keys.nodeLeases(nodeId), id), this.#redis.zrem(keys.modelLeases(nodeId, model), id)]).catch(
-      (error: unknown) => {
-        this.#log.debug({ err: error, leaseId: id }, 'lease not released yet');
-        this.#owed.push(lease);
-      },
-    );
+    this.#store.release(lease).catch((error: unknown) => {
+      this.#log.debug({ err: error, leaseId: lease.id }, 'lease not released yet');
+      this.#owed.push(lease);
+    });
   }
 
   #settleDebts(): void {
     for (const lease of this.#owed.splice(0)) if (!this.#held.has(lease.id)) this.#giveBack(lease);
   }
 
-  #reserve(lease: Lease): void {
-    this.#held.set(lease.id, lease);
-    this.#count(lease, 1);
+  /** What the store counts beyond ours is others'. */
+  #hear({ nodeId, model }: Lease, { nodeTaken, modelTaken }: LeaseAnswer): void {
+    const ours = this.#counts.get(nodeId) ?? NOTHING;
+    const node = Math.max(0, nodeTaken - ours.total);
+    const byModel = new Map(this.#others.get(nodeId)?.byModel ?? []);
+    byModel.set(model, Math.max(0, modelTaken - (ours.byModel.get(model) ?? 0)));
+    this.#others.set(nodeId, { node, byModel: node === 0 ? new Map() : byModel, atMs: this.#clock.nowMs() });
   }
 
   #unreserve(id: string): void {
@@ -141,3 +147,5 @@ export class Leases {
 }
 
 const NOTHING = { total: 0, byModel: new Map<string, number>() } as const;
+
+const placeOf = (nodeId: string, model: string): string => `${nodeId}\n${model}`;

@@ -1,49 +1,59 @@
-import { sameModel } from '@lai/shared/node';
+import type { ErrorCode } from '@lai/shared/errors';
+import { type NodeSnapshot, sameModel } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import type { Registry } from '../nodes/registry.ts';
+import { freeRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
+import type { Clock } from './clock.ts';
 import type { Figures } from './figures.ts';
+import type { Nodes } from './nodes.ts';
 
 const BAR_MS = 30_000;
 const LONGEST_BAR_MS = 5 * 60_000;
+/** A GPU's own reading lags a load by up to 1.5 s. */
+const READING_LAG_MS = 2_000;
+
+/** Where the whole fleet agrees that one replica at a time asks for a model. */
+export interface LoadClaims {
+  /** False when somebody else is at it. Ends by itself should we die. */
+  claim(model: string): Promise<boolean>;
+  release(model: string): Promise<void>;
+}
 
 /**
  * Cold loads in progress. One at a time per model in the whole fleet, however many requests wait for it: they stay queued, bound to
- * nobody, and start where the model turns up. A load that failed bars the model on that node for a while. Single writer of both.
+ * nobody, and start where the model turns up. A load that failed bars the model on that node for a while; one that ran out of memory
+ * bars it until there is another amount of memory, and teaches what the model needs at least. Single writer of all of that.
  */
 export class Loads {
-  readonly #registry: Registry;
+  readonly #nodes: Nodes;
+  readonly #claims: LoadClaims;
   readonly #figures: Figures;
+  readonly #clock: Clock;
   readonly #onDone: () => void;
   readonly #log: Logger;
   /** By node: models it was asked to load. */
   readonly #loading = new Map<string, Set<string>>();
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
+  /** By node and model: free memory when a load last ran out of it. */
+  readonly #shortages = new Map<string, number>();
 
-  constructor(options: { registry: Registry; figures: Figures; onDone: () => void; log: Logger }) {
-    this.#registry = options.registry;
+  constructor(options: { nodes: Nodes; claims: LoadClaims; figures: Figures; clock: Clock; onDone: () => void; log: Logger }) {
+    this.#nodes = options.nodes;
+    this.#claims = options.claims;
     this.#figures = options.figures;
+    this.#clock = options.clock;
     this.#onDone = options.onDone;
     this.#log = options.log;
   }
 
   /** Asks the node to load the model, unless somebody is at it already. */
-  request({ nodeId, nodeName, model }: Candidate): void {
-    const session = this.#registry.session(nodeId);
-    if (this.#isLoading(model) || !session) return;
+  request(candidate: Candidate): void {
+    const { nodeId, model } = candidate;
+    if (this.#isLoading(model)) return;
     const loading = this.#loading.get(nodeId) ?? new Set<string>();
     this.#loading.set(nodeId, loading.add(model));
-    this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
-    const startedAtMs = performance.now();
-    void session.loadModel(model).then((outcome) => {
+    void this.#load(candidate).finally(() => {
       loading.delete(model);
-      if (outcome.ok) {
-        this.#figures.learn(nodeId, model, { loadMs: performance.now() - startedAtMs });
-        this.#bars.get(nodeId)?.delete(model);
-      } else {
-        this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
-        if (outcome.code !== 'node_lost') this.#bar(nodeId, model);
-      }
       this.#onDone();
     });
   }
@@ -57,15 +67,61 @@ export class Loads {
     return bars ? new Map([...bars].map(([model, bar]) => [model, bar.untilMs])) : NO_BARS;
   }
 
-  #isLoading(model: string): boolean {
-    return [...this.#loading.values()].some((models) => [...models].some((other) => sameModel(other, model)));
+  freeBytesAtLastShortage(nodeId: string, model: string): number | null {
+    return this.#shortages.get(`${nodeId}\n${model}`) ?? null;
   }
 
-  #bar(nodeId: string, model: string): void {
+  async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
+    const link = this.#nodes.link(nodeId);
+    if (!link || !(await this.#claims.claim(model).catch(() => true))) return;
+    this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
+    const before = this.#nodes.snapshot(nodeId);
+    const startedAtMs = this.#clock.nowMs();
+    const outcome = await link.loadModel(model);
+    await this.#claims.release(model).catch(() => {});
+    if (outcome.ok) {
+      this.#figures.learn(nodeId, model, { loadMs: this.#clock.nowMs() - startedAtMs });
+      this.#bars.get(nodeId)?.delete(model);
+      this.#shortages.delete(`${nodeId}\n${model}`);
+      this.#clock.after(READING_LAG_MS, () => this.#learnNeed(nodeId, model, before));
+      return;
+    }
+    this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
+    this.#remember(nodeId, model, outcome.code, before);
+  }
+
+  /** What the load took, when nothing else changed meanwhile. */
+  #learnNeed(nodeId: string, model: string, before: NodeSnapshot | null): void {
+    const after = this.#nodes.snapshot(nodeId);
+    const [had, has] = [before && freeRoomOf(before), after && freeRoomOf(after)];
+    if (!before || !after || had === null || has === null) return;
+    const warm = (snapshot: NodeSnapshot) =>
+      snapshot.models
+        .filter((entry) => entry.state === 'warm' && entry.id !== model)
+        .map((entry) => entry.id)
+        .join();
+    if (warm(before) === warm(after) && had - has > 0) this.#figures.learn(nodeId, model, { needBytes: had - has });
+  }
+
+  #remember(nodeId: string, model: string, code: ErrorCode, before: NodeSnapshot | null): void {
+    if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, { untilMs: number; failures: number }>();
     const failures = (bars.get(model)?.failures ?? 0) + 1;
-    bars.set(model, { failures, untilMs: Date.now() + Math.min(LONGEST_BAR_MS, BAR_MS * failures) });
+    bars.set(model, { failures, untilMs: this.#clock.nowMs() + Math.min(LONGEST_BAR_MS, BAR_MS * failures) });
     this.#bars.set(nodeId, bars);
+    const freeBytes = before && freeRoomOf(before);
+    if (code !== 'out_of_memory' || freeBytes === null) return;
+    // What did not fit there fits on no node with as little: the need is more than that, everywhere.
+    this.#shortages.set(`${nodeId}\n${model}`, freeBytes);
+    for (const record of this.#nodes.list()) {
+      const other = record.snapshot.models.find((entry) => sameModel(entry.id, model) && entry.state !== 'warm');
+      const free = freeRoomOf(record.snapshot);
+      if (other && free !== null && free <= freeBytes) this.#shortages.set(`${record.nodeId}\n${other.id}`, free);
+    }
+  }
+
+  #isLoading(model: string): boolean {
+    return [...this.#loading.values()].some((models) => [...models].some((other) => sameModel(other, model)));
   }
 }
 

@@ -1,72 +1,93 @@
 import { randomUUID } from 'node:crypto';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
-import type { Registry } from '../nodes/registry.ts';
-import { isUp, type LaiRedis } from '../redis/client.ts';
 import type { Target } from '../routing/target.ts';
 import type { FleetNode } from '../scheduler/fleet.ts';
 import { type Candidate, type Placement, place } from '../scheduler/place.ts';
 import { sentenceFor } from '../scheduler/sentence.ts';
+import { ADMISSION_LIMITS, type AdmissionLimits, refuseAdmission } from './admission.ts';
+import type { Affinity } from './affinity.ts';
+import { type Clock, repeat } from './clock.ts';
+import type { Cooldowns } from './cooldowns.ts';
 import type { Figures } from './figures.ts';
-import { CONTESTED_MS, type Lease, type Leases } from './leases.ts';
-import { Loads } from './loads.ts';
-import { type JobOutcome, type TakenJob, type TargetQueue, TargetQueues } from './queue.ts';
+import type { JobOutcome, JobQueues, TakenJob } from './job-queue.ts';
+import type { Lease } from './lease-store.ts';
+import { CONTESTED_MS, type Leases } from './leases.ts';
+import { Line } from './line.ts';
+import type { Loads } from './loads.ts';
+import type { Nodes } from './nodes.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Grant, Ticket } from './ticket.ts';
 
 /** Covers what no event tells: cooldowns that end, wake-ups that were lost. */
 const SWEEP_MS = 1_000;
 /** How long a request waits for Redis to come back before it is told to come back itself. */
-const REDIS_PATIENCE_MS = 2_500;
+const STORE_PATIENCE_MS = 2_500;
 const LOCK_RENEW_MS = 10_000;
-
-interface Line {
-  readonly queue: TargetQueue;
-  readonly target: Target;
-  /** In the order they came; BullMQ's order decides. */
-  readonly waiting: Set<Ticket>;
-  /** Takes that are under way. */
-  taking: number;
-}
+const MOST_RETRY_AFTER_SECONDS = 60;
 
 type Fleet = readonly (FleetNode & { readonly epoch: number })[];
+
+/** What others are told. */
+export interface MatchingEvents {
+  /** A job of another replica was taken for a slot; true when the replica that holds its client has been told. */
+  foreignJob(job: TakenJob, grant: Grant): boolean;
+  /** A job that belongs to nobody yet. */
+  durableJob(job: TakenJob, grant: Grant): void;
+  /** A job waits that others may have a slot for sooner. */
+  added(target: Target): void;
+  /** A slot came free that others may be waiting for. */
+  freed(): void;
+}
+
+export interface MatchingOptions {
+  readonly replicaId: string;
+  readonly nodes: Nodes;
+  readonly queues: JobQueues;
+  readonly leases: Leases;
+  readonly loads: Loads;
+  readonly figures: Figures;
+  readonly cooldowns: Cooldowns;
+  readonly quarantine: Quarantine;
+  readonly affinity: Affinity;
+  readonly clock: Clock;
+  readonly isStoreUp: () => boolean;
+  readonly events: MatchingEvents;
+  readonly log: Logger;
+  readonly limits?: AdmissionLimits;
+  readonly newLeaseId?: () => string;
+}
 
 /**
  * Brings waiting requests and free slots together: choose (scheduler/place) → claim (lease and job, in one round trip) → grant. Late
  * binding: a job belongs to nobody until a slot is free for it. Single writer of tickets and lines.
  */
 export class Matching {
-  readonly #redis: LaiRedis;
-  readonly #registry: Registry;
-  readonly #leases: Leases;
-  readonly #figures: Figures;
-  readonly #loads: Loads;
-  readonly #queues: TargetQueues;
-  readonly #log: Logger;
+  readonly #options: MatchingOptions;
+  readonly #limits: AdmissionLimits;
   readonly #tickets = new Map<string, Ticket>();
   readonly #lines = new Map<string, Line>();
   readonly #claimed = new Set<Ticket>();
   readonly #active = new Set<Ticket>();
-  readonly #timers: NodeJS.Timeout[];
+  /** Lines of other replicas' or durable jobs that may be taken: something was added to them, by whomever. */
+  readonly #hinted = new Map<string, Target>();
+  /** Nodes that one dangerous request has for itself. */
+  readonly #reserved = new Map<string, Ticket>();
+  readonly #keyCounts = new Map<string, number>();
+  #heldBytes = 0;
+  readonly #stops: (() => void)[];
   #isPumpDue = false;
-  #retryTimer: NodeJS.Timeout | undefined;
+  #cancelPump: (() => void) | null = null;
   #hasMissed = false;
 
-  constructor(options: { redis: LaiRedis; registry: Registry; leases: Leases; figures: Figures; log: Logger }) {
-    this.#redis = options.redis;
-    this.#registry = options.registry;
-    this.#leases = options.leases;
-    this.#figures = options.figures;
-    this.#log = options.log;
-    this.#queues = new TargetQueues(options.redis);
-    this.#loads = new Loads({
-      registry: options.registry,
-      figures: options.figures,
-      onDone: () => this.#pumpSoon(),
-      log: options.log,
-    });
-    options.registry.onChange(() => this.#pumpSoon());
-    options.redis.on('ready', () => void this.recheck());
-    this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#renewLocks(), LOCK_RENEW_MS)];
+  constructor(options: MatchingOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? ADMISSION_LIMITS;
+    this.#stops = [
+      options.nodes.onChange(() => this.pump()),
+      repeat(options.clock, SWEEP_MS, () => this.#sweep()),
+      repeat(options.clock, LOCK_RENEW_MS, () => this.#renewLocks()),
+    ];
   }
 
   get waiting(): number {
@@ -79,19 +100,33 @@ export class Matching {
 
   /** What would happen to a request of this target now. */
   preview(target: Target): Placement {
-    return this.#place(target, NOBODY, 0);
+    return this.#place(target, null, 0);
   }
 
-  /** Enters the queue. Resolves with a slot; rejects with CodedError when the deadline passes, Redis stays away or `leave` is called. */
+  /**
+   * Enters the queue. Resolves with a slot; rejects with CodedError when there is no room, the deadline passes, Redis stays away or
+   * `leave` is called.
+   */
   admit(ticket: Ticket): Promise<Grant> {
-    const granted = this.#expect(ticket);
-    this.#tickets.set(ticket.requestId, ticket);
     const line = this.#lineOf(ticket.target);
-    line.waiting.add(ticket);
+    this.#refuse(ticket, line);
+    const granted = this.#expect(ticket);
+    this.#hold(ticket, 1);
+    line.join(ticket);
     void this.#add(line, ticket);
     // In the same tick, so that taking travels right behind adding.
     this.#pumpLine(line, this.#fleet());
+
     return granted;
+  }
+
+  /** A request whose slot another replica, or a durable job's taker, has found already. */
+  admitGranted(ticket: Ticket, job: TakenJob, grant: Grant): void {
+    this.#hold(ticket, 1);
+    ticket.job = job;
+    ticket.state = 'granted';
+    this.#active.add(ticket);
+    this.#options.leases.adopt(grant.lease);
   }
 
   /** After a failed attempt: its job is still ours, so it waits for a slot only, before everybody in the queues. */
@@ -99,7 +134,7 @@ export class Matching {
     const granted = this.#expect(ticket);
     this.#active.delete(ticket);
     this.#claim(ticket);
-    this.#pumpSoon();
+    this.pump();
     return granted;
   }
 
@@ -109,20 +144,40 @@ export class Matching {
     const { state } = ticket;
     ticket.state = 'left';
     ticket.grant?.reject(new CodedError('canceled'));
-    ticket.grant = null;
-    this.#tickets.delete(ticket.requestId);
+    this.#hold(ticket, -1);
     this.#claimed.delete(ticket);
     this.#active.delete(ticket);
+    this.#unreserve(ticket);
     const line = this.#lineOf(ticket.target);
-    line.waiting.delete(ticket);
-    if (ticket.job) this.#finish(line, ticket.job.job, ticket.job.token, outcome);
+    line.leave(ticket, null);
+    if (ticket.job) this.#finish(line, ticket.job, outcome);
     else if (state === 'queued' || state === 'adding') line.queue.remove(ticket.jobId).catch(() => {});
   }
 
   /** The slot is free again. */
   release(lease: Lease): void {
-    this.#leases.release(lease);
-    this.#pumpSoon();
+    this.#options.leases.release(lease);
+    for (const [nodeId, ticket] of this.#reserved)
+      if (nodeId === lease.nodeId && ticket.state !== 'granted') this.#reserved.delete(nodeId);
+    this.pump();
+    this.#options.events.freed();
+  }
+
+  /** Another replica took our job and has a slot for it. False when nobody waits for it any more. */
+  receiveGrant(job: TakenJob, grant: Grant): boolean {
+    const ticket = this.#ticketOf(job);
+    if (!ticket || (ticket.state !== 'queued' && ticket.state !== 'adding')) return false;
+    this.#options.leases.adopt(grant.lease);
+    ticket.job = job;
+    this.#lineOf(ticket.target).leave(ticket, this.#options.clock.nowMs());
+    this.#settle(ticket, grant);
+    return true;
+  }
+
+  /** Jobs may wait for this target that are not ours. */
+  hint(target: Target): void {
+    this.#hinted.set(this.#options.queues.of(target).name, target);
+    this.pump();
   }
 
   /**
@@ -130,215 +185,328 @@ export class Matching {
    * taken by nobody; that one runs into its lock's end, and the request gets a new one.
    */
   async recheck(): Promise<void> {
-    if (!isUp(this.#redis)) return;
+    if (!this.#options.isStoreUp()) return;
+    this.#hasMissed = false;
     await Promise.all(
       [...this.#lines.values()].flatMap((line) => [...line.waiting].map((ticket) => this.#recheckTicket(line, ticket))),
     );
-    this.#pumpSoon();
+    this.pump();
   }
 
   /** 1 for the next in line; null when it does not wait in a queue. */
   position(ticket: Ticket): number | null {
-    if (ticket.state === 'claimed') return 1;
-    const index = [...this.#lineOf(ticket.target).waiting].indexOf(ticket);
-    return index === -1 ? null : index + 1;
+    return ticket.state === 'claimed' ? 1 : this.#lineOf(ticket.target).position(ticket);
+  }
+
+  etaMs(ticket: Ticket): number | null {
+    const position = this.position(ticket);
+    return position === null ? null : this.#lineOf(ticket.target).etaMs(position);
   }
 
   close(): void {
-    for (const timer of this.#timers) clearInterval(timer);
-    clearTimeout(this.#retryTimer);
-  }
-
-  #expect(ticket: Ticket): Promise<Grant> {
-    const { promise, resolve, reject } = Promise.withResolvers<Grant>();
-    ticket.grant = { resolve, reject };
-    const timer = setTimeout(() => this.#expire(ticket), Math.max(0, ticket.deadlineMs - Date.now()));
-    const settle = () => {
-      clearTimeout(timer);
-      ticket.grant = null;
-    };
-    promise.then(settle, settle);
-    return promise;
-  }
-
-  async #add(line: Line, ticket: Ticket): Promise<void> {
-    const { requestId, keyId, target, deadlineMs, jobId } = ticket;
-    try {
-      await line.queue.add(jobId, { requestId, keyId, target, deadlineMs }, 0);
-    } catch (error) {
-      this.#log.debug({ err: error, requestId }, 'job not added yet');
-      return; // swept up until Redis is back or patience ends
-    }
-    if (ticket.state === 'left') line.queue.remove(jobId).catch(() => {});
-    if (ticket.state === 'adding') ticket.state = 'queued';
-    this.#pumpSoon();
+    for (const stop of this.#stops) stop();
+    this.#cancelPump?.();
   }
 
   // Pump: choose and claim, for as long as there is something to choose
 
-  #pumpSoon(): void {
-    if (this.#isPumpDue || this.#tickets.size === this.#active.size) return;
+  /** Soon, once, however often it is asked for. */
+  pump(): void {
+    if (this.#isPumpDue || (this.#tickets.size === this.#active.size && this.#hinted.size === 0)) return;
     this.#isPumpDue = true;
     queueMicrotask(() => {
       this.#isPumpDue = false;
+      if (!this.#options.isStoreUp()) return;
       const fleet = this.#fleet();
-      for (const ticket of this.#claimed) this.#pumpClaimed(ticket, fleet);
+      for (const ticket of [...this.#claimed]) this.#pumpClaimed(ticket, fleet);
       for (const line of this.#lines.values()) this.#pumpLine(line, fleet);
+      for (const target of this.#hinted.values()) this.#pumpHinted(target, fleet);
     });
   }
 
   /** One timer for all who wait for a moment to pass. */
   #pumpIn(ms: number): void {
-    this.#retryTimer ??= setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.#pumpSoon();
-    }, ms);
+    this.#cancelPump ??= this.#options.clock.after(ms, () => {
+      this.#cancelPump = null;
+      this.pump();
+    });
   }
 
   #pumpLine(line: Line, fleet: Fleet): void {
-    while (line.waiting.size > line.taking && isUp(this.#redis)) {
-      const placement = this.#place(line.target, NOBODY, line.waiting.size - line.taking, fleet);
+    while (line.waiting.size > line.taking && this.#options.isStoreUp()) {
+      const placement = this.#place(line.target, line.head(), line.waiting.size - line.taking, fleet);
       for (const ticket of line.waiting) ticket.lastPlacement = placement;
       const { decision } = placement;
-      if (decision.kind === 'load') this.#loads.request(decision.candidate);
+      if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
       if (decision.kind !== 'run') return;
-      void this.#take(line, decision.candidate);
+      void this.#take(line, decision.candidate, placement);
     }
+  }
+
+  /** Nobody of ours waits there: one take at a time, and no more once it comes back empty. */
+  #pumpHinted(target: Target, fleet: Fleet): void {
+    const line = this.#lineOf(target);
+    if (line.waiting.size > 0 || line.taking > 0) return;
+    const placement = this.#place(target, null, 1, fleet);
+    const { decision } = placement;
+    if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
+    if (decision.kind === 'run') void this.#take(line, decision.candidate, placement);
   }
 
   #pumpClaimed(ticket: Ticket, fleet: Fleet): void {
-    const waitMs = ticket.notBeforeMs - Date.now();
-    if (waitMs > 0 || !isUp(this.#redis)) {
-      this.#pumpIn(Math.max(CONTESTED_MS, waitMs));
+    const waitMs = ticket.notBeforeMs - this.#options.clock.nowMs();
+    if (waitMs > 0) {
+      this.#pumpIn(waitMs);
       return;
     }
-    const placement = this.#place(ticket.target, ticket.tried, 1, fleet);
+    const placement = this.#place(ticket.target, ticket, 1, fleet);
     ticket.lastPlacement = placement;
     const { decision } = placement;
-    if (decision.kind === 'load') this.#loads.request(decision.candidate);
-    if (decision.kind === 'run') void this.#lease(ticket, decision.candidate);
+    if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
+    if (decision.kind === 'run') void this.#lease(ticket, decision.candidate, placement);
   }
 
-  #place(target: Target, tried: ReadonlyMap<string, number>, queued: number, fleet = this.#fleet()): Placement {
-    const excluded = new Set(fleet.filter((node) => tried.get(node.nodeId) === node.epoch).map((node) => node.nodeId));
-    return place({ target, nodes: fleet, excluded, queued, nowMs: Date.now() });
+  #place(target: Target, ticket: Ticket | null, queued: number, fleet = this.#fleet()): Placement {
+    const permission = ticket ? this.#options.quarantine.permission(ticket.fingerprint) : { kind: 'free' as const };
+    const isBarred = (node: Fleet[number]) =>
+      ticket?.tried.get(node.nodeId) === node.epoch ||
+      permission.kind === 'wait' ||
+      permission.kind === 'blocked' ||
+      (permission.kind === 'confined' && !permission.nodes.has(node.nodeId));
+    return place({
+      target,
+      nodes: fleet,
+      excluded: ticket ? new Set(fleet.filter(isBarred).map((node) => node.nodeId)) : NOBODY,
+      affinity: ticket ? this.#options.affinity.nodeFor(ticket.affinity) : null,
+      needsAlone: permission.kind === 'alone',
+      queued,
+      nowMs: this.#options.clock.nowMs(),
+    });
   }
 
   #fleet(): Fleet {
-    const leases = this.#leases;
-    return this.#registry.list().map((record) => ({
-      ...record,
-      // Read when asked, since each claim of a pump changes it.
-      get leased() {
-        return leases.taken(record.nodeId);
-      },
-      isContested: (model) => this.#leases.isContested(record.nodeId, model),
-      loading: this.#loads.on(record.nodeId),
-      loadBarredUntilMs: this.#loads.barredUntilMs(record.nodeId),
-      figures: (model) => this.#figures.of(record.nodeId, model),
-    }));
+    const { leases, loads, figures, cooldowns } = this.#options;
+    const reserved = this.#reserved;
+    return this.#options.nodes.list().map((record) => {
+      const { nodeId } = record;
+      return {
+        ...record,
+        // Read when asked, since each claim of a pump changes it.
+        get leased() {
+          return leases.taken(nodeId);
+        },
+        get isReserved() {
+          return reserved.has(nodeId);
+        },
+        isContested: (model: string) => leases.isContested(nodeId, model),
+        loading: loads.on(nodeId),
+        loadBarredUntilMs: loads.barredUntilMs(nodeId),
+        freeBytesAtLastShortage: (model: string) => loads.freeBytesAtLastShortage(nodeId, model),
+        coolingUntilMs: (model: string) => cooldowns.untilMs(nodeId, model),
+        figures: (model: string) => figures.of(nodeId, model),
+      };
+    });
   }
 
   /** Claims a slot and the first job in line, side by side; gives back whichever has no use for the other. */
-  async #take(line: Line, candidate: Candidate): Promise<void> {
-    const lease = { id: randomUUID(), nodeId: candidate.nodeId, model: candidate.model };
+  async #take(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
+    const lease = this.#newLease(candidate);
     line.taking += 1;
     const [claimed, taken] = await Promise.allSettled([this.#claimLease(lease, candidate), line.queue.take(lease.id)]);
     line.taking -= 1;
     const hasLease = claimed.status === 'fulfilled' && claimed.value === 'taken';
-    const job = taken.status === 'fulfilled' ? taken.value : undefined;
-    const ticket = this.#ticketOf(job);
-    if (job && !ticket) this.#finish(line, job, lease.id, { outcome: 'abandoned', nodeId: null });
-    if (!job || !ticket) {
+    const job = taken.status === 'fulfilled' ? taken.value : null;
+    if (!job) {
       // Somebody waits here and nobody there: to be looked at, unless it happens to be on its way.
-      if (!job && line.waiting.size > 0) this.#hasMissed = true;
-      if (hasLease) this.#leases.release(lease);
-      if (job) this.#pumpSoon();
+      if (line.waiting.size > 0) this.#hasMissed = true;
+      else this.#hinted.delete(line.queue.name);
+      if (hasLease) this.#options.leases.release(lease);
       return;
     }
-    ticket.job = { job, token: lease.id };
-    line.waiting.delete(ticket);
-    if (hasLease) {
-      this.#grant(ticket, lease, candidate);
-    } else {
-      this.#claim(ticket);
-      this.#pumpIn(CONTESTED_MS);
+    const ticket = this.#ticketOf(job);
+    if (!ticket) {
+      this.#passOn(line, job, hasLease ? { lease, ...grantOf(candidate, placement) } : null);
+      return;
     }
+    ticket.job = job;
+    line.leave(ticket, this.#options.clock.nowMs());
+    if (hasLease && this.#suits(ticket, candidate)) {
+      this.#grant(ticket, { lease, ...grantOf(candidate, placement) });
+      return;
+    }
+    if (hasLease) this.#options.leases.release(lease);
+    this.#claim(ticket);
+    if (hasLease) this.pump();
+    else this.#pumpIn(CONTESTED_MS);
   }
 
-  async #lease(ticket: Ticket, candidate: Candidate): Promise<void> {
-    const lease = { id: randomUUID(), nodeId: candidate.nodeId, model: candidate.model };
+  /** A job that is not ours. Without a slot for it, and for jobs whose client is gone, it is finished: its origin will notice. */
+  #passOn(line: Line, job: TakenJob, grant: Grant | null): void {
+    const { events, leases, replicaId } = this.#options;
+    const { origin } = job.data;
+    if (grant && origin === null) {
+      events.durableJob(job, grant);
+    } else if (grant && origin !== replicaId && events.foreignJob(job, grant)) {
+      leases.handOver(grant.lease);
+    } else {
+      if (grant) leases.release(grant.lease);
+      if (origin !== null) this.#finish(line, job, { outcome: 'abandoned', nodeId: null });
+    }
+    this.pump();
+  }
+
+  async #lease(ticket: Ticket, candidate: Candidate, placement: Placement): Promise<void> {
+    const lease = this.#newLease(candidate);
     this.#claimed.delete(ticket);
     const answer = await this.#claimLease(lease, candidate).catch(() => 'full' as const);
-    if (answer !== 'taken') {
-      if (ticket.state !== 'left') this.#claim(ticket);
-      this.#pumpIn(CONTESTED_MS);
-    } else if (ticket.state === 'left') {
-      this.release(lease);
-    } else {
-      this.#grant(ticket, lease, candidate);
+    if (answer === 'taken' && ticket.state === 'claimed' && this.#suits(ticket, candidate)) {
+      this.#grant(ticket, { lease, ...grantOf(candidate, placement) });
+      return;
+    }
+    if (answer === 'taken') this.release(lease);
+    if (ticket.state !== 'claimed') return;
+    this.#claim(ticket);
+    this.#pumpIn(CONTESTED_MS);
+  }
+
+  /** The slot was chosen for whoever is first; is it right for the one who came? */
+  #suits(ticket: Ticket, { nodeId, epoch }: Candidate): boolean {
+    if (ticket.tried.get(nodeId) === epoch || ticket.notBeforeMs > this.#options.clock.nowMs()) return false;
+    const permission = this.#options.quarantine.permission(ticket.fingerprint);
+    switch (permission.kind) {
+      case 'free':
+        return true;
+      case 'confined':
+        return permission.nodes.has(nodeId);
+      case 'alone':
+        return this.#options.leases.taken(nodeId).total === 1 && !this.#reserved.has(nodeId);
+      case 'wait':
+      case 'blocked':
+        return false;
     }
   }
 
-  #ticketOf(job: TakenJob | undefined): Ticket | undefined {
-    const ticket = job && this.#tickets.get(job.data.requestId);
-    return ticket?.jobId === job?.id ? ticket : undefined;
+  #claimLease(lease: Lease, { epoch, nodeSlots, modelSlots }: Candidate) {
+    return this.#options.leases.claim({ ...lease, epoch, nodeSlots, modelSlots });
   }
 
-  #claimLease(lease: Lease, { nodeId, model, epoch }: Candidate) {
-    const snapshot = this.#registry.list().find((record) => record.nodeId === nodeId)?.snapshot;
-    const modelSlots = snapshot?.models.find((entry) => entry.id === model)?.slots ?? 0;
-    return this.#leases.claim({ ...lease, epoch, nodeSlots: snapshot?.maxConcurrent ?? 0, modelSlots });
+  #newLease({ nodeId, model }: Candidate): Lease {
+    return { id: this.#options.newLeaseId?.() ?? randomUUID(), nodeId, model };
   }
 
-  #grant(ticket: Ticket, lease: Lease, { nodeName, epoch, model }: Candidate): void {
+  #grant(ticket: Ticket, grant: Grant): void {
+    const { quarantine } = this.#options;
+    if (quarantine.permission(ticket.fingerprint).kind === 'alone') this.#reserved.set(grant.lease.nodeId, ticket);
+    this.#settle(ticket, grant);
+  }
+
+  #settle(ticket: Ticket, grant: Grant): void {
     ticket.state = 'granted';
     this.#active.add(ticket);
-    ticket.grant?.resolve({ lease, nodeName, epoch, model });
+    ticket.grant?.resolve(grant);
   }
 
   #claim(ticket: Ticket): void {
     ticket.state = 'claimed';
+    this.#unreserve(ticket);
+    if (this.#options.quarantine.permission(ticket.fingerprint).kind === 'blocked') {
+      ticket.grant?.reject(new CodedError('request_quarantined'));
+      return;
+    }
     this.#claimed.add(ticket);
   }
 
-  #finish(line: Line, job: TakenJob, token: string, outcome: JobOutcome): void {
-    line.queue.complete(job, token, outcome).catch((error: unknown) => {
-      // Its lock expires, and BullMQ's own check then clears it away.
-      this.#log.debug({ err: error, jobId: job.id }, 'job not marked as finished');
+  #unreserve(ticket: Ticket): void {
+    for (const [nodeId, holder] of this.#reserved) if (holder === ticket) this.#reserved.delete(nodeId);
+  }
+
+  #ticketOf(job: TakenJob): Ticket | undefined {
+    const ticket = this.#tickets.get(job.data.requestId);
+    return ticket?.jobId === job.id ? ticket : undefined;
+  }
+
+  // In and out
+
+  #refuse(ticket: Ticket, line: Line): void {
+    if (this.#options.quarantine.permission(ticket.fingerprint).kind === 'blocked') throw new CodedError('request_quarantined');
+    const crowd = {
+      waiting: this.waiting,
+      waitingForTarget: line.waiting.size,
+      waitingOfKey: this.#keyCounts.get(ticket.keyId) ?? 0,
+      heldBytes: this.#heldBytes,
+    };
+    const refusal = refuseAdmission(crowd, ticket.bodyBytes, this.#limits);
+    if (!refusal) return;
+    const seconds = Math.ceil((line.etaMs(Math.max(1, Math.ceil(line.waiting.size / 10))) ?? 5_000) / 1_000);
+    throw new CodedError(refusal.code, {
+      message: refusal.message,
+      retryAfterSeconds: Math.min(MOST_RETRY_AFTER_SECONDS, seconds),
     });
+  }
+
+  #hold(ticket: Ticket, change: 1 | -1): void {
+    if (change === 1) this.#tickets.set(ticket.requestId, ticket);
+    else this.#tickets.delete(ticket.requestId);
+    this.#heldBytes += change * ticket.bodyBytes;
+    const count = (this.#keyCounts.get(ticket.keyId) ?? 0) + change;
+    if (count > 0) this.#keyCounts.set(ticket.keyId, count);
+    else this.#keyCounts.delete(ticket.keyId);
+  }
+
+  #expect(ticket: Ticket): Promise<Grant> {
+    const { promise, resolve, reject } = Promise.withResolvers<Grant>();
+    const { clock } = this.#options;
+    const cancel = clock.after(Math.max(0, ticket.deadlineMs - clock.nowMs()), () => this.#expire(ticket));
+    const settle = () => {
+      cancel();
+      ticket.grant = null;
+    };
+    ticket.grant = {
+      resolve: (grant) => {
+        settle();
+        resolve(grant);
+      },
+      reject: (error) => {
+        settle();
+        reject(error);
+      },
+    };
+    return promise;
   }
 
   #expire(ticket: Ticket): void {
     const { grant, lastPlacement } = ticket;
     ticket.grant = null;
+    const etaMs = this.etaMs(ticket);
     this.leave(ticket, { outcome: 'no_capacity', nodeId: null });
-    const why = sentenceFor(ticket.target, lastPlacement ?? this.preview(ticket.target));
-    grant?.reject(new CodedError('no_capacity', { message: why, retryAfterSeconds: 5 }));
+    const message = sentenceFor(ticket.target, lastPlacement ?? this.preview(ticket.target));
+    const retryAfterSeconds = Math.min(MOST_RETRY_AFTER_SECONDS, Math.ceil((etaMs ?? 5_000) / 1_000));
+    grant?.reject(new CodedError('no_capacity', { message, retryAfterSeconds }));
   }
 
-  // Sweep: what no event tells
-
-  #sweep(): void {
-    const nowMs = Date.now();
-    for (const line of this.#lines.values()) {
-      for (const ticket of line.waiting) {
-        if (ticket.state !== 'adding' || nowMs - ticket.enqueuedAtMs < REDIS_PATIENCE_MS) continue;
-        const { grant } = ticket;
-        ticket.grant = null;
-        this.leave(ticket, { outcome: 'store_unavailable', nodeId: null });
-        grant?.reject(new CodedError('store_unavailable', { retryAfterSeconds: 2 }));
-      }
+  async #add(line: Line, ticket: Ticket): Promise<void> {
+    const { requestId, keyId, target, deadlineMs, jobId, priority } = ticket;
+    const { replicaId, log } = this.#options;
+    try {
+      await line.queue.add({ id: jobId, priority, data: { requestId, origin: replicaId, keyId, target, deadlineMs } });
+    } catch (error) {
+      log.debug({ err: error, requestId }, 'job not added yet');
+      return; // swept up until Redis is back or patience ends
     }
-    if (isUp(this.#redis))
-      for (const line of this.#lines.values())
-        for (const ticket of line.waiting) if (ticket.state === 'adding') void this.#add(line, ticket);
-    if (this.#hasMissed) void this.recheck();
-    this.#pumpSoon();
+    if (ticket.state === 'left') line.queue.remove(jobId).catch(() => {});
+    if (ticket.state === 'adding') ticket.state = 'queued';
+    this.pump();
+    if (ticket.state === 'queued') this.#options.events.added(target);
+  }
+
+  #finish(line: Line, job: TakenJob, outcome: JobOutcome): void {
+    line.queue.complete(job, outcome).catch((error: unknown) => {
+      // Its lock expires, and BullMQ's own check then clears it away.
+      this.#options.log.debug({ err: error, jobId: job.id }, 'job not marked as finished');
+    });
   }
 
   async #recheckTicket(line: Line, ticket: Ticket): Promise<void> {
-    this.#hasMissed = false;
     try {
       if (ticket.state === 'queued' && (await line.queue.isInLine(ticket.jobId))) return;
     } catch {
@@ -351,24 +519,49 @@ export class Matching {
     await this.#add(line, ticket);
   }
 
+  // Sweep: what no event tells
+
+  #sweep(): void {
+    const { clock, isStoreUp } = this.#options;
+    for (const line of this.#lines.values()) {
+      for (const ticket of line.waiting) {
+        if (ticket.state !== 'adding') continue;
+        if (clock.nowMs() - ticket.enqueuedAtMs >= STORE_PATIENCE_MS) this.#losePatience(ticket);
+        else if (isStoreUp()) void this.#add(line, ticket);
+      }
+      if (line.waiting.size === 0 && line.taking === 0 && !this.#hinted.has(line.queue.name)) this.#lines.delete(line.queue.name);
+    }
+    if (this.#hasMissed) void this.recheck();
+    this.pump();
+  }
+
+  #losePatience(ticket: Ticket): void {
+    const { grant } = ticket;
+    ticket.grant = null;
+    this.leave(ticket, { outcome: 'store_unavailable', nodeId: null });
+    grant?.reject(new CodedError('store_unavailable', { retryAfterSeconds: 2 }));
+  }
+
   #renewLocks(): void {
-    const byLine = new Map<Line, { id: string; token: string }[]>();
+    const byLine = new Map<Line, TakenJob[]>();
     for (const ticket of [...this.#active, ...this.#claimed]) {
-      if (!ticket.job?.job.id) continue;
+      if (!ticket.job) continue;
       const line = this.#lineOf(ticket.target);
-      byLine.set(line, [...(byLine.get(line) ?? []), { id: ticket.job.job.id, token: ticket.job.token }]);
+      byLine.set(line, [...(byLine.get(line) ?? []), ticket.job]);
     }
     for (const [line, jobs] of byLine) line.queue.renew(jobs).catch(() => {});
   }
 
   #lineOf(target: Target): Line {
-    const queue = this.#queues.of(target);
+    const queue = this.#options.queues.of(target);
     const known = this.#lines.get(queue.name);
     if (known) return known;
-    const line: Line = { queue, target, waiting: new Set(), taking: 0 };
+    const line = new Line(queue, target);
     this.#lines.set(queue.name, line);
     return line;
   }
 }
 
-const NOBODY: ReadonlyMap<string, number> = new Map();
+const NOBODY: ReadonlySet<string> = new Set();
+
+const grantOf = ({ nodeName, epoch, model }: Candidate, placement: Placement) => ({ nodeName, epoch, model, placement });

@@ -1,5 +1,6 @@
-import type { NodeSnapshot } from '@lai/shared/node';
+import { NodeSnapshot } from '@lai/shared/node';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Liveness } from './liveness.ts';
@@ -10,16 +11,20 @@ const RECORD_TTL_MS = 15_000;
 const RENEW_MS = 5_000;
 /** Snapshots of many nodes are written together: unbatched writes cost 1.7 times the CPU (measured at 1,000 nodes). */
 const BATCH_MS = 100;
-
-export interface NodeRecord {
-  readonly nodeId: string;
-  readonly epoch: number;
-  readonly liveness: Liveness;
-  readonly snapshot: NodeSnapshot;
-}
-
 /** How long a node that went away is still spoken of: its models exist, they are only not there. */
 const REMEMBER_MS = 24 * 60 * 60_000;
+
+export const NodeRecord = z.object({
+  nodeId: z.string(),
+  epoch: z.number(),
+  /** The agent process behind the connection. */
+  instanceId: z.string(),
+  /** The replica that holds the node's socket. */
+  replicaId: z.string(),
+  liveness: z.enum(['alive', 'suspect', 'dead']),
+  snapshot: NodeSnapshot,
+});
+export type NodeRecord = z.infer<typeof NodeRecord>;
 
 interface LocalNode {
   readonly session: NodeSession;
@@ -27,25 +32,36 @@ interface LocalNode {
   liveness: Liveness;
 }
 
+/** What the registry needs of a way to a node on another replica; what it is used for is the asker's business. */
+export type RemoteLinks<Link> = (record: NodeRecord) => Link;
+
 /**
  * What every node can do right now. Single writer of the records of the nodes whose sockets this process holds; mirrors them into
- * Redis with a TTL and the connection's epoch, so that a record of a dead owner goes away and a late one is refused.
+ * Redis with a TTL and the connection's epoch, so that a record of a dead owner goes away and a late one is refused; hears of the others'
+ * nodes from there.
  */
-export class Registry {
+export class Registry<Link = unknown> {
+  readonly #replicaId: string;
   readonly #redis: LaiRedis;
+  readonly #remoteLink: RemoteLinks<Link> | null;
   readonly #log: Logger;
   readonly #local = new Map<string, LocalNode>();
+  /** Nodes whose sockets other replicas hold. */
+  readonly #remote = new Map<string, { readonly record: NodeRecord; readonly heardAtMs: number }>();
   /** Last records of nodes that are not connected. */
   readonly #gone = new Map<string, { readonly record: NodeRecord; readonly sinceMs: number }>();
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<() => void>();
+  readonly #returnListeners = new Set<(nodeId: string, instanceId: string) => void>();
   #batchTimer: NodeJS.Timeout | undefined;
   readonly #renewTimer: NodeJS.Timeout;
 
-  constructor(options: { redis: LaiRedis; log: Logger }) {
+  constructor(options: { replicaId: string; redis: LaiRedis; remoteLink?: RemoteLinks<Link>; log: Logger }) {
+    this.#replicaId = options.replicaId;
     this.#redis = options.redis;
+    this.#remoteLink = options.remoteLink ?? null;
     this.#log = options.log;
-    this.#renewTimer = setInterval(() => this.publishAll(), RENEW_MS);
+    this.#renewTimer = setInterval(() => this.#renew(), RENEW_MS);
   }
 
   /** Called after every change that may matter to a placement. */
@@ -54,22 +70,41 @@ export class Registry {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Nodes that have said what they can do, those that are away (`dead`) included. */
-  list(): NodeRecord[] {
-    const here = [...this.#local].flatMap(([nodeId, { session, snapshot, liveness }]) =>
-      snapshot ? [{ nodeId, epoch: session.epoch, liveness, snapshot }] : [],
-    );
-    return [...here, ...[...this.#gone.values()].map(({ record }) => record)];
+  /** Called when a node has connected, here or elsewhere, perhaps again. */
+  onReturn(listener: (nodeId: string, instanceId: string) => void): () => void {
+    this.#returnListeners.add(listener);
+    return () => this.#returnListeners.delete(listener);
   }
 
+  /** Nodes that have said what they can do, those that are away (`dead`) included. */
+  list(): NodeRecord[] {
+    const here = [...this.#local.keys()].flatMap((nodeId) => this.#recordOf(nodeId) ?? []);
+    return [...here, ...[...this.#remote.values(), ...this.#gone.values()].map(({ record }) => record)];
+  }
+
+  snapshot(nodeId: string): NodeSnapshot | null {
+    const node = this.#local.get(nodeId);
+    return node ? node.snapshot : ((this.#remote.get(nodeId) ?? this.#gone.get(nodeId))?.record.snapshot ?? null);
+  }
+
+  /** The socket of a node that is connected here. */
   session(nodeId: string): NodeSession | undefined {
     return this.#local.get(nodeId)?.session;
+  }
+
+  /** The way to a node that is connected anywhere. */
+  link(nodeId: string): NodeSession | Link | undefined {
+    const session = this.session(nodeId);
+    if (session) return session;
+    const remote = this.#remote.get(nodeId);
+    return remote && this.#remoteLink ? this.#remoteLink(remote.record) : undefined;
   }
 
   /** The newest connection of a node wins; an older one is told and closed. */
   add(session: NodeSession): void {
     const older = this.#local.get(session.nodeId)?.session;
     this.#local.set(session.nodeId, { session, snapshot: null, liveness: 'alive' });
+    this.#remote.delete(session.nodeId);
     // Its record stays until the first snapshot: the node is back, but what it can do is not known again yet.
     older?.close({
       type: 'node.reject',
@@ -77,6 +112,7 @@ export class Registry {
       message: 'a newer connection of this node replaced this one',
       isFinal: false,
     });
+    this.#returned(session.nodeId, session.instanceId);
   }
 
   observe(session: NodeSession, snapshot: NodeSnapshot): void {
@@ -95,13 +131,45 @@ export class Registry {
   }
 
   remove(session: NodeSession): void {
-    const node = this.#nodeOf(session);
-    if (!node) return;
+    if (!this.#nodeOf(session)) return;
+    const record = this.#recordOf(session.nodeId);
     this.#local.delete(session.nodeId);
-    this.#remember(session, node.snapshot);
     this.#dirty.delete(session.nodeId);
-    if (isUp(this.#redis)) void this.#redis.del(keys.node(session.nodeId)).catch(() => {});
+    if (record) {
+      this.#bury({ ...record, liveness: 'dead' });
+      if (isUp(this.#redis)) this.#tellGone({ ...record, liveness: 'dead' });
+    }
     this.#notify();
+  }
+
+  /** What another replica says of a node of its own. */
+  hear(json: string): void {
+    const parsed = NodeRecord.safeParse(parseJson(json));
+    if (!parsed.success || parsed.data.replicaId === this.#replicaId) return;
+    const record = parsed.data;
+    const ours = this.#local.get(record.nodeId);
+    if (ours && ours.session.epoch >= record.epoch) return;
+    // It has connected there since; our socket is a dead one that we have not noticed yet.
+    ours?.session.close();
+    const known = this.#remote.get(record.nodeId)?.record;
+    if (known && known.epoch > record.epoch) return;
+    if (record.liveness === 'dead') {
+      this.#remote.delete(record.nodeId);
+      this.#bury(record);
+    } else {
+      this.#gone.delete(record.nodeId);
+      this.#remote.set(record.nodeId, { record, heardAtMs: performance.now() });
+      if (known?.epoch !== record.epoch) this.#returned(record.nodeId, record.instanceId);
+    }
+    this.#notify();
+  }
+
+  /** Reads what the other replicas have written; for the start, and for when messages may have been missed. */
+  async readAll(): Promise<void> {
+    if (!isUp(this.#redis)) return;
+    const nodeIds = await this.#redis.smembers(keys.nodes);
+    const records = await Promise.all(nodeIds.map((nodeId) => this.#redis.get(keys.node(nodeId))));
+    for (const json of records) if (json !== null) this.hear(json);
   }
 
   /** Tells Redis everything again; it may have forgotten. */
@@ -110,21 +178,33 @@ export class Registry {
     this.#flush();
   }
 
+  /** Everybody is asked to connect elsewhere, or here again, spread over a little time. */
   close(): void {
     clearInterval(this.#renewTimer);
     clearTimeout(this.#batchTimer);
     for (const { session } of this.#local.values()) session.close({ type: 'node.goaway', spreadMs: 2_000 });
   }
 
-  #remember({ nodeId, epoch }: NodeSession, snapshot: NodeSnapshot | null): void {
+  #recordOf(nodeId: string): NodeRecord | null {
+    const node = this.#local.get(nodeId);
+    if (!node?.snapshot) return null;
+    const { session, liveness, snapshot } = node;
+    return { nodeId, epoch: session.epoch, instanceId: session.instanceId, replicaId: this.#replicaId, liveness, snapshot };
+  }
+
+  #bury(record: NodeRecord): void {
     const sinceMs = Date.now();
-    if (snapshot) this.#gone.set(nodeId, { record: { nodeId, epoch, liveness: 'dead', snapshot }, sinceMs });
+    this.#gone.set(record.nodeId, { record, sinceMs });
     for (const [id, gone] of this.#gone) if (sinceMs - gone.sinceMs > REMEMBER_MS) this.#gone.delete(id);
   }
 
   #nodeOf(session: NodeSession): LocalNode | undefined {
     const node = this.#local.get(session.nodeId);
     return node?.session === session ? node : undefined;
+  }
+
+  #returned(nodeId: string, instanceId: string): void {
+    for (const listener of this.#returnListeners) listener(nodeId, instanceId);
   }
 
   #changed(nodeId: string): void {
@@ -140,22 +220,61 @@ export class Registry {
     for (const listener of this.#listeners) listener();
   }
 
+  #renew(): void {
+    this.publishAll();
+    const now = performance.now();
+    const silent = [...this.#remote.values()].filter(({ heardAtMs }) => now - heardAtMs > RECORD_TTL_MS);
+    for (const { record } of silent) {
+      this.#remote.delete(record.nodeId);
+      this.#bury({ ...record, liveness: 'dead' });
+    }
+    if (silent.length > 0) this.#notify();
+  }
+
   #flush(): void {
     if (!isUp(this.#redis) || this.#dirty.size === 0) return;
-    for (const record of this.list().filter(({ nodeId }) => this.#dirty.has(nodeId) && this.#local.has(nodeId)))
-      this.#write(record);
+    for (const nodeId of this.#dirty) {
+      const record = this.#recordOf(nodeId);
+      if (record) this.#write(record);
+    }
     this.#dirty.clear();
   }
 
   #write(record: NodeRecord): void {
     const { nodeId, epoch } = record;
-    this.#redis.publishNode(keys.node(nodeId), keys.nodeEpoch(nodeId), String(epoch), JSON.stringify(record), RECORD_TTL_MS).then(
+    const json = JSON.stringify(record);
+    this.#redis.publishNode(keys.node(nodeId), keys.nodeEpoch(nodeId), String(epoch), json, RECORD_TTL_MS).then(
       (isWritten) => {
-        if (!isWritten) this.#log.warn({ nodeId, epoch }, 'a newer connection of this node exists elsewhere; closing ours');
-        if (!isWritten) this.#local.get(nodeId)?.session.close();
+        if (isWritten) {
+          this.#redis.publish(keys.nodeChannel, json).catch(() => {});
+          return;
+        }
+        this.#log.warn({ nodeId, epoch }, 'a newer connection of this node exists elsewhere; closing ours');
+        this.#local.get(nodeId)?.session.close();
       },
       (error: unknown) => this.#log.debug({ err: error, nodeId }, 'node record not written'),
     );
     this.#redis.sadd(keys.nodes, nodeId).catch(() => {});
   }
+
+  /** The record goes with its owner, unless the node has connected elsewhere meanwhile: then it is the other's. */
+  #tellGone(record: NodeRecord): void {
+    const { nodeId, epoch } = record;
+    this.#redis.get(keys.node(nodeId)).then(
+      async (json) => {
+        const current = json === null ? null : NodeRecord.safeParse(parseJson(json)).data;
+        if (current && current.epoch === epoch) await this.#redis.del(keys.node(nodeId));
+        await this.#redis.publish(keys.nodeChannel, JSON.stringify(record));
+      },
+      () => {},
+    );
+  }
 }
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+};

@@ -20,9 +20,10 @@ export type LaiRedis = Redis & {
     nodeSlots: number,
     modelSlots: number,
     epoch: string,
-  ): Promise<number>;
+  ): Promise<[1 | 0 | -1, number, number]>;
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
   nextEpoch(epochKey: string): Promise<string>;
+  addStrike(counts: string, until: string, fingerprint: string, change: number, ttlMs: number): Promise<number>;
   publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;
 };
 
@@ -45,6 +46,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   const redis = new Redis(url, { ...options, lazyConnect: true });
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
+  redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
   logOutages(redis, log);

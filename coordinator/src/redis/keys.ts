@@ -17,6 +17,19 @@ export const keys = {
   modelLeases: (nodeId: string, model: string) => `lai:{node:${nodeId}}:leases:${model}`,
   /** SET of node ids that have a record or had one recently. */
   nodes: 'lai:nodes',
+  /** ZSET, fingerprint → strikes, and ZSET, fingerprint → when they are forgotten (ms). */
+  strikes: 'lai:{strikes}:counts',
+  strikesUntil: 'lai:{strikes}:until',
+  /** HASH, model → learned figures of the node (JSON). */
+  figures: (nodeId: string) => `lai:{node:${nodeId}}:figures`,
+  /** STRING, replica that has asked for a cold load of the model; one in the fleet at a time. */
+  load: (model: string) => `lai:load:${model}`,
+  /** ZSET, replica id → when it was last heard of (ms). */
+  replicas: 'lai:replicas',
+  /** Pub/sub: frames and messages for one replica. */
+  replicaChannel: (replicaId: string) => `lai:channel:replica:${replicaId}`,
+  /** Pub/sub: a slot came free somewhere (node id). */
+  wakeChannel: 'lai:channel:wake',
   /** Pub/sub: node records as they change. */
   nodeChannel: 'lai:channel:nodes',
 } as const;

@@ -1,12 +1,14 @@
-import type { Capability } from '@lai/shared/node';
+import { CAPABILITIES } from '@lai/shared/node';
+import { z } from 'zod';
 
 /** What a request needs of the model that answers it. All requests of one target are the same to the scheduler. */
-export interface Target {
+export const Target = z.object({
   /** A model's name, or `auto` for any that can do it. */
-  readonly model: string;
-  readonly capabilities: readonly Capability[];
+  model: z.string(),
+  capabilities: z.array(z.enum(CAPABILITIES)).readonly(),
   /** Tokens that prompt and answer need at least; estimated. */
-  readonly contextTokens: number;
-}
+  contextTokens: z.number(),
+});
+export type Target = Readonly<z.infer<typeof Target>>;
 
 export const AUTO = 'auto';

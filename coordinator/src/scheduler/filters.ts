@@ -1,6 +1,6 @@
 import { type LoadedModel, sameModel } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
-import { fitOf } from './fit.ts';
+import { fitOf, type Learned } from './fit.ts';
 import { type FleetNode, stateOf } from './fleet.ts';
 
 /** Why a node, or a model on it, is not for this target: a closed list that people read and clients may switch on. */
@@ -14,6 +14,9 @@ export type RefusalReason =
   | 'already_tried'
   | 'no_slots'
   | 'unloading'
+  | 'reserved'
+  | 'not_alone'
+  | 'cooling'
   | 'load_failed'
   | 'does_not_fit';
 
@@ -31,12 +34,15 @@ export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capabil
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
 
 /** The whole machine, whichever model. */
-export const refuseNode = (node: FleetNode, excluded: ReadonlySet<string>): Verdict => {
+export const refuseNode = (node: FleetNode, excluded: ReadonlySet<string>, needsAlone: boolean): Verdict => {
   if (node.liveness === 'dead') return { reason: 'offline', detail: 'not connected' };
   if (node.liveness === 'suspect') return { reason: 'suspect', detail: 'does not answer pings' };
   if (excluded.has(node.nodeId)) return { reason: 'already_tried', detail: 'failed this request before' };
   const holds = node.snapshot.holds.map((hold) => `${hold.kind} (${hold.cause})`);
   if (holds.length > 0) return { reason: 'held', detail: holds.join(', ') };
+  if (node.isReserved) return { reason: 'reserved', detail: 'kept free for a request that may be dangerous' };
+  if (needsAlone && node.leased.total > 0)
+    return { reason: 'not_alone', detail: 'serves others, and this request must run alone' };
   return null;
 };
 
@@ -60,11 +66,16 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
   if (state !== 'cold' && state !== 'failed') return null;
   if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs)
     return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
-  const fit = fitOf(model, node.snapshot);
+  const fit = fitOf(model, node.snapshot, learnedFit(node, model.id));
   if (fit.kind === 'does_not_fit') {
     return { reason: 'does_not_fit', detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB can be had` };
   }
   return null;
 };
+
+export const learnedFit = (node: FleetNode, model: string): Learned => ({
+  needBytes: node.figures(model).needBytes,
+  freeBytesAtLastShortage: node.freeBytesAtLastShortage(model),
+});
 
 const gib = (bytes: number): string => (bytes / 1024 ** 3).toFixed(1);

@@ -11,8 +11,14 @@ export interface FleetNode {
   readonly isContested: (model: string) => boolean;
   /** Models that the node was asked to load and has not reported on yet. */
   readonly loading: ReadonlySet<string>;
+  /** Taken whole by one request that may have crashed an engine before; nobody else is put at risk beside it. */
+  readonly isReserved: boolean;
+  /** Until when a model here is given a rest after failures in a row; 0 when it is not. */
+  readonly coolingUntilMs: (model: string) => number;
   /** Until when a model must not be loaded here again, by model id: it failed lately. */
   readonly loadBarredUntilMs: ReadonlyMap<string, number>;
+  /** Free GPU memory when a load of the model last ran out of it; null when it did not. */
+  readonly freeBytesAtLastShortage: (model: string) => number | null;
   readonly figures: (model: string) => LearnedFigures;
 }
 
@@ -26,6 +32,8 @@ export interface LearnedFigures {
   readonly firstContentMs: number | null;
   /** How long an attempt holds its slot. */
   readonly attemptMs: number | null;
+  /** Memory that a load really took. */
+  readonly needBytes: number | null;
 }
 
-export const nothingLearned: LearnedFigures = { loadMs: null, firstContentMs: null, attemptMs: null };
+export const nothingLearned: LearnedFigures = { loadMs: null, firstContentMs: null, attemptMs: null, needBytes: null };

@@ -14,6 +14,9 @@ export interface Candidate {
   readonly action: Action;
   readonly score: Score;
   readonly expectedMs: number;
+  /** What a claim is checked against. */
+  readonly nodeSlots: number;
+  readonly modelSlots: number;
 }
 
 export interface Placement {
@@ -35,6 +38,10 @@ export interface PlacementQuestion {
   readonly nodes: readonly (FleetNode & { readonly epoch: number })[];
   /** Nodes that this request has failed on. */
   readonly excluded: ReadonlySet<string>;
+  /** Node that answered this conversation before. */
+  readonly affinity: string | null;
+  /** It may have crashed an engine: only where nothing else runs. */
+  readonly needsAlone: boolean;
   /** Requests of this target that wait already. */
   readonly queued: number;
   readonly nowMs: number;
@@ -44,9 +51,10 @@ export interface PlacementQuestion {
  * Which node, if any, should take the next request of a target. Pure: the same question has the same answer, and the answer says why.
  * Refuse (filters), then say what could be done and what it would cost (score), then take the cheapest.
  */
-export const place = ({ target, nodes, excluded, queued, nowMs }: PlacementQuestion): Placement => {
+export const place = (question: PlacementQuestion): Placement => {
+  const { target, nodes, nowMs } = question;
   const refusals: Refusal[] = [];
-  const candidates: (Candidate & { readonly room: number })[] = [];
+  const candidates: Ranked[] = [];
   for (const node of nodes) {
     const refuse = (model: string | null, reason: RefusalReason, detail: string) =>
       refusals.push({ nodeId: node.nodeId, nodeName: node.snapshot.name, model, reason, detail });
@@ -55,14 +63,18 @@ export const place = ({ target, nodes, excluded, queued, nowMs }: PlacementQuest
       refuse(null, 'no_model', `does not have ${target.model}`);
       continue;
     }
-    const nodeVerdict = refuseNode(node, excluded);
+    const nodeVerdict = refuseNode(node, question.excluded, question.needsAlone);
     for (const model of models) {
       const verdict = lastingFirst(refuseModel(node, model, target, nowMs), nodeVerdict);
       if (verdict) refuse(model.id, verdict.reason, verdict.detail);
-      else candidates.push(candidateOf(node, model, queued));
+      else candidates.push(candidateOf(node, model, question));
     }
   }
-  candidates.sort((a, b) => a.expectedMs - b.expectedMs || b.room - a.room || a.nodeId.localeCompare(b.nodeId));
+  candidates.sort(bestFirst);
+  for (const rested of takeRests(candidates, nowMs)) {
+    const { nodeId, nodeName, model } = rested;
+    refusals.push({ nodeId, nodeName, model, reason: 'cooling', detail: 'failed several times lately and is given a rest' });
+  }
   // An empty fleet is one that has not connected yet; what it will have, nobody knows.
   const decision = nodes.length === 0 ? { kind: 'wait' as const } : decide(candidates, refusals);
   return { decision, candidates, refusals };
@@ -72,8 +84,14 @@ export const place = ({ target, nodes, excluded, queued, nowMs }: PlacementQuest
 const lastingFirst = <V extends { reason: RefusalReason }>(model: V | null, node: V | null): V | null =>
   model && LASTING.has(model.reason) ? model : (node ?? model);
 
-const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, queued: number) => {
-  const score = scoreOf(node, model, queued);
+type Ranked = Candidate & { readonly room: number; readonly coolingUntilMs: number };
+
+/** Leaves nothing to the order in which nodes and models came. */
+const bestFirst = (a: Ranked, b: Ranked): number =>
+  a.expectedMs - b.expectedMs || b.room - a.room || a.nodeId.localeCompare(b.nodeId) || a.model.localeCompare(b.model);
+
+const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, question: PlacementQuestion): Ranked => {
+  const score = scoreOf(node, model, question);
   return {
     nodeId: node.nodeId,
     nodeName: node.snapshot.name,
@@ -82,8 +100,24 @@ const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, qu
     action: actionFor(node, model),
     score,
     expectedMs: totalMs(score),
+    nodeSlots: node.snapshot.maxConcurrent,
+    modelSlots: model.slots,
     room: freeSlots(node, model),
+    coolingUntilMs: node.coolingUntilMs(model.id),
   };
+};
+
+/**
+ * Takes candidates that failed lately out of the list, but never more than half of it and never the last: a fleet that is all in trouble
+ * serves with what it has. Those whose rest ends soonest stay.
+ */
+const takeRests = (candidates: Ranked[], nowMs: number): Ranked[] => {
+  const cooling = candidates
+    .filter((candidate) => candidate.coolingUntilMs > nowMs)
+    .sort((a, b) => b.coolingUntilMs - a.coolingUntilMs);
+  const rested = cooling.slice(0, Math.floor(candidates.length / 2));
+  for (const candidate of rested) candidates.splice(candidates.indexOf(candidate), 1);
+  return rested;
 };
 
 const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]): Placement['decision'] => {

@@ -1,4 +1,5 @@
 import type { LoadedModel } from '@lai/shared/node';
+import { learnedFit } from './filters.ts';
 import { fitOf } from './fit.ts';
 import { type FleetNode, stateOf } from './fleet.ts';
 
@@ -13,9 +14,12 @@ export interface Score {
   readonly prefillMs: number;
   /** Spreads requests over equal nodes: neighbours on one GPU slow each other down. */
   readonly crowdMs: number;
+  /** Prefill that is likely spared because this node answered the conversation before; negative. */
+  readonly affinityMs: number;
 }
 
-export const totalMs = (score: Score): number => score.waitMs + score.loadMs + score.evictMs + score.prefillMs + score.crowdMs;
+export const totalMs = (score: Score): number =>
+  score.waitMs + score.loadMs + score.evictMs + score.prefillMs + score.crowdMs + score.affinityMs;
 
 /** Assumed until something was learned: a disk that gives 500 MB/s, an answer of ten seconds, a second of prefill, slow eviction. */
 const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500 };
@@ -31,14 +35,24 @@ export const actionFor = (node: FleetNode, model: LoadedModel): Action => {
   return state === 'loading' ? 'wait' : 'load';
 };
 
-export const scoreOf = (node: FleetNode, model: LoadedModel, queued: number): Score => {
+/** Most of a known prompt's prefill is spared; never more than that, so a busy node does not win by memory alone. */
+const SPARED_BY_AFFINITY = 0.8;
+
+export const scoreOf = (
+  node: FleetNode,
+  model: LoadedModel,
+  { queued, affinity }: { queued: number; affinity: string | null },
+): Score => {
   const state = stateOf(node, model);
   const figures = node.figures(model.id);
   const prefillMs = figures.firstContentMs ?? ASSUMED.prefillMs;
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
   const isFull = freeSlots(node, model) <= 0;
-  const needsEviction = state !== 'warm' && state !== 'loading' && fitOf(model, node.snapshot).kind === 'fits_after_eviction';
+  const needsEviction =
+    state !== 'warm' &&
+    state !== 'loading' &&
+    fitOf(model, node.snapshot, learnedFit(node, model.id)).kind === 'fits_after_eviction';
   return {
     // A slot frees every attemptMs / slots; on average half of that has passed.
     waitMs: isFull ? ((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots) : 0,
@@ -46,5 +60,6 @@ export const scoreOf = (node: FleetNode, model: LoadedModel, queued: number): Sc
     evictMs: needsEviction ? ASSUMED.evictMs : 0,
     prefillMs,
     crowdMs: isFull ? 0 : (prefillMs * leased) / Math.max(1, model.slots),
+    affinityMs: state === 'warm' && affinity === node.nodeId ? -SPARED_BY_AFFINITY * prefillMs : 0,
   };
 };

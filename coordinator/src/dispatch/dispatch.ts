@@ -1,0 +1,153 @@
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import type { Registry } from '../nodes/registry.ts';
+import { isUp, type LaiRedis } from '../redis/client.ts';
+import type { Replicas } from '../replicas/replicas.ts';
+import { Target } from '../routing/target.ts';
+import { Affinity } from './affinity.ts';
+import { bullQueues } from './bullmq-queue.ts';
+import { systemClock } from './clock.ts';
+import { Cooldowns } from './cooldowns.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { keepFigures } from './figure-keeper.ts';
+import { Figures } from './figures.ts';
+import type { TakenJob } from './job-queue.ts';
+import { redisLeaseStore } from './lease-store.ts';
+import { Leases } from './leases.ts';
+import { redisLoadClaims } from './load-claims.ts';
+import { Loads } from './loads.ts';
+import { Matching } from './matching.ts';
+import type { NodeLink } from './nodes.ts';
+import { Quarantine } from './quarantine.ts';
+import { redisStrikeStore } from './strike-store.ts';
+import type { Grant } from './ticket.ts';
+
+/** What replicas tell each other about queues. */
+const DispatchMessage = z.discriminatedUnion('type', [
+  /** A job was added for this target. */
+  z.object({ type: z.literal('jobs.hint'), target: Target }),
+  /** A slot came free. */
+  z.object({ type: z.literal('slots.freed') }),
+  /** Your job was taken, and this slot is for it. */
+  z.object({
+    type: z.literal('job.granted'),
+    job: z.object({
+      id: z.string(),
+      token: z.string(),
+      priority: z.number(),
+      data: z.object({
+        requestId: z.string(),
+        origin: z.string().nullable(),
+        keyId: z.string(),
+        target: Target,
+        deadlineMs: z.number(),
+      }),
+    }),
+    grant: z.object({
+      lease: z.object({ id: z.string(), nodeId: z.string(), model: z.string() }),
+      nodeName: z.string(),
+      epoch: z.number(),
+      model: z.string(),
+    }),
+  }),
+]);
+
+export interface Dispatch {
+  readonly dispatcher: Dispatcher;
+  readonly matching: Matching;
+  readonly quarantine: Quarantine;
+  /** True when the message of another replica was for this room. */
+  hear(message: unknown): boolean;
+  /** Redis has lost its memory: what lives here is told again. */
+  retell(): void;
+  close(): void;
+}
+
+/** Puts the room together on Redis and real time. */
+export const startDispatch = (options: {
+  redis: LaiRedis;
+  registry: Registry<NodeLink>;
+  replicas: Replicas;
+  onDurableJob: (job: TakenJob, grant: Grant) => void;
+  onQuarantined: (fingerprint: string) => void;
+  log: Logger;
+}): Dispatch => {
+  const { redis, registry, replicas, log } = options;
+  const clock = systemClock;
+  const figures = new Figures();
+  const cooldowns = new Cooldowns(clock);
+  const affinity = new Affinity(clock);
+  const quarantine = new Quarantine({ store: redisStrikeStore(redis), clock, onBlocked: options.onQuarantined });
+  const leases = new Leases({ store: redisLeaseStore(redis), clock, log });
+  const loads = new Loads({
+    nodes: registry,
+    claims: redisLoadClaims(redis, replicas.id),
+    figures,
+    clock,
+    onDone: () => matching.pump(),
+    log,
+  });
+  const queues = bullQueues(redis);
+  const matching: Matching = new Matching({
+    replicaId: replicas.id,
+    ...{ nodes: registry, queues, leases, loads, figures, cooldowns, quarantine, affinity, clock, log },
+    isStoreUp: () => isUp(redis),
+    events: {
+      foreignJob: ({ id, token, priority, data }, { placement: _explained, ...grant }) => {
+        if (data.origin === null || !replicas.others.has(data.origin)) return false;
+        replicas.send(data.origin, {
+          kind: 'message',
+          message: { type: 'job.granted', job: { id, token, priority, data }, grant },
+        });
+        return true;
+      },
+      durableJob: options.onDurableJob,
+      added: (target) => replicas.broadcast({ type: 'jobs.hint', target }),
+      freed: () => replicas.broadcast({ type: 'slots.freed' }),
+    },
+  });
+  const dispatcher = new Dispatcher({ matching, nodes: registry, figures, cooldowns, quarantine, affinity, clock, log });
+  const stopKeeping = keepFigures({ redis, figures, registry, log });
+  const stopReturns = registry.onReturn((nodeId, instanceId) => quarantine.nodeReturned(nodeId, instanceId));
+  redis.on('ready', () => void matching.recheck());
+
+  return {
+    dispatcher,
+    matching,
+    quarantine,
+    hear: (message) => {
+      const parsed = DispatchMessage.safeParse(message);
+      if (!parsed.success) return false;
+      if (parsed.data.type === 'jobs.hint') matching.hint(parsed.data.target);
+      else if (parsed.data.type === 'slots.freed') matching.pump();
+      else takeGrant(matching, leases, queues, parsed.data);
+      return true;
+    },
+    retell: () => {
+      leases.renewAll();
+      void matching.recheck();
+    },
+    close: () => {
+      stopKeeping();
+      stopReturns();
+      matching.close();
+      quarantine.close();
+      leases.close();
+    },
+  };
+};
+
+/** Nobody waits for it here any more: the job is finished and its slot given back. */
+const takeGrant = (
+  matching: Matching,
+  leases: Leases,
+  queues: ReturnType<typeof bullQueues>,
+  { job, grant }: Extract<z.infer<typeof DispatchMessage>, { type: 'job.granted' }>,
+): void => {
+  if (matching.receiveGrant(job, { ...grant, placement: null })) return;
+  leases.release(grant.lease);
+  queues
+    .of(job.data.target)
+    .complete(job, { outcome: 'abandoned', nodeId: null })
+    .catch(() => {});
+};

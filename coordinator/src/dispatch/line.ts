@@ -1,0 +1,77 @@
+import type { Target } from '../routing/target.ts';
+import { costOf, emptyFairState, enqueueFairly, type FairState, serveFairly } from '../scheduler/fairness.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { Ticket } from './ticket.ts';
+
+/** Weight of the newest interval between two departures. */
+const NEWEST = 0.2;
+
+/**
+ * The requests of ours that wait for one target, and what is known about how fast that line moves. BullMQ's order decides who is taken;
+ * this is our picture of it. Single writer: Matching.
+ */
+export class Line {
+  readonly queue: JobQueue;
+  readonly target: Target;
+  /** In the order they came. */
+  readonly waiting = new Set<Ticket>();
+  /** Takes that are under way. */
+  taking = 0;
+  #fair: FairState = emptyFairState;
+  #lastDepartureMs: number | null = null;
+  #departureEveryMs: number | null = null;
+
+  constructor(queue: JobQueue, target: Target) {
+    this.queue = queue;
+    this.target = target;
+  }
+
+  join(ticket: Ticket): void {
+    if (this.waiting.size === 0) this.#fair = emptyFairState;
+    const { state, priority } = enqueueFairly(this.#fair, {
+      key: ticket.keyId,
+      priorityClass: ticket.priorityClass,
+      cost: costOf(ticket.bodyBytes),
+      weight: ticket.weight,
+    });
+    this.#fair = state;
+    ticket.priority = priority;
+    this.waiting.add(ticket);
+  }
+
+  /** Out of the line, because it was taken (`at`) or has left. */
+  leave(ticket: Ticket, takenAtMs: number | null): void {
+    if (!this.waiting.delete(ticket) || takenAtMs === null) return;
+    this.#fair = serveFairly(this.#fair, ticket.priority);
+    if (this.#lastDepartureMs !== null && this.waiting.size > 0) {
+      const interval = takenAtMs - this.#lastDepartureMs;
+      this.#departureEveryMs =
+        this.#departureEveryMs === null ? interval : this.#departureEveryMs + NEWEST * (interval - this.#departureEveryMs);
+    }
+    this.#lastDepartureMs = this.waiting.size > 0 ? takenAtMs : null;
+  }
+
+  /** Who is likely to be taken next. */
+  head(): Ticket | null {
+    let head: Ticket | null = null;
+    for (const ticket of this.waiting) if (head === null || ticket.priority < head.priority) head = ticket;
+    return head;
+  }
+
+  /** 1 for the next; null for a stranger. */
+  position(ticket: Ticket): number | null {
+    if (!this.waiting.has(ticket)) return null;
+    let ahead = 0;
+    for (const other of this.waiting) {
+      if (other === ticket) continue;
+      if (other.priority < ticket.priority || (other.priority === ticket.priority && other.enqueuedAtMs < ticket.enqueuedAtMs))
+        ahead += 1;
+    }
+    return ahead + 1;
+  }
+
+  /** Milliseconds until the one at this position is likely to be taken; null while nothing is known of the line's pace. */
+  etaMs(position: number): number | null {
+    return this.#departureEveryMs === null ? null : Math.round(position * this.#departureEveryMs);
+  }
+}

@@ -1,0 +1,143 @@
+import type { ErrorCode } from '@lai/shared/errors';
+import { type Clock, repeat } from './clock.ts';
+
+/** Crashes after which a request is blocked, and for how long. */
+const STRIKES = 2;
+const BLOCK_MS = 60 * 60_000;
+const REFRESH_MS = 5_000;
+/** Copies of a request that nobody has seen succeed may run on so many engines at once: as many as it may kill. */
+const UNPROVEN_ENGINES = 2;
+const MOST_PROVEN = 50_000;
+
+/** Where strikes are counted for all replicas. */
+export interface StrikeStore {
+  /** Adds a strike (or takes one back) and returns how many there are now. */
+  add(fingerprint: string, change: 1 | -1, ttlMs: number): Promise<number>;
+  /** Fingerprints that have strikes, with their number. */
+  all(): Promise<ReadonlyMap<string, number>>;
+}
+
+export type Permission =
+  | { readonly kind: 'free' }
+  /** Only where copies of it run already. */
+  | { readonly kind: 'confined'; readonly nodes: ReadonlySet<string> }
+  /** Only where nothing else runs. */
+  | { readonly kind: 'alone' }
+  /** Not before the copy that runs has ended. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'blocked' };
+
+interface Lost {
+  readonly fingerprint: string;
+  readonly nodeId: string;
+  readonly instanceId: string;
+}
+
+/**
+ * Requests of death. A request that is in flight when an engine dies gets a strike; nobody can tell who did it, so everybody in flight
+ * does, and innocents pass on their retry. After one strike a request runs only where nothing else runs, one copy at a time; after two
+ * it is blocked for an hour. Whatever the size of the fleet, one request kills two engines at most.
+ *
+ * A node that was lost counts like a crash until it returns with the same agent process: then it was the network.
+ * Single writer of its memory; the store is the other replicas' view.
+ */
+export class Quarantine {
+  readonly #store: StrikeStore;
+  readonly #clock: Clock;
+  readonly #onBlocked: (fingerprint: string) => void;
+  #strikes = new Map<string, { count: number; untilMs: number }>();
+  /** Engines (nodes) on which copies run now, by fingerprint. */
+  readonly #running = new Map<string, Map<string, number>>();
+  /** Fingerprints that have been answered once: whatever kills an engine later, it was not they. */
+  readonly #proven = new Set<string>();
+  readonly #lost: Lost[] = [];
+  readonly #stop: () => void;
+
+  constructor(options: { store: StrikeStore; clock: Clock; onBlocked?: (fingerprint: string) => void }) {
+    this.#store = options.store;
+    this.#clock = options.clock;
+    this.#onBlocked = options.onBlocked ?? (() => {});
+    this.#stop = repeat(options.clock, REFRESH_MS, () => void this.refresh());
+    void this.refresh();
+  }
+
+  /** How a copy of the request may run now. */
+  permission(fingerprint: string): Permission {
+    const strikes = this.#strikesOf(fingerprint);
+    if (strikes >= STRIKES) return { kind: 'blocked' };
+    const engines = this.#running.get(fingerprint);
+    if (strikes > 0) return engines === undefined ? { kind: 'alone' } : { kind: 'wait' };
+    if (this.#proven.has(fingerprint) || engines === undefined || engines.size < UNPROVEN_ENGINES) return { kind: 'free' };
+    return { kind: 'confined', nodes: new Set(engines.keys()) };
+  }
+
+  started(fingerprint: string, nodeId: string): void {
+    const nodes = this.#running.get(fingerprint) ?? new Map<string, number>();
+    nodes.set(nodeId, (nodes.get(nodeId) ?? 0) + 1);
+    this.#running.set(fingerprint, nodes);
+  }
+
+  /** Every attempt that started, once. `instanceId` names the agent process that ran it. */
+  ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode): void {
+    const nodes = this.#running.get(fingerprint);
+    const left = (nodes?.get(nodeId) ?? 1) - 1;
+    if (left > 0) nodes?.set(nodeId, left);
+    else nodes?.delete(nodeId);
+    if (nodes?.size === 0) this.#running.delete(fingerprint);
+    if (outcome === 'end') this.#prove(fingerprint);
+    if (outcome === 'engine_crashed') this.#strike(fingerprint, 1);
+    if (outcome === 'node_lost') {
+      this.#strike(fingerprint, 1);
+      this.#lost.push({ fingerprint, nodeId, instanceId });
+      if (this.#lost.length > 1_000) this.#lost.shift();
+    }
+  }
+
+  /** The node is connected again: with the same agent process nothing had died, and its strikes are taken back. */
+  nodeReturned(nodeId: string, instanceId: string): void {
+    for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
+      this.#lost.splice(this.#lost.indexOf(lost), 1);
+      if (lost.instanceId === instanceId) this.#strike(lost.fingerprint, -1);
+    }
+  }
+
+  /** Takes over what other replicas have counted. */
+  async refresh(): Promise<void> {
+    const untilMs = this.#clock.nowMs() + BLOCK_MS;
+    try {
+      for (const [fingerprint, count] of await this.#store.all()) {
+        const ours = this.#strikes.get(fingerprint);
+        if (!ours || ours.count < count) this.#strikes.set(fingerprint, { count, untilMs: ours?.untilMs ?? untilMs });
+      }
+    } catch {
+      // the store is away; what we have seen ourselves still counts
+    }
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  #strikesOf(fingerprint: string): number {
+    const known = this.#strikes.get(fingerprint);
+    if (!known) return 0;
+    if (known.untilMs > this.#clock.nowMs()) return known.count;
+    this.#strikes.delete(fingerprint);
+    return 0;
+  }
+
+  #strike(fingerprint: string, change: 1 | -1): void {
+    if (change === 1) this.#proven.delete(fingerprint);
+    const count = Math.max(0, this.#strikesOf(fingerprint) + change);
+    this.#strikes.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
+    if (count === STRIKES && change === 1) this.#onBlocked(fingerprint);
+    this.#store.add(fingerprint, change, BLOCK_MS).catch(() => {});
+  }
+
+  #prove(fingerprint: string): void {
+    for (let count = this.#strikesOf(fingerprint); count > 0; count -= 1) this.#strike(fingerprint, -1);
+    this.#strikes.delete(fingerprint);
+    this.#proven.add(fingerprint);
+    if (this.#proven.size > MOST_PROVEN) for (const oldest of this.#proven) return void this.#proven.delete(oldest);
+  }
+}
