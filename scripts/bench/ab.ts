@@ -39,6 +39,8 @@ interface Row {
   readonly name: string;
   readonly scenario: PairedRounds['scenario'];
   readonly isMoreBetter?: true;
+  /** What a process keeps from round to round: its rounds are no independent witnesses. */
+  readonly isKept?: true;
   readonly read: (result: LoadResult) => number;
 }
 
@@ -62,7 +64,12 @@ const rows: readonly Row[] = [
       read: (result) => cpuSPerMillionTokens(result, [part]),
     }),
   ),
-  { name: 'coordinator memory, MB', scenario: 'relay', read: (result) => result.processes['coordinator']?.rssMb ?? Number.NaN },
+  {
+    name: 'coordinator memory, MB',
+    scenario: 'relay',
+    isKept: true,
+    read: (result) => result.processes['coordinator']?.rssMb ?? Number.NaN,
+  },
 ];
 
 /** Rounds that all point one way are worth a word; with five rounds chance alone does that once in sixteen. */
@@ -104,7 +111,7 @@ export const compareWithCommit = async (given: {
   const measured = { name: 'now', version: now.version, idleRssMb: {}, pairs, ramp: null };
   const asRun = { conditions, length: options.length, isAgentApart: options.agentSide === 'load', targets: [measured] };
   if (options.jsonFile !== null) writeFileSync(options.jsonFile, `${JSON.stringify({ ...asRun, against: ref }, null, 1)}\n`);
-  const lines = rows.flatMap(({ name, scenario, isMoreBetter, read }) => {
+  const lines = rows.flatMap(({ name, scenario, isMoreBetter, isKept, read }) => {
     const of = pairs.find((entry) => entry.scenario === scenario);
     if (!of) return [];
     const both = figure(of, read);
@@ -114,7 +121,7 @@ export const compareWithCommit = async (given: {
         number(both.baseline),
         number(both.subject),
         ratio(both.ratio),
-        tendency(both, isMoreBetter === true),
+        isKept === true ? '' : tendency(both, isMoreBetter === true),
       ],
     ];
   });
