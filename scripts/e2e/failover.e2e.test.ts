@@ -4,7 +4,12 @@ import { Fleet } from './fleet.ts';
 import { readStream } from './stream.ts';
 
 const MODEL = 'story:1b';
-const ask = { model: MODEL, stream: true, max_tokens: 40, messages: [{ role: 'user', content: 'Tell me a story.' }] };
+let count = 0;
+/** Another prompt each time: the same one that kills two nodes is blocked. */
+const ask = () => {
+  count += 1;
+  return { model: MODEL, stream: true, max_tokens: 40, messages: [{ role: 'user', content: `Tell me story ${count}.` }] };
+};
 
 describe('a node that dies', () => {
   let fleet: Fleet;
@@ -37,7 +42,7 @@ describe('a node that dies', () => {
   };
 
   it('before the first token is replaced by another, and the client notices nothing', async () => {
-    const answering = fleet.chat(ask);
+    const answering = fleet.chat(ask());
     const victim = await workingNode();
     fleet.node(victim).agent.kill('SIGKILL');
     const response = await answering;
@@ -51,7 +56,7 @@ describe('a node that dies', () => {
   });
 
   it('in mid-stream ends the answer with exactly one error event and no [DONE]', async () => {
-    const response = await fleet.chat(ask);
+    const response = await fleet.chat(ask());
     const served = response.headers.get('x-lai-node') ?? '';
     const seen = await readStream(response, () => fleet.node(served).agent.kill('SIGKILL'));
     expect(seen.errors).toHaveLength(1);
@@ -64,7 +69,7 @@ describe('a node that dies', () => {
   it('in mid-stream makes the unmodified openai client throw', async () => {
     const client = new OpenAI({ baseURL: `${fleet.url}/v1`, apiKey: fleet.key, maxRetries: 0 });
     const { data: stream, response } = await client.chat.completions
-      .create({ ...ask, stream: true, messages: [{ role: 'user', content: 'Hello.' }] })
+      .create({ ...ask(), stream: true, messages: [{ role: 'user', content: 'Hello.' }] })
       .withResponse();
     const served = response.headers.get('x-lai-node') ?? '';
     const reading = (async () => {
@@ -77,7 +82,7 @@ describe('a node that dies', () => {
   it('as the only one that has the model is waited for', async () => {
     for (const node of fleet.nodes) node.agent.kill('SIGKILL');
     await fleet.until('nobody is there', (status) => status.nodes.every((node) => node.liveness === 'offline'));
-    const answering = fleet.chat(ask);
+    const answering = fleet.chat(ask());
     await fleet.until('the request waits', (status) => status.waiting === 1);
     for (const node of [...fleet.nodes]) await fleet.restartAgent(node.name);
     const seen = await readStream(await answering);

@@ -70,7 +70,7 @@ export class Fleet {
     env: Record<string, string>;
   }) {
     this.directory = options.directory;
-    this.dataDir = join(options.directory, 'coordinator');
+    this.dataDir = options.env['LAI_DATA_DIR'] ?? join(options.directory, 'coordinator');
     this.url = options.url;
     this.key = options.key;
     this.coordinator = options.coordinator;
@@ -101,6 +101,19 @@ export class Fleet {
       throw error;
     }
     return fleet;
+  }
+
+  /** Another coordinator on the Redis and the database of `main`, with nodes of its own. */
+  static async startReplica(main: Fleet, options: { nodes: readonly NodeSpec[] }): Promise<Fleet> {
+    const directory = mkdtempSync(join(tmpdir(), 'lai-'));
+    const port = await freePort();
+    const redis = `unix://${join(main.dataDir, 'redis', 'redis.sock')}`;
+    const env = { ...main.env, LAI_PORT: String(port), LAI_REDIS_URL: redis };
+    const coordinator = startCoordinator(env);
+    await coordinator.until(/coordinator is listening/);
+    const replica = new Fleet({ directory, url: `http://127.0.0.1:${port}`, key: main.key, coordinator, env });
+    await Promise.all(options.nodes.map((spec) => replica.addNode(spec)));
+    return replica;
   }
 
   async addNode(spec: NodeSpec): Promise<FleetNode> {
@@ -182,7 +195,7 @@ export class Fleet {
     }
   }
 
-  /** Everybody's model loaded, so that a test does not measure a cold load. */
+  /** This fleet's nodes have the model loaded, so that a test does not measure a cold load. */
   async warmUp(model: string): Promise<void> {
     for (const node of this.nodes) {
       await fetch(`${node.engineUrl}/models/load`, {
@@ -192,7 +205,12 @@ export class Fleet {
       });
     }
     await this.until(`${model} is warm everywhere`, (status) =>
-      status.nodes.every((node) => node.snapshot?.models.some((entry) => entry.id === model && entry.state === 'warm')),
+      this.nodes.every(({ name }) =>
+        status.nodes.some(
+          (node) =>
+            node.snapshot?.name === name && node.snapshot.models.some((entry) => entry.id === model && entry.state === 'warm'),
+        ),
+      ),
     );
   }
 
