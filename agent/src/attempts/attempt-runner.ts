@@ -54,6 +54,7 @@ export class AttemptRunner {
   readonly #runtime: Runtime;
   readonly #sink: AttemptSink;
   readonly #log: Logger;
+  readonly #prepare: () => Promise<void>;
   readonly #abort = new AbortController();
   readonly #body: Buffer[] = [];
   readonly #startedAtMs = performance.now();
@@ -63,12 +64,20 @@ export class AttemptRunner {
   #response: http.IncomingMessage | undefined;
   #watchdog: NodeJS.Timeout | undefined;
 
-  constructor(options: { start: Start; runtime: Runtime; sink: AttemptSink; log: Logger }) {
+  constructor(options: {
+    start: Start;
+    runtime: Runtime;
+    sink: AttemptSink;
+    log: Logger;
+    /** What has to be so before the engine is asked: the model in memory, by a load of its own that outlives this attempt. */
+    prepare?: () => Promise<void>;
+  }) {
     this.start = options.start;
     this.#runtime = options.runtime;
     this.#sink = options.sink;
     this.#log = options.log;
     this.#credit = options.start.windowBytes;
+    this.#prepare = options.prepare ?? (async () => {});
     this.ended = this.#run();
   }
 
@@ -98,6 +107,7 @@ export class AttemptRunner {
   async #ask(): Promise<Outcome> {
     await this.#receiveBody();
     this.#watch(this.start.deadlines.firstContentMs, 'first_token_timeout');
+    await Promise.race([this.#prepare(), this.#stopped()]);
     const response = await openEngineRequest({
       ...this.#runtime.endpoint(this.start.route),
       method: 'POST',
@@ -106,14 +116,34 @@ export class AttemptRunner {
     });
     this.#response = response;
     const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) return refused(status, await readText(response, 64 * 1024));
+    if (status < 200 || status > 299) return this.#refused(status, await readText(response, 64 * 1024));
     return this.start.route === 'embeddings' ? this.#relayJson(response) : this.#relayStream(response);
   }
 
+  /**
+   * The engine said no. Why it calls a request invalid is the sender's business; its other troubles are ours, and its words about them
+   * go nowhere (not into the log either: they may quote the prompt).
+   */
+  #refused(status: number, text: string): Outcome {
+    const code = this.#runtime.classifyError?.(status, text) ?? classifyEngineError(status, text);
+    const explanation = ERRORS[code].status === 400 ? explainRefusal(text) : undefined;
+    return { ...failed(code, `HTTP ${status}`), ...(explanation === undefined ? {} : { explanation }) };
+  }
+
   #receiveBody(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#bodyReceived = resolve;
-    this.#abort.signal.addEventListener('abort', () => reject(this.#abort.signal.reason), { once: true });
+    return Promise.race([promise, this.#stopped()]);
+  }
+
+  /** Rejects when the attempt is stopped from outside. */
+  #stopped(): Promise<never> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const { signal } = this.#abort;
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    // Heard only by whoever races it.
+    promise.catch(() => {});
     return promise;
   }
 
@@ -136,7 +166,11 @@ export class AttemptRunner {
         ending.kind === 'complete'
           ? { kind: 'end', finishReason: ending.finishReason, usage: ending.usage }
           : ending.kind === 'error'
-            ? failed(classifyEngineError(500, ending.text), 'the engine reported an error in its stream', ending.usage)
+            ? failed(
+                this.#runtime.classifyError?.(500, ending.text) ?? classifyEngineError(500, ending.text),
+                'the engine reported an error in its stream',
+                ending.usage,
+              )
             : failed('incomplete_answer', ending.detail, ending.usage),
       );
     });
@@ -213,13 +247,3 @@ export class AttemptRunner {
 }
 
 const failed = (code: ErrorCode, detail: string, usage: Usage | null = null): Outcome => ({ kind: 'fail', code, detail, usage });
-
-/**
- * The engine said no. Why it calls a request invalid is the sender's business; its other troubles are ours, and its words about them go
- * nowhere (not into the log either: they may quote the prompt).
- */
-const refused = (status: number, text: string): Outcome => {
-  const code = classifyEngineError(status, text);
-  const explanation = ERRORS[code].status === 400 ? explainRefusal(text) : undefined;
-  return { ...failed(code, `HTTP ${status}`), ...(explanation === undefined ? {} : { explanation }) };
-};

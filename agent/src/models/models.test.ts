@@ -23,7 +23,7 @@ const model = (id: string, facts: Partial<RuntimeModel> = {}): RuntimeModel => (
 /** A runtime whose loads and unloads end when the test says so. */
 class Engine implements Runtime {
   readonly kind = 'mock';
-  readonly abilities = { load: true, unload: 'polite', routes: ['chat.completions'] } as const;
+  readonly abilities = { load: true, unload: 'polite', pull: false, delete: false, routes: ['chat.completions'] } as const;
   readonly calls: string[] = [];
   readonly #pending: { resolve(): void; reject(error: unknown): void }[] = [];
 

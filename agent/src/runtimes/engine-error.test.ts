@@ -94,6 +94,12 @@ describe('an answer of vLLM', () => {
     ['a bad schema', 422, answer('Input should be a list', 'UnprocessableEntityError', 422), 'request_refused'],
     ['our key is wrong', 401, '{"error":"Unauthorized"}', 'engine_error'],
     ['a dead engine', 500, answer('EngineDeadError: see stack trace', 'InternalServerError', 500), 'engine_crashed'],
+    [
+      'a dead core',
+      500,
+      answer('EngineCore encountered an issue. See stack trace (above) for the root cause.', 'InternalServerError', 500),
+      'engine_crashed',
+    ],
     ['the health of a dead engine', 503, '', 'engine_overloaded'],
     ['not implemented', 501, answer('not here', 'NotImplementedError', 501), 'engine_error'],
     ['too many', 429, '', 'engine_overloaded'],

@@ -22,7 +22,7 @@ const CONTEXT_TOO_LONG = [
   'context length exceeded',
   'prompt is too long',
 ];
-const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'proxy error'];
+const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'enginecore', 'proxy error'];
 const NO_SUCH_MODEL = ['not found', 'does not exist'];
 
 /**

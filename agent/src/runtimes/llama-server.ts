@@ -3,12 +3,21 @@ import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
-import { openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
+import { GgufLibrary, llamaCapabilities, llamaContext, readLaunch } from './llama-model.ts';
+import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Meta = z.looseObject({ n_ctx: z.number().optional(), n_ctx_train: z.number().optional(), size: z.number().optional() });
 const RouterModel = z.looseObject({
   id: z.string(),
-  status: z.looseObject({ value: z.string(), failed: z.boolean().optional(), exit_code: z.number().optional() }).optional(),
+  status: z
+    .looseObject({
+      value: z.string(),
+      failed: z.boolean().optional(),
+      exit_code: z.number().optional(),
+      args: z.array(z.string()).optional(),
+    })
+    .optional(),
+  can_remove: z.boolean().optional(),
   architecture: z.looseObject({ input_modalities: z.array(z.string()).optional() }).nullish(),
   context_length: z.number().nullish(),
   meta: Meta.nullish(),
@@ -22,6 +31,7 @@ const Props = z.looseObject({
 const Success = z.looseObject({ success: z.boolean().optional() });
 
 const POLL_MS = 50;
+const DOWNLOAD_POLL_MS = 500;
 
 export type ModelFacts = Partial<Pick<RuntimeModel, 'slots' | 'capabilities' | 'vramBytes' | 'sizeBytes'>>;
 
@@ -32,18 +42,16 @@ export type ModelFacts = Partial<Pick<RuntimeModel, 'slots' | 'capabilities' | '
  */
 export class LlamaServer implements Runtime {
   readonly kind: RuntimeKind;
-  readonly abilities: RuntimeAbilities = {
-    load: true,
-    unload: 'kills',
-    routes: ['chat.completions', 'completions', 'embeddings'],
-  };
+  readonly abilities: RuntimeAbilities;
   readonly #base: URL;
   readonly #mode: RuntimeReport['mode'];
   readonly #isSimulated: boolean;
   readonly #slots: number;
   readonly #facts: (signal: AbortSignal) => Promise<ReadonlyMap<string, ModelFacts>>;
   readonly #headers: Record<string, string>;
+  readonly #refresh: () => Promise<boolean>;
   readonly #onClose: () => Promise<void>;
+  readonly #library = new GgufLibrary();
   #version: string | null = null;
   #state: RuntimeReport['state'] = 'starting';
   #detail: string | null = null;
@@ -58,15 +66,27 @@ export class LlamaServer implements Runtime {
     apiKey?: string;
     /** What is known of its models from elsewhere; wins over what the server says. */
     facts?: (signal: AbortSignal) => Promise<ReadonlyMap<string, ModelFacts>>;
+    /** Called before each look at its models; true when its folder changed and the router should read it again. */
+    refresh?: () => Promise<boolean>;
+    /** It may fetch models from Hugging Face by itself (not started with `--offline`) and delete what it fetched. */
+    canDownload?: boolean;
     onClose?: () => Promise<void>;
   }) {
     this.#base = new URL(options.url);
+    this.abilities = {
+      load: true,
+      unload: 'kills',
+      pull: options.canDownload ?? false,
+      delete: options.canDownload ?? false,
+      routes: ['chat.completions', 'completions', 'embeddings'],
+    };
     this.kind = options.kind ?? 'llama-server';
     this.#mode = options.mode ?? 'adopted';
     this.#isSimulated = options.isSimulated ?? false;
     this.#slots = options.slots ?? 1;
     this.#facts = options.facts ?? (async () => new Map());
     this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
+    this.#refresh = options.refresh ?? (async () => false);
     this.#onClose = options.onClose ?? (async () => {});
   }
 
@@ -84,12 +104,16 @@ export class LlamaServer implements Runtime {
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     try {
       this.#version ??= (await this.#get('/props', Props, signal)).build_info ?? null;
-      const [{ data }, facts] = await Promise.all([this.#get('/models', Models, signal), this.#facts(signal)]);
+      const path = (await this.#refresh()) ? '/models?reload=1' : '/models';
+      const [{ data }, facts] = await Promise.all([this.#get(path, Models, signal), this.#facts(signal)]);
+      const models = await Promise.all(data.map((model) => this.#describe(model)));
       this.#state = 'ready';
       this.#detail = null;
-      return data.map((model) => ({ ...this.#describe(model), ...facts.get(model.id) }));
+      return models.map((model) => ({ ...model, ...facts.get(model.id) }));
     } catch (error) {
-      this.#state = 'failed';
+      // A process that is up but not listening yet, or still loading its one model, has not failed.
+      const isComing = this.#state === 'starting' && this.#mode === 'owned';
+      this.#state = isComing || codeOf(error) === 'model_loading' ? 'starting' : 'failed';
       this.#version = null;
       this.#detail = error instanceof RuntimeError ? error.detail : String(error);
       throw error;
@@ -116,6 +140,29 @@ export class LlamaServer implements Runtime {
     while ((await this.#statusOf(id, signal)).value !== 'unloaded') await pause(POLL_MS, undefined, { signal });
   }
 
+  /**
+   * Answered at once; the router then fetches by itself, tells no bytes, and lists the model when it is there. A download that failed
+   * leaves no trace but its absence. It cannot be stopped: aborting only ends the waiting.
+   */
+  async pullModel(id: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    await callEngine(this.#url('/models'), Success, { method: 'POST', body: { model: id }, headers: this.#headers, signal });
+    for (;;) {
+      const { data } = await this.#get('/models', Models, signal);
+      const model = data.find((candidate) => candidate.id === id);
+      if (model && model.status?.value !== 'downloading') return;
+      if (!model) throw new RuntimeError('model_not_found', `llama-server could not download ${id}`);
+      onProgress({ stage: 'downloading', completedBytes: null, totalBytes: null });
+      await pause(DOWNLOAD_POLL_MS, undefined, { signal });
+    }
+  }
+
+  /** Only what it downloaded; files in a folder of its owner's are not its to delete, and it says so. */
+  async deleteModel(id: string, signal: AbortSignal): Promise<void> {
+    const url = this.#url('/models');
+    url.searchParams.set('model', id);
+    await callEngine(url, z.unknown(), { method: 'DELETE', headers: this.#headers, signal });
+  }
+
   endpoint(route: AttemptRoute) {
     return { url: openAiUrl(this.#base, route), headers: this.#headers };
   }
@@ -125,29 +172,31 @@ export class LlamaServer implements Runtime {
     await this.#onClose();
   }
 
-  #describe(model: z.infer<typeof RouterModel>): RuntimeModel {
+  async #describe(model: z.infer<typeof RouterModel>): Promise<RuntimeModel> {
     const status = model.status?.value ?? 'loaded';
-    const isEmbedding = /embed/i.test(model.id);
-    const modalities = model.architecture?.input_modalities ?? ['text'];
+    const launch = model.status?.args ? readLaunch(model.status.args) : null;
+    const facts = launch?.file ? await this.#library.facts(launch.file) : null;
+    const capabilities = llamaCapabilities({
+      facts,
+      launch,
+      modalities: model.architecture?.input_modalities ?? ['text'],
+      id: model.id,
+    });
     return {
       id: model.id,
       // A sleeping model wakes by itself with the next request; its weights are gone, though.
       isLoaded: status === 'loaded',
       isLoading: status === 'loading' || status === 'downloading',
-      capabilities: isEmbedding
-        ? ['embedding']
-        : [
-            'chat',
-            'completion',
-            'json',
-            'tools',
-            ...(modalities.includes('image') ? ['vision'] : []),
-            ...(modalities.includes('audio') ? ['audio'] : []),
-          ],
-      contextLength: model.meta?.n_ctx ?? model.context_length ?? model.meta?.n_ctx_train ?? null,
-      sizeBytes: model.meta?.size ?? null,
+      capabilities,
+      contextLength: llamaContext({
+        loaded: model.meta?.n_ctx ?? null,
+        trained: facts?.contextLength ?? model.context_length ?? model.meta?.n_ctx_train ?? null,
+        launch,
+        isEmbedding: capabilities.includes('embedding'),
+      }),
+      sizeBytes: facts?.sizeBytes ?? model.meta?.size ?? null,
       vramBytes: null,
-      slots: this.#slots,
+      slots: launch?.slots ?? this.#slots,
       expiresAtMs: null,
     };
   }
@@ -162,13 +211,19 @@ export class LlamaServer implements Runtime {
   /** Posts and takes "it is so already" for an answer: loading what is loaded is no error to us. */
   async #post(path: string, model: string, signal: AbortSignal, alreadySo: string): Promise<void> {
     try {
-      await callEngine(new URL(path, this.#base), Success, { method: 'POST', body: { model }, headers: this.#headers, signal });
+      await callEngine(this.#url(path), Success, { method: 'POST', body: { model }, headers: this.#headers, signal });
     } catch (error) {
       if (!(error instanceof RuntimeError && error.detail.includes(alreadySo))) throw error;
     }
   }
 
   #get<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
-    return callEngine(new URL(path, this.#base), schema, { headers: this.#headers, signal });
+    return callEngine(this.#url(path), schema, { headers: this.#headers, signal });
+  }
+
+  #url(path: string): URL {
+    return new URL(path, this.#base);
   }
 }
+
+const codeOf = (error: unknown) => (error instanceof RuntimeError ? error.code : null);

@@ -8,7 +8,7 @@ const MockState = z.object({
       name: z.string(),
       slots: z.number().int(),
       capabilities: z.array(z.string()),
-      sizeBytes: z.number(),
+      diskBytes: z.number(),
       vramBytes: z.number(),
     }),
   ),
@@ -26,7 +26,7 @@ export const mockRuntime = (url: string, onClose: () => Promise<void> = async ()
     isSimulated: true,
     facts: async (signal) => {
       const { models } = await callEngine(new URL('/_mock/state?recent=0', url), MockState, { signal });
-      return new Map(models.map(({ name, ...facts }) => [name, facts]));
+      return new Map(models.map(({ name, diskBytes, ...facts }) => [name, { ...facts, sizeBytes: diskBytes }]));
     },
     onClose,
   });

@@ -3,7 +3,9 @@ import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
-import { openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
+import { ollamaContext } from './ollama-context.ts';
+import { pullFromOllama } from './ollama-pull.ts';
+import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Details = z.looseObject({ context_length: z.number().optional() });
 
@@ -34,7 +36,10 @@ const Version = z.looseObject({ version: z.string() });
 const Show = z.looseObject({
   capabilities: z.array(z.string()).nullish(),
   model_info: z.record(z.string(), z.unknown()).nullish(),
+  /** Lines of `name value`, as in a Modelfile. */
+  parameters: z.string().nullish(),
 });
+const Nothing = z.unknown();
 const Generated = z.looseObject({ done_reason: z.string().optional() });
 
 /** Ollama's words for what a model can do, in ours. */
@@ -49,34 +54,63 @@ const CAPABILITY: Record<string, readonly string[]> = {
 
 const UNLOAD_POLL_MS = 100;
 
+interface Shown {
+  readonly capabilities: readonly string[];
+  readonly longestContext: number | null;
+  /** What its Modelfile asks for. */
+  readonly ownContext: number | null;
+}
+
 /**
  * Ollama, adopted or owned: native routes for everything about models, /v1 for inference. Traps it is written around:
- * `/api/ps` is silent while a model loads and lists a crashed runner as loaded; `keep_alive` does not exist on /v1, so loading
- * sets it; an unload answers at once and takes effect when the running generation ends.
+ * `/api/ps` is silent while a model loads and lists a crashed runner as loaded; `keep_alive` does not exist on /v1 and sticks, so
+ * loading sets it; an unload answers at once and takes effect when the running generation ends; another `num_ctx` would reload the
+ * model, so none is ever sent; a cold model's context is not what it could have but what Ollama will give it.
  */
 export class Ollama implements Runtime {
   readonly kind = 'ollama';
   readonly abilities: RuntimeAbilities = {
     load: true,
     unload: 'polite',
+    pull: true,
+    delete: true,
     routes: ['chat.completions', 'completions', 'embeddings'],
   };
   readonly #base: URL;
   readonly #mode: RuntimeReport['mode'];
   readonly #slots: number;
-  readonly #keepAlive: string;
+  readonly #keepAlive: number;
+  readonly #readVramTotalBytes: () => number | null;
+  readonly #configuredContext: number | null;
   /** Capabilities and context by model name; older Ollama tells them only through /api/show. Dropped when the model is gone. */
-  readonly #shown = new Map<string, { capabilities: readonly string[]; contextLength: number | null }>();
+  readonly #shown = new Map<string, Shown>();
+  /** The context each model last had when it was loaded here: the best guess at what it will have next time. */
+  readonly #loadedContext = new Map<string, number>();
+  readonly #onClose: () => Promise<void>;
   #version: string | null = null;
   #state: RuntimeReport['state'] = 'starting';
   #detail: string | null = null;
 
-  constructor(options: { url: string; mode?: RuntimeReport['mode']; slots?: number; keepAlive?: string }) {
+  constructor(options: {
+    url: string;
+    mode?: RuntimeReport['mode'];
+    slots?: number;
+    /** How long Ollama keeps an idle model by itself; null: for ever. */
+    keepMs?: number | null;
+    /** Its `OLLAMA_CONTEXT_LENGTH`, where known. */
+    contextLength?: number;
+    /** Of all GPUs: what Ollama's default context depends on. Null when not known. */
+    readVramTotalBytes?: () => number | null;
+    onClose?: () => Promise<void>;
+  }) {
     this.#base = new URL(options.url);
     this.#mode = options.mode ?? 'adopted';
     // OLLAMA_NUM_PARALLEL is 1 unless its owner said otherwise, and Ollama does not tell.
     this.#slots = options.slots ?? 1;
-    this.#keepAlive = options.keepAlive ?? '10m';
+    this.#keepAlive = keepAliveOf(options.keepMs === undefined ? 10 * 60_000 : options.keepMs);
+    this.#configuredContext = options.contextLength ?? null;
+    this.#readVramTotalBytes = options.readVramTotalBytes ?? (() => null);
+    this.#onClose = options.onClose ?? (async () => {});
   }
 
   report(): RuntimeReport {
@@ -101,6 +135,7 @@ export class Ollama implements Runtime {
       // A model with a remote host is a stub for somebody's cloud: prompts would leave the house.
       const local = tags.models.filter((model) => model.remote_host === undefined);
       for (const name of this.#shown.keys()) if (!local.some((model) => model.name === name)) this.#shown.delete(name);
+      for (const { name, context_length } of ps.models) if (context_length) this.#loadedContext.set(name, context_length);
       const models = await Promise.all(
         local.map(async (model) => {
           const running = loaded.get(model.name);
@@ -110,7 +145,7 @@ export class Ollama implements Runtime {
             isLoaded: running !== undefined,
             isLoading: false,
             capabilities: shown.capabilities,
-            contextLength: running?.context_length ?? shown.contextLength,
+            contextLength: this.#contextOf(model.name, shown),
             sizeBytes: model.size ?? null,
             vramBytes: running?.size_vram ?? null,
             slots: shown.capabilities.includes('embedding') ? 1 : this.#slots,
@@ -146,24 +181,59 @@ export class Ollama implements Runtime {
     while (await isListed()) await pause(UNLOAD_POLL_MS, undefined, { signal });
   }
 
+  /** An empty request sets the timer anew; a negative one never runs out. */
+  async keepModel(id: string, isPinned: boolean, signal: AbortSignal): Promise<void> {
+    await callEngine(this.#url('/api/generate'), Generated, {
+      method: 'POST',
+      body: { model: id, keep_alive: isPinned ? -1 : this.#keepAlive, stream: false },
+      signal,
+    });
+  }
+
+  async pullModel(id: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    await pullFromOllama({ url: this.#url('/api/pull'), model: id, onProgress, signal });
+  }
+
+  async deleteModel(id: string, signal: AbortSignal): Promise<void> {
+    await callEngine(this.#url('/api/delete'), Nothing, { method: 'DELETE', body: { model: id }, signal });
+    this.#shown.delete(id);
+    this.#loadedContext.delete(id);
+  }
+
   endpoint(route: AttemptRoute) {
     return { url: openAiUrl(this.#base, route), headers: {} };
   }
 
   async close(): Promise<void> {
     this.#become('stopped', null);
+    await this.#onClose();
   }
 
-  async #show(model: z.infer<typeof Tags>['models'][number], signal: AbortSignal) {
+  #contextOf(name: string, { longestContext, ownContext }: Shown): number | null {
+    return (
+      this.#loadedContext.get(name) ??
+      ollamaContext({
+        longest: longestContext,
+        wanted: ownContext ?? this.#configuredContext,
+        vramTotalBytes: this.#readVramTotalBytes(),
+      })
+    );
+  }
+
+  async #show(model: z.infer<typeof Tags>['models'][number], signal: AbortSignal): Promise<Shown> {
     const known = this.#shown.get(model.name);
     if (known) return known;
-    const fromTags = model.capabilities && model.details?.context_length !== undefined;
-    const show = fromTags
-      ? { capabilities: model.capabilities, model_info: null }
-      : await callEngine(this.#url('/api/show'), Show, { method: 'POST', body: { model: model.name }, signal });
+    // One model whose files are broken must not hide the others.
+    const show = await callEngine(this.#url('/api/show'), Show, { method: 'POST', body: { model: model.name }, signal }).catch(
+      (error: unknown): z.infer<typeof Show> => {
+        if (signal.aborted || !(error instanceof RuntimeError) || error.code === 'engine_unreachable') throw error;
+        return {};
+      },
+    );
     const shown = {
-      capabilities: (show.capabilities ?? ['completion']).flatMap((word) => CAPABILITY[word] ?? []),
-      contextLength: model.details?.context_length ?? contextOf(show.model_info),
+      capabilities: (model.capabilities ?? show.capabilities ?? ['completion']).flatMap((word) => CAPABILITY[word] ?? []),
+      longestContext: model.details?.context_length ?? contextOf(show.model_info),
+      ownContext: Number(/^num_ctx\s+(\d+)$/m.exec(show.parameters ?? '')?.[1]) || null,
     };
     this.#shown.set(model.name, shown);
     return shown;
@@ -183,6 +253,9 @@ const contextOf = (info: Record<string, unknown> | null | undefined): number | n
   const value = Object.entries(info ?? {}).find(([key]) => key.endsWith('.context_length'))?.[1];
   return typeof value === 'number' && value > 0 ? value : null;
 };
+
+/** Whole seconds, because its readers of durations differ between versions; they agree on numbers. */
+const keepAliveOf = (ms: number | null): number => (ms === null ? -1 : Math.max(1, Math.round(ms / 1_000)));
 
 /** A negative keep_alive shows as an expiry centuries away: that is "never". */
 const expiryOf = (text: string | undefined): number | null => {

@@ -20,11 +20,29 @@ export interface RuntimeModel {
  * What a runtime can do, declared, so that nobody outside its own file asks which runtime it is.
  * - `load`/`unload`: models can be loaded and unloaded one by one.
  * - `unload: 'polite'`: a running generation finishes first. `'kills'`: it is cut off.
+ * - `pull`, `delete`: models can be brought onto and taken off the disk; `pullModel` and `deleteModel` are there.
  */
 export interface RuntimeAbilities {
   readonly load: boolean;
   readonly unload: 'no' | 'polite' | 'kills';
+  readonly pull: boolean;
+  readonly delete: boolean;
   readonly routes: readonly AttemptRoute[];
+}
+
+/** How far a download is. `stage` is the engine's own word; bytes are of what is being downloaded now. */
+export interface PullProgress {
+  readonly stage: string;
+  readonly completedBytes: number | null;
+  readonly totalBytes: number | null;
+}
+
+/** The process of an engine that we own, as far as its runtime may touch it. The supervisor has the rest. */
+export interface EngineHandle {
+  isAlive(): boolean;
+  /** Resolves when the process and its children are gone; it stays down until `start`. */
+  stop(): Promise<void>;
+  start(): void;
 }
 
 /**
@@ -42,6 +60,18 @@ export interface Runtime {
   loadModel(id: string, signal: AbortSignal): Promise<void>;
   /** Resolves when the engine no longer lists it as loaded. */
   unloadModel(id: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the model is on disk. Aborting the signal stops the download; pulling again goes on where it stopped, as far as
+   * the engine can. Progress comes as often as the engine tells.
+   */
+  pullModel?(id: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>;
+  deleteModel?(id: string, signal: AbortSignal): Promise<void>;
+  /** For engines that unload by a timer of their own: whether it may strike this loaded model. */
+  keepModel?(id: string, isPinned: boolean, signal: AbortSignal): Promise<void>;
+  /** An answer came from this model. For engines that do not tell which model they have in memory. */
+  served?(id: string): void;
+  /** For engines whose statuses mean something else than everybody's; `classifyEngineError` otherwise. */
+  classifyError?(status: number, text: string): ErrorCode;
   /** Where inference requests go; the body's `model` is one of `listModels`. */
   endpoint(route: AttemptRoute): { readonly url: URL; readonly headers: Readonly<Record<string, string>> };
   close(): Promise<void>;
@@ -64,6 +94,8 @@ const PATHS: Record<AttemptRoute, string> = {
   'chat.completions': '/v1/chat/completions',
   completions: '/v1/completions',
   embeddings: '/v1/embeddings',
+  rerank: '/v1/rerank',
+  'audio.transcriptions': '/v1/audio/transcriptions',
 };
 
 /** Engine URLs are made of constants only; nothing from the wire reaches a path. */

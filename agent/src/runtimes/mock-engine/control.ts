@@ -31,6 +31,7 @@ export const stateOf = (engine: Engine): Record<string, unknown> => ({
     isLeaving: model.isLeaving,
     capabilities: model.spec.capabilities,
     contextLength: model.contextLength,
+    diskBytes: model.spec.sizeBytes,
     sizeBytes: model.sizeBytes,
     vramBytes: model.vramBytes,
     keepAliveMs: model.keepAliveMs,

@@ -1,7 +1,7 @@
 import type { Engine } from './engine.ts';
 import type { ModelEvent } from './habits.ts';
 import type { HostedModel } from './hosted-model.ts';
-import { can } from './model-spec.ts';
+import { can, isEmbeddingOnly } from './model-spec.ts';
 
 /** The pages that describe models and slots, with the fields that llama-server 0.7.0 was seen to send. */
 
@@ -50,7 +50,10 @@ export const routerModels = (engine: Engine): Record<string, unknown> => ({
       created: Math.floor(Date.now() / 1000),
       status: {
         value: statusOf(model),
-        args: ['llama-server', '--alias', model.spec.name, '-np', String(model.slots)],
+        args: [
+          ...['llama-server', '--alias', model.spec.name, '-np', String(model.slots)],
+          ...(isEmbeddingOnly(model.spec) ? ['--embeddings'] : []),
+        ],
         preset: '',
         ...(model.exitCode === 0 ? {} : { failed: true, exit_code: model.exitCode }),
       },

@@ -1,0 +1,89 @@
+import { stat } from 'node:fs/promises';
+import { type GgufFacts, readGgufFacts } from './gguf-header.ts';
+
+/** What the router will start a model's own process with, read from the arguments it shows. */
+export interface LlamaLaunch {
+  readonly file: string | null;
+  readonly projector: string | null;
+  readonly isForEmbeddings: boolean;
+  readonly slots: number | null;
+  /** Of all slots together; null when the model's own applies. */
+  readonly contextLength: number | null;
+}
+
+export const readLaunch = (args: readonly string[]): LlamaLaunch => {
+  const after = (...names: string[]) => {
+    const at = args.findIndex((arg) => names.includes(arg));
+    return at === -1 ? null : (args[at + 1] ?? null);
+  };
+  const positive = (text: string | null) => (text !== null && Number(text) > 0 ? Number(text) : null);
+  return {
+    file: after('--model', '-m'),
+    projector: after('--mmproj', '-mm'),
+    isForEmbeddings: args.includes('--embeddings') || args.includes('--embedding'),
+    slots: positive(after('--parallel', '-np')),
+    contextLength: positive(after('--ctx-size', '-c')),
+  };
+};
+
+/**
+ * What a model can do, from its file where it can be read, else from what the server says of it. An embedding model is of use only when
+ * its process is started for embeddings; a chat model that has no chat template would answer in a format that it never learned.
+ */
+export const llamaCapabilities = (known: {
+  facts: GgufFacts | null;
+  launch: LlamaLaunch | null;
+  modalities: readonly string[];
+  id: string;
+}): string[] => {
+  const { facts, launch, modalities } = known;
+  const isForEmbeddings = launch === null || launch.isForEmbeddings;
+  if (facts?.poolingType === 4) return isForEmbeddings ? ['rerank'] : [];
+  const isEmbedding = facts ? facts.poolingType !== null : /embed/i.test(known.id);
+  if (isEmbedding) return isForEmbeddings ? ['embedding'] : [];
+  const seesImages = modalities.includes('image') || (launch?.projector ?? null) !== null;
+  return [
+    ...(facts && !facts.hasChatTemplate ? [] : ['chat']),
+    'completion',
+    'json',
+    ...(facts && !facts.canUseTools ? [] : ['tools']),
+    ...(seesImages ? ['vision'] : []),
+    ...(modalities.includes('audio') ? ['audio'] : []),
+  ];
+};
+
+/**
+ * Tokens that one request may have. A loaded model says it; a cold one gets the slots' share of the context it will be started with,
+ * or, where nobody asked for one, all that it was made for (explicit contexts are divided among the slots, the model's own is not).
+ */
+export const llamaContext = (known: {
+  loaded: number | null;
+  trained: number | null;
+  launch: LlamaLaunch | null;
+  isEmbedding: boolean;
+}): number | null => {
+  const { loaded, trained, launch, isEmbedding } = known;
+  if (loaded !== null) return loaded;
+  const whole = launch?.contextLength ?? null;
+  if (whole === null) return trained;
+  return isEmbedding ? whole : Math.floor(whole / (launch?.slots ?? 1));
+};
+
+/** Headers of files that were read already; a file that changed is read again. Null for what cannot be read from here. */
+export class GgufLibrary {
+  readonly #known = new Map<string, { mtimeMs: number; sizeBytes: number; facts: GgufFacts | null }>();
+
+  async facts(file: string): Promise<GgufFacts | null> {
+    try {
+      const { mtimeMs, size: sizeBytes } = await stat(file);
+      const known = this.#known.get(file);
+      if (known?.mtimeMs === mtimeMs && known.sizeBytes === sizeBytes) return known.facts;
+      const facts = await readGgufFacts(file);
+      this.#known.set(file, { mtimeMs, sizeBytes, facts });
+      return facts;
+    } catch {
+      this.#known.delete(file);
+      return null;
+    }
+  }
+}

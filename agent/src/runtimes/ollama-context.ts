@@ -1,0 +1,20 @@
+const GIB = 2 ** 30;
+
+/**
+ * The context Ollama will load a model with when nobody says `num_ctx`: what the model's own file or its owner asks for, else a default
+ * by the memory of all GPUs together (its server/routes.go), never more than the model was made for. Null: cannot be told.
+ */
+export const ollamaContext = (known: {
+  longest: number | null;
+  wanted: number | null;
+  vramTotalBytes: number | null;
+}): number | null => {
+  const given = known.wanted ?? (known.vramTotalBytes === null ? null : defaultContext(known.vramTotalBytes));
+  if (given === null || known.longest === null) return given ?? known.longest;
+  return Math.min(given, known.longest);
+};
+
+const defaultContext = (vramTotalBytes: number): number => {
+  if (vramTotalBytes < 23 * GIB) return 4_096;
+  return vramTotalBytes < 47 * GIB ? 32_768 : 262_144;
+};
