@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type ErrorCode, errorCodes } from './errors.ts';
 
 /** The runtime's HTTP route an attempt uses. Paths are built by the agent from this closed list, never taken from the wire. */
-export const AttemptRoute = z.enum(['chat.completions', 'completions', 'embeddings']);
+export const AttemptRoute = z.enum(['chat.completions', 'completions', 'embeddings', 'rerank', 'audio.transcriptions']);
 export type AttemptRoute = z.infer<typeof AttemptRoute>;
 
 const count = z.number().int().nonnegative();

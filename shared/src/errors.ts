@@ -39,11 +39,7 @@ export const ERRORS = {
   body_too_large: entry(413, 'invalid_request_error', 'The request body is larger than this server accepts.'),
   body_too_deep: entry(400, 'invalid_request_error', 'The request body is nested deeper than this server accepts.'),
   unsupported_media_type: entry(415, 'invalid_request_error', 'Send the body as application/json.'),
-  route_not_found: entry(
-    404,
-    'invalid_request_error',
-    'There is no such route. The endpoint serves /v1/chat/completions and /v1/models.',
-  ),
+  route_not_found: entry(404, 'invalid_request_error', 'There is no such route. /docs lists what the endpoint serves.'),
   method_not_allowed: entry(405, 'invalid_request_error', 'This route does not take that method.'),
   model_not_found: entry(404, 'invalid_request_error', 'No node has this model. GET /v1/models lists what there is.'),
   capability_missing: entry(

@@ -27,6 +27,108 @@ export const ChatCompletionRequest = z.looseObject({
 });
 export type ChatCompletionRequest = z.infer<typeof ChatCompletionRequest>;
 
+/** Text, or several texts, or tokens, which only some runtimes take. */
+const Prompt = z.union([z.string(), z.array(z.string()), z.array(z.number().int()), z.array(z.array(z.number().int()))]);
+
+export const CompletionRequest = z.looseObject({
+  model: z.string().min(1).max(512).optional(),
+  prompt: Prompt,
+  suffix: z.string().nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  max_tokens: positiveTokens.nullish(),
+  user: z.string().nullish(),
+});
+export type CompletionRequest = z.infer<typeof CompletionRequest>;
+
+export const EmbeddingRequest = z.looseObject({
+  model: z.string().min(1).max(512).optional(),
+  input: Prompt,
+  encoding_format: z.enum(['float', 'base64']).nullish(),
+  dimensions: z.number().int().positive().nullish(),
+  user: z.string().nullish(),
+});
+export type EmbeddingRequest = z.infer<typeof EmbeddingRequest>;
+
+/** Cohere's and Jina's shape, which llama-server and vLLM speak. */
+export const RerankRequest = z.looseObject({
+  model: z.string().min(1).max(512).optional(),
+  query: z.string().min(1),
+  documents: z.array(z.union([z.string(), z.looseObject({ text: z.string() })])).min(1),
+  top_n: z.number().int().positive().nullish(),
+});
+export type RerankRequest = z.infer<typeof RerankRequest>;
+
+const count = z.number().int().nonnegative();
+
+export const TokenUsage = z.looseObject({ prompt_tokens: count, completion_tokens: count, total_tokens: count });
+
+const ToolCall = z.looseObject({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.looseObject({ name: z.string(), arguments: z.string() }),
+});
+
+/** What a client gets. These say what we promise; fields beyond them come from the runtime and stay. */
+export const ChatCompletion = z.looseObject({
+  id: z.string(),
+  object: z.literal('chat.completion'),
+  created: z.number().int(),
+  model: z.string(),
+  choices: z.array(
+    z.looseObject({
+      index: count,
+      message: z.looseObject({
+        role: z.literal('assistant'),
+        content: z.string().nullable(),
+        refusal: z.string().nullable(),
+        tool_calls: z.array(ToolCall).optional(),
+        reasoning_content: z.string().optional(),
+      }),
+      finish_reason: z.string().nullable(),
+      logprobs: z.unknown(),
+    }),
+  ),
+  usage: TokenUsage.optional(),
+});
+
+export const ChatCompletionChunk = z.looseObject({
+  id: z.string(),
+  object: z.literal('chat.completion.chunk'),
+  created: z.number().int(),
+  model: z.string(),
+  choices: z.array(z.looseObject({ index: count, delta: z.looseObject({}), finish_reason: z.string().nullable() })),
+  usage: TokenUsage.nullish(),
+});
+
+export const Completion = z.looseObject({
+  id: z.string(),
+  object: z.literal('text_completion'),
+  created: z.number().int(),
+  model: z.string(),
+  choices: z.array(
+    z.looseObject({ index: count, text: z.string(), finish_reason: z.string().nullable(), logprobs: z.unknown() }),
+  ),
+  usage: TokenUsage.optional(),
+});
+
+export const EmbeddingList = z.looseObject({
+  object: z.literal('list'),
+  model: z.string(),
+  data: z.array(
+    z.looseObject({ object: z.literal('embedding'), index: count, embedding: z.union([z.array(z.number()), z.string()]) }),
+  ),
+  usage: z.looseObject({ prompt_tokens: count, total_tokens: count }),
+});
+export type EmbeddingList = z.infer<typeof EmbeddingList>;
+
+export const RerankResult = z.looseObject({
+  model: z.string().optional(),
+  results: z.array(z.looseObject({ index: count, relevance_score: z.number() })),
+});
+
+export const Transcription = z.looseObject({ text: z.string() });
+
 /** All four keys are always there; OpenAI's own schema requires them. */
 export const ErrorBody = z.object({
   error: z.object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string().nullable() }),
@@ -40,7 +142,9 @@ export const ModelEntry = z.object({
   created: z.number().int(),
   owned_by: z.string(),
   name: z.string(),
+  /** One number under the three names that clients look for. */
   context_length: z.number().int().nullable(),
+  max_context_length: z.number().int().nullable(),
   max_model_len: z.number().int().nullable(),
   capabilities: z.array(z.string()),
   warm: z.boolean(),

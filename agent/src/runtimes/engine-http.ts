@@ -30,7 +30,7 @@ export const openEngineRequest = ({
   new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     // Ollama answers 400 to a DELETE whose length is not stated, so it always is.
-    const request = http.request(url, { method, agent: connections, headers: { ...headers, ...length }, signal });
+    const request = http.request(url, { method, agent: connections, headers: { ...length, ...headers }, signal });
     let hasAnswered = false;
     request.setNoDelay(true);
     request.once('response', (response) => {

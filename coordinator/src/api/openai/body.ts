@@ -5,8 +5,11 @@ import type { z } from 'zod';
 const MIB = 1024 * 1024;
 /** With images in it a body may be this long; without, the configured limit counts. */
 const MAX_BODY_BYTES = 20 * MIB;
+/** The keys under which the various APIs put images, sound and files. */
+const BULK = ['"image_url"', '"input_image"', '"image"', '"images"', '"input_audio"', '"input_file"'];
 /** JSON.parse takes 100,000 levels without complaint, and whatever walks the result afterwards runs out of stack. */
 const MAX_DEPTH = 64;
+const HEAR_OUT_MS = 2_000;
 
 /**
  * A JSON request body that was checked and can be changed at the top level without touching the rest: numbers, key order and
@@ -21,10 +24,11 @@ export interface JsonBody<T> {
 export const readJsonBody = async <T>(
   request: IncomingMessage,
   schema: z.ZodType<T>,
-  limits: { maxTextBytes: number },
+  limits: { maxTextBytes: number; isAnyMediaType?: boolean },
 ): Promise<JsonBody<T>> => {
   const mediaType = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
-  if (mediaType !== undefined && mediaType !== 'application/json') throw new CodedError('unsupported_media_type');
+  if (limits.isAnyMediaType !== true && mediaType !== undefined && mediaType !== 'application/json')
+    throw new CodedError('unsupported_media_type');
   return parseJsonBody(await readBytes(request), schema, limits);
 };
 
@@ -33,7 +37,7 @@ export const parseJsonBody = <T>(
   schema: z.ZodType<T>,
   { maxTextBytes }: { maxTextBytes: number },
 ): JsonBody<T> => {
-  if (bytes.length > maxTextBytes && !bytes.includes('"image_url"')) throw tooLarge(maxTextBytes);
+  if (bytes.length > maxTextBytes && !BULK.some((key) => bytes.includes(key))) throw tooLarge(maxTextBytes);
   const shape = scanJson(bytes);
   if (shape.depth > MAX_DEPTH)
     throw new CodedError('body_too_deep', { message: `The request body is nested more than ${MAX_DEPTH} levels deep.` });
@@ -50,8 +54,11 @@ export const parseJsonBody = <T>(
   return { value: parsed.data, with: (fields) => splice(bytes, shape.fields, fields) };
 };
 
-const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
+export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) {
+    await hearOut(request);
+    throw tooLarge(MAX_BODY_BYTES);
+  }
   const pieces: Buffer[] = [];
   let bytes = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
@@ -61,6 +68,17 @@ const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
   }
   return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
 };
+
+/** A client that is still sending does not listen; it is heard out, for a moment, so that it can be told why not. */
+const hearOut = (request: IncomingMessage): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, HEAR_OUT_MS);
+    request.once('close', resolve).once('end', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    request.resume();
+  });
 
 const tooLarge = (limit: number): CodedError =>
   new CodedError('body_too_large', {

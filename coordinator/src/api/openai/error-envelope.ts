@@ -1,10 +1,10 @@
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { ErrorBody } from '@lai/shared/openai';
 
-export interface ErrorResponse {
+export interface ErrorResponse<Body = ErrorBody> {
   readonly status: number;
   readonly headers: Record<string, string>;
-  readonly body: ErrorBody;
+  readonly body: Body;
 }
 
 /** What an OpenAI client is told: the shape its SDKs parse, and the two headers that steer their retries. */

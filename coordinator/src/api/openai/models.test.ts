@@ -32,6 +32,10 @@ const runtime = (kind: string): NodeSnapshot['runtimes'][number] => ({
 const node = (name: string, models: LoadedModel[], liveness: NodeRecord['liveness'] = 'alive'): NodeRecord => ({
   nodeId: `node_${name}`,
   epoch: 1,
+  instanceId: 'instance',
+  replicaId: 'replica',
+  instanceId: `instance of ${name}`,
+  replicaId: 'replica_1',
   liveness,
   snapshot: {
     name,
@@ -67,6 +71,7 @@ describe('the list of models', () => {
         owned_by: 'lai',
         name: 'llama3.2:3b',
         context_length: 4_096,
+        max_context_length: 4_096,
         max_model_len: 4_096,
         capabilities: ['chat', 'tools'],
         warm: true,
@@ -95,6 +100,7 @@ describe('the list of models', () => {
   it('leaves an unknown context unknown', () => {
     expect(listModels([node('a', [model('m', { contextLength: null })])]).data[0]).toMatchObject({
       context_length: null,
+      max_context_length: null,
       max_model_len: null,
     });
   });

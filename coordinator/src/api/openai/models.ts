@@ -18,6 +18,7 @@ export const listModels = (nodes: readonly NodeRecord[]): ModelList => {
         owned_by: 'lai',
         name: id,
         context_length: context,
+        max_context_length: context,
         max_model_len: context,
         capabilities: [...new Set([...(known?.capabilities ?? []), ...model.capabilities])],
         warm: (known?.warm ?? false) || model.state === 'warm',

@@ -1,46 +1,52 @@
 import type { ServerResponse } from 'node:http';
 import type { Frame } from '@lai/shared/attempt';
-import { DONE, sseComment, sseData } from '@lai/shared/sse';
 import type { Answer, Trail } from '../../dispatch/dispatcher.ts';
-import { ChatCollector } from './collect.ts';
-import { errorBody, errorResponse } from './error-envelope.ts';
+import type { StreamWording, WholeWording, Wording } from './wording.ts';
 
 /** A client that takes nothing for this long holds a GPU for nobody. */
 const SLOW_READER_MS = 15_000;
 
-export interface RespondOptions {
+interface Respond<W extends Wording> {
   readonly answer: Answer;
   readonly response: ServerResponse;
   readonly requestId: string;
-  /** Stops the work behind the answer; see AttemptRequest. */
-  readonly abandon: () => void;
+  readonly wording: W;
 }
 
 export type Ending = Exclude<Frame, { kind: 'chunk' }>;
+type Failed = Extract<Frame, { kind: 'failed' }>;
 
 /**
- * Writes a streamed answer. The engine's bytes go to the socket as they came. Headers wait for the first content, so that they can say
- * who serves, and so that a failure until then is an honest HTTP error; when that takes longer than `keepAliveMs` they go out early
- * and comments keep the line open.
+ * Writes a streamed answer. Headers wait for the first content, so that they can say who serves, and so that a failure until then is
+ * an honest HTTP error; when that takes longer than `keepAliveMs` they go out early and keep-alives hold the line open.
  */
 export const respondStreaming = async (
-  options: RespondOptions & { readonly includeUsage: boolean; readonly keepAliveMs: number },
+  options: Respond<StreamWording> & { readonly keepAliveMs: number; readonly abandon: () => void },
 ): Promise<Ending | null> => {
-  const { answer, response, requestId } = options;
+  const { answer, response, requestId, wording } = options;
   const open = () => {
-    if (!response.headersSent) response.writeHead(200, { ...STREAM_HEADERS, ...servedHeaders(requestId, answer.trail) });
+    if (response.headersSent) return;
+    response.writeHead(200, {
+      'content-type': wording.contentType,
+      'cache-control': 'no-cache',
+      // nginx would collect the stream otherwise.
+      'x-accel-buffering': 'no',
+      ...wording.headers,
+      ...servedHeaders(requestId, answer.trail),
+    });
   };
   const keepAlive = setInterval(() => {
     open();
-    response.write(sseComment(waitingSentence(answer)));
+    response.write(wording.keepAlive(waitingSentence(answer)));
   }, options.keepAliveMs);
   try {
     for await (const frame of answer.frames) {
       if (frame.kind === 'chunk') {
-        if (frame.chunk === 'usage' && !options.includeUsage) continue;
+        const bytes = wording.chunk(frame.chunk, frame.bytes);
+        if (bytes === null || bytes.length === 0) continue;
         open();
         keepAlive.refresh();
-        if (!response.write(frame.bytes) && !(await drained(response))) {
+        if (!response.write(bytes) && !(await drained(response))) {
           options.abandon();
           return { kind: 'failed', code: 'slow_reader', message: 'the client read too slowly' };
         }
@@ -48,12 +54,11 @@ export const respondStreaming = async (
       }
       if (frame.kind === 'end') {
         open();
-        response.end(sseData(DONE));
+        response.end(wording.end(frame));
       } else if (response.headersSent) {
-        // In the stream and without [DONE]: SDKs throw on this, while a bare end would pass for a complete answer.
-        response.end(sseData(errorBody(frame)));
+        response.end(wording.failed(frame));
       } else {
-        writeError(response, requestId, answer.trail, frame);
+        writeError(options, frame);
       }
       return frame;
     }
@@ -63,27 +68,29 @@ export const respondStreaming = async (
   }
 };
 
-/** Collects the same frames and answers with one JSON object, or with an error of the right status. */
-export const respondCollected = async ({ answer, response, requestId }: RespondOptions): Promise<Ending | null> => {
-  const collector = new ChatCollector();
+/** Collects the same frames and answers with one body, or with an error of the right status. */
+export const respondCollected = async (
+  options: Respond<WholeWording> & { readonly isOutOfTime: () => boolean },
+): Promise<Ending | null> => {
+  const { answer, response, requestId, wording } = options;
   for await (const frame of answer.frames) {
     if (frame.kind === 'chunk') {
-      collector.push(frame.bytes);
+      wording.push(frame.bytes);
       continue;
     }
-    if (frame.kind === 'end') writeJson(response, 200, servedHeaders(requestId, answer.trail), collector.finish());
-    else writeError(response, requestId, answer.trail, frame);
+    if (frame.kind === 'end') {
+      const headers = { ...wording.headers, ...servedHeaders(requestId, answer.trail) };
+      writeJson(response, 200, headers, wording.finish(frame));
+    } else {
+      writeError(options, options.isOutOfTime() ? { ...frame, message: `${frame.message} ${INSTEAD_OF_SILENCE}` } : frame);
+    }
     return frame;
   }
   return null;
 };
 
-const STREAM_HEADERS = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache',
-  // nginx would collect the stream otherwise.
-  'x-accel-buffering': 'no',
-} as const;
+const INSTEAD_OF_SILENCE =
+  'An answer that is not streamed must come within 280 s: ask for a stream, which is held open, or send it to POST /v1/jobs.';
 
 /** Who served it, as far as it is known when the headers go out. */
 const servedHeaders = (requestId: string, trail: Trail): Record<string, string> => {
@@ -97,25 +104,24 @@ const servedHeaders = (requestId: string, trail: Trail): Record<string, string> 
   };
 };
 
+/** Said in comments, which every client skips and every person with curl can read. */
 const waitingSentence = (answer: Answer): string => {
-  const position = answer.position();
-  return position === null ? 'keep-alive' : `keep-alive, position ${position} in the queue`;
+  const waiting = answer.waiting();
+  if (waiting === null) return 'keep-alive';
+  const eta = waiting.etaMs === null ? '' : `, about ${Math.ceil(waiting.etaMs / 1_000)} s`;
+  return `keep-alive, position ${waiting.position} in the queue${eta}`;
 };
 
-const writeError = (
-  response: ServerResponse,
-  requestId: string,
-  trail: Trail,
-  failure: Extract<Frame, { kind: 'failed' }>,
-): void => {
-  const { status, headers, body } = errorResponse(failure);
-  writeJson(response, status, { ...headers, ...servedHeaders(requestId, trail) }, body);
+const writeError = ({ response, requestId, wording, answer }: Respond<Wording>, failure: Failed): void => {
+  const { status, headers, body } = wording.error(failure, requestId);
+  writeJson(response, status, { ...headers, ...servedHeaders(requestId, answer.trail) }, body);
 };
 
+/** Bytes are taken for JSON already. */
 export const writeJson = (response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void => {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json', ...headers, 'content-length': bytes.length });
+  response.end(bytes);
 };
 
 /** False when the client does not take what was written. */

@@ -1,0 +1,60 @@
+import { CountTokensRequest, MessagesRequest } from '@lai/shared/anthropic';
+import { readJsonBody } from '../openai/body.ts';
+import { ChatDeltas } from '../openai/chat-deltas.ts';
+import { chatQuestion } from '../openai/chat-question.ts';
+import { writeJson } from '../openai/respond.ts';
+import { type Call, type Door, serve } from '../openai/serve.ts';
+import { sseWording, type Wording } from '../openai/wording.ts';
+import { estimatedTokens } from './count-tokens.ts';
+import { anthropicError } from './error-envelope.ts';
+import { chatFromMessages } from './messages-input.ts';
+import { MessageComposer } from './messages-output.ts';
+
+/** `POST /v1/messages`: said to the runtime as chat, and its answer said back as a message. */
+export const messages = async (call: Call, door: Door): Promise<void> => {
+  const { value: request } = await readJsonBody(call.request, MessagesRequest, { maxTextBytes: door.maxTextBodyBytes });
+  const composer = new MessageComposer({ model: request.model ?? 'auto', inputTokens: estimatedTokens(request) });
+  const wording = wordingOf(composer, { isStreaming: request.stream === true, requestId: call.requestId });
+  await serve(call, door, chatQuestion(chatFromMessages(request)), wording);
+};
+
+/** `POST /v1/messages/count_tokens` */
+export const countTokens = async (call: Call, door: Door): Promise<void> => {
+  const { value } = await readJsonBody(call.request, CountTokensRequest, { maxTextBytes: door.maxTextBodyBytes });
+  writeJson(
+    call.response,
+    200,
+    { 'x-request-id': call.requestId, 'request-id': call.requestId, 'x-lai-estimate': '1' },
+    { input_tokens: estimatedTokens(value) },
+  );
+};
+
+const wordingOf = (composer: MessageComposer, options: { isStreaming: boolean; requestId: string }): Wording => {
+  const deltas = new ChatDeltas();
+  const { requestId } = options;
+  const headers = { 'request-id': requestId };
+  if (!options.isStreaming) {
+    return {
+      kind: 'whole',
+      headers,
+      error: anthropicError,
+      push: (bytes) => {
+        for (const delta of deltas.push(bytes)) composer.take(delta);
+      },
+      finish: () => composer.complete().message,
+    };
+  }
+  return {
+    ...sseWording,
+    headers,
+    error: anthropicError,
+    // Its clients know an event for this.
+    keepAlive: () => eventsText([{ type: 'ping' }]),
+    chunk: (_, bytes) => eventsText([...composer.start(), ...deltas.push(bytes).flatMap((delta) => composer.take(delta))]),
+    end: () => eventsText(composer.complete().events),
+    failed: (failure) => eventsText(composer.fail(failure, requestId)),
+  };
+};
+
+const eventsText = (events: readonly Record<string, unknown>[]): string =>
+  events.map((event) => `event: ${event['type']}\ndata: ${JSON.stringify(event)}\n\n`).join('');

@@ -1,0 +1,146 @@
+import { OllamaChatRequest, OllamaEmbeddingsRequest, OllamaEmbedRequest, OllamaGenerateRequest } from '@lai/shared/ollama';
+import type { EmbeddingList } from '@lai/shared/openai';
+import type { z } from 'zod';
+import { readJsonBody } from '../openai/body.ts';
+import { ChatDeltas } from '../openai/chat-deltas.ts';
+import { chatQuestion } from '../openai/chat-question.ts';
+import { BytesCollector } from '../openai/collect-bytes.ts';
+import { inEncoding } from '../openai/embedding-vectors.ts';
+import { findModel } from '../openai/models.ts';
+import { completionTarget, embeddingTarget, plainConversation } from '../openai/needs.ts';
+import { type Call, type Door, type Question, serve } from '../openai/serve.ts';
+import type { WholeWording, Wording } from '../openai/wording.ts';
+import { ollamaError } from './error-envelope.ts';
+import { chatFromGenerate, chatFromOllama, completionFromGenerate } from './input.ts';
+import { OllamaComposer } from './output.ts';
+
+/** `curl -d` sends JSON as a form, and Ollama's own manual is full of that. */
+const read = <T>(call: Call, door: Door, schema: z.ZodType<T>) =>
+  readJsonBody(call.request, schema, { maxTextBytes: door.maxTextBodyBytes, isAnyMediaType: true });
+
+/** `POST /api/chat` */
+export const chat = async (call: Call, door: Door): Promise<void> => {
+  const { value: request } = await read(call, door, OllamaChatRequest);
+  const composer = new OllamaComposer({ kind: 'chat', model: request.model, receivedAtMs: call.receivedAtMs });
+  if (!request.messages?.length) return load(call, door, { model: request.model, composer });
+  const question = chatQuestion(chatFromOllama(request, canThink(door, request.model)));
+  await serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false }));
+};
+
+/** `POST /api/generate` */
+export const generate = async (call: Call, door: Door): Promise<void> => {
+  const { value: request } = await read(call, door, OllamaGenerateRequest);
+  const composer = new OllamaComposer({ kind: 'generate', model: request.model, receivedAtMs: call.receivedAtMs });
+  if (!request.prompt && !request.suffix && !request.images?.length) return load(call, door, { model: request.model, composer });
+  const question =
+    request.raw === true || request.suffix
+      ? completionQuestion(request)
+      : chatQuestion(chatFromGenerate(request, canThink(door, request.model)));
+  await serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false }));
+};
+
+/** `POST /api/embed` */
+export const embed = async (call: Call, door: Door): Promise<void> => {
+  const { value: request } = await read(call, door, OllamaEmbedRequest);
+  const { model, input, dimensions } = request;
+  const question = embeddingQuestion({ model, input, ...(dimensions ? { dimensions } : {}) });
+  await serve(
+    call,
+    door,
+    question,
+    vectorsWording((list) => ({
+      model,
+      embeddings: vectorsOf(list),
+      total_duration: (Date.now() - call.receivedAtMs) * 1_000_000,
+      load_duration: 0,
+      prompt_eval_count: list.usage?.prompt_tokens ?? 0,
+    })),
+  );
+};
+
+/** `POST /api/embeddings`, the older of the two. */
+export const embeddings = async (call: Call, door: Door): Promise<void> => {
+  const { value } = await read(call, door, OllamaEmbeddingsRequest);
+  const question = embeddingQuestion({ model: value.model, input: value.prompt });
+  await serve(
+    call,
+    door,
+    question,
+    vectorsWording((list) => ({ embedding: vectorsOf(list)[0] ?? [] })),
+  );
+};
+
+/**
+ * A request without a prompt is Ollama's way to load a model. Here it is a question for one token: it waits for its turn, and the
+ * scheduler decides where the model is loaded.
+ */
+const load = async (call: Call, door: Door, { model, composer }: { model: string; composer: OllamaComposer }): Promise<void> => {
+  const isForVectors = findModel(door.registry.list(), model)?.capabilities.includes('chat') === false;
+  const question = isForVectors
+    ? embeddingQuestion({ model, input: 'load' })
+    : chatQuestion({ model, messages: [{ role: 'user', content: 'load' }], max_tokens: 1 });
+  await serve(call, door, question, { kind: 'whole', error: ollamaError, push: () => {}, finish: () => composer.loaded() });
+};
+
+const canThink = (door: Door, model: string): boolean =>
+  findModel(door.registry.list(), model)?.capabilities.includes('thinking') ?? false;
+
+const completionQuestion = (request: OllamaGenerateRequest): Question => {
+  const completion = completionFromGenerate(request);
+  return {
+    route: 'completions',
+    target: completionTarget(completion),
+    conversation: plainConversation(null, completion.prompt),
+    bodyFor: (model) =>
+      Buffer.from(JSON.stringify({ ...completion, model, stream: true, stream_options: { include_usage: true } })),
+  };
+};
+
+const embeddingQuestion = (request: { model: string; input: string | string[]; dimensions?: number }): Question => ({
+  route: 'embeddings',
+  target: embeddingTarget(request),
+  conversation: null,
+  bodyFor: (model) => Buffer.from(JSON.stringify({ ...request, model })),
+});
+
+const wordingOf = (composer: OllamaComposer, { isStreaming }: { isStreaming: boolean }): Wording => {
+  const deltas = new ChatDeltas();
+  if (!isStreaming) {
+    return {
+      kind: 'whole',
+      error: ollamaError,
+      push: (bytes) => {
+        for (const delta of deltas.push(bytes)) composer.take(delta);
+      },
+      finish: (frame) => composer.whole(frame),
+    };
+  }
+  return {
+    kind: 'stream',
+    contentType: 'application/x-ndjson',
+    error: ollamaError,
+    // These lines know no comments.
+    keepAlive: () => linesText([composer.nothing()]),
+    chunk: (_, bytes) => linesText(deltas.push(bytes).flatMap((delta) => composer.take(delta))),
+    end: (frame) => linesText(composer.complete(frame)),
+    failed: ({ message }) => linesText([{ error: message }]),
+  };
+};
+
+const linesText = (lines: readonly unknown[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+const vectorsWording = (say: (list: EmbeddingList) => unknown): WholeWording => {
+  const collector = new BytesCollector();
+  return {
+    kind: 'whole',
+    error: ollamaError,
+    push: (bytes) => collector.push(bytes),
+    finish: () => {
+      const list = inEncoding(collector.bytes(), 'float');
+      return say((list instanceof Uint8Array ? JSON.parse(Buffer.from(list).toString()) : list) as EmbeddingList);
+    },
+  };
+};
+
+const vectorsOf = (list: EmbeddingList): number[][] =>
+  [...list.data].sort((a, b) => a.index - b.index).map(({ embedding }) => embedding as number[]);

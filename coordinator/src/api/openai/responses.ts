@@ -1,0 +1,92 @@
+import { CodedError } from '@lai/shared/errors';
+import { type ResponseItem, ResponseRequest } from '@lai/shared/responses';
+import { readJsonBody } from './body.ts';
+import { ChatDeltas } from './chat-deltas.ts';
+import { chatQuestion } from './chat-question.ts';
+import { errorResponse } from './error-envelope.ts';
+import { findModel } from './models.ts';
+import { RememberedItems } from './remembered-items.ts';
+import { chatFromResponse } from './responses-input.ts';
+import { ResponseComposer } from './responses-output.ts';
+import { offerTools } from './responses-tools.ts';
+import { type Call, type Door, serve } from './serve.ts';
+import { sseWording, type Wording } from './wording.ts';
+
+/** `POST /v1/responses`, without a store behind it: said to the runtime as chat, and its answer said back as a response. */
+export const responses =
+  (remembered: RememberedItems = new RememberedItems()) =>
+  async (call: Call, door: Door): Promise<void> => {
+    const { value: request } = await readJsonBody(call.request, ResponseRequest, { maxTextBytes: door.maxTextBodyBytes });
+    const { keyId } = call.principal;
+    const items = itemsOf(request, (id) => remembered.find(keyId, id, call.receivedAtMs));
+    const offer = offerTools(request.tools ?? []);
+    const model = request.model === undefined ? undefined : findModel(door.registry.list(), request.model);
+    const canThink = model?.capabilities.includes('thinking') ?? false;
+    const composer = new ResponseComposer({
+      request,
+      model: request.model ?? 'auto',
+      offered: offer.offered,
+      createdAtSeconds: Math.floor(call.receivedAtMs / 1_000),
+    });
+    const remember = () => {
+      if (request.store !== false) remembered.remember(keyId, composer.output as ResponseItem[], Date.now());
+    };
+    const chat = chatFromResponse(request, items, { offer, canThink });
+    await serve(
+      call,
+      door,
+      chatQuestion(chat),
+      wordingOf(composer, { isStreaming: request.stream === true, onComplete: remember }),
+    );
+  };
+
+const wordingOf = (composer: ResponseComposer, options: { isStreaming: boolean; onComplete: () => void }): Wording => {
+  const deltas = new ChatDeltas();
+  if (!options.isStreaming) {
+    return {
+      kind: 'whole',
+      error: errorResponse,
+      push: (bytes) => {
+        for (const delta of deltas.push(bytes)) composer.take(delta);
+      },
+      finish: () => {
+        const { response } = composer.complete();
+        options.onComplete();
+        return response;
+      },
+    };
+  }
+  return {
+    ...sseWording,
+    error: errorResponse,
+    chunk: (_, bytes) => eventsText([...composer.start(), ...deltas.push(bytes).flatMap((delta) => composer.take(delta))]),
+    end: () => {
+      const { events } = composer.complete();
+      options.onComplete();
+      return eventsText(events);
+    },
+    failed: (failure) => eventsText(composer.fail(failure)),
+  };
+};
+
+const eventsText = (events: readonly Record<string, unknown>[]): string =>
+  events.map((event) => `event: ${event['type']}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+
+const itemsOf = (request: ResponseRequest, find: (id: string) => ResponseItem | null): ResponseItem[] => {
+  if (request.previous_response_id)
+    throw new CodedError('invalid_value', {
+      message:
+        'previous_response_id: Lai keeps no responses. Send the whole conversation as input (store: false makes most clients do so).',
+      param: 'previous_response_id',
+    });
+  if (typeof request.input === 'string') return [{ role: 'user', content: request.input }];
+  return request.input.map((item, index) => {
+    if (item.type !== 'item_reference') return item;
+    const known = find(item.id ?? '');
+    if (known) return known;
+    throw new CodedError('invalid_value', {
+      message: `input.${index}: Lai does not know the item ${item.id} (any more). Send the items themselves; store: false makes most clients do so.`,
+      param: `input.${index}.id`,
+    });
+  });
+};

@@ -1,0 +1,97 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { Principal } from '../../access/api-keys.ts';
+import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
+import type { Registry } from '../../nodes/registry.ts';
+import { affinityOf, type Conversation } from './affinity.ts';
+import { timeoutFromHeaders } from './request-options.ts';
+import { type Ending, respondCollected, respondStreaming } from './respond.ts';
+import type { Wording } from './wording.ts';
+
+/** The SDKs' own limit for one request. */
+const TOTAL_MS = 600_000;
+/** A client that does not stream hears nothing meanwhile, and Node's fetch hangs up after 300 s of that. */
+const SILENT_MS = 280_000;
+
+/** One HTTP request of a client that may infer. */
+export interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly receivedAtMs: number;
+}
+
+/** What all surfaces have behind them. */
+export interface Door {
+  readonly dispatcher: Dispatcher;
+  readonly registry: Registry;
+  readonly queueWaitMs: number;
+  readonly keepAliveMs: number;
+  readonly maxTextBodyBytes: number;
+  readonly log: Logger;
+}
+
+/** A client's request, understood: where it may run and what the runtime is to be sent. */
+export interface Question extends Pick<DispatchRequest, 'route' | 'target' | 'bodyFor'> {
+  /** What tells one conversation from another; null when there is none. */
+  readonly conversation: Conversation | null;
+}
+
+/**
+ * The one way from every surface into the fleet: a question goes in, and the answer is written to the client in the surface's own
+ * words. Throws CodedError while nothing has been written yet.
+ */
+export const serve = async (call: Call, door: Door, question: Question, wording: Wording): Promise<void> => {
+  const { request, response, principal, requestId, receivedAtMs } = call;
+  const isStreaming = wording.kind === 'stream';
+  const timeoutMs = timeoutFromHeaders(request.headers);
+  const totalMs = timeoutMs ?? (isStreaming ? TOTAL_MS : SILENT_MS);
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const { conversation, ...asked } = question;
+
+  const dispatch = {
+    ...asked,
+    affinity: affinityOf(request.headers, principal.keyId, conversation),
+    requestId,
+    keyId: principal.keyId,
+    queueDeadlineMs: receivedAtMs + Math.min(totalMs, timeoutMs ?? door.queueWaitMs),
+    deadlineMs: receivedAtMs + totalMs,
+    signal: gone.signal,
+  };
+  const answer = door.dispatcher.answer(dispatch);
+  const respond = { answer, response, requestId, abandon: () => response.destroy() };
+  const ending = isStreaming
+    ? await respondStreaming({ ...respond, wording, keepAliveMs: door.keepAliveMs })
+    : await respondCollected({
+        ...respond,
+        wording,
+        isOutOfTime: () => timeoutMs === null && Date.now() - receivedAtMs >= totalMs,
+      });
+  logAnswer(door.log, { requestId, route: question.route, trail: answer.trail, ending, totalMs: Date.now() - receivedAtMs });
+};
+
+const logAnswer = (
+  log: Logger,
+  {
+    requestId,
+    route,
+    trail,
+    ending,
+    totalMs,
+  }: { requestId: string; route: string; trail: Trail; ending: Ending | null; totalMs: number },
+): void => {
+  log.info(
+    {
+      requestId,
+      route,
+      outcome: ending === null ? 'canceled' : ending.kind === 'end' ? 'ok' : ending.code,
+      attempts: trail.attempts.map(({ nodeName, model, outcome }) => `${nodeName}/${model}: ${outcome}`),
+      queueMs: trail.queueMs,
+      totalMs,
+      usage: ending?.usage ?? null,
+    },
+    'request ended',
+  );
+};

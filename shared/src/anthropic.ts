@@ -1,0 +1,87 @@
+import { z } from 'zod';
+
+/** Anthropic's Messages API, read as loosely as OpenAI's: blocks, tools and fields that nobody here knows are no reason to refuse. */
+export const AnthropicBlock = z.looseObject({
+  type: z.string(),
+  text: z.string().optional(),
+  id: z.string().optional(),
+  name: z.string().optional(),
+  input: z.unknown(),
+  tool_use_id: z.string().optional(),
+  is_error: z.boolean().nullish(),
+});
+export type AnthropicBlock = z.infer<typeof AnthropicBlock>;
+
+const Content = z.union([z.string(), z.array(AnthropicBlock)]);
+
+export const AnthropicMessage = z.looseObject({ role: z.string().min(1), content: Content });
+export type AnthropicMessage = z.infer<typeof AnthropicMessage>;
+
+export const AnthropicTool = z.looseObject({
+  type: z.string().nullish(),
+  name: z.string().optional(),
+  description: z.string().nullish(),
+  input_schema: z.record(z.string(), z.unknown()).optional(),
+});
+export type AnthropicTool = z.infer<typeof AnthropicTool>;
+
+export const CountTokensRequest = z.looseObject({
+  model: z.string().min(1).max(512).optional(),
+  messages: z.array(AnthropicMessage).min(1),
+  system: Content.nullish(),
+  tools: z.array(AnthropicTool).nullish(),
+});
+export type CountTokensRequest = z.infer<typeof CountTokensRequest>;
+
+export const MessagesRequest = z.looseObject({
+  ...CountTokensRequest.shape,
+  max_tokens: z.number().int().positive().optional(),
+  stream: z.boolean().nullish(),
+  tool_choice: z
+    .looseObject({ type: z.string(), name: z.string().optional(), disable_parallel_tool_use: z.boolean().nullish() })
+    .nullish(),
+  stop_sequences: z.array(z.string()).nullish(),
+  temperature: z.number().nullish(),
+  top_p: z.number().nullish(),
+  top_k: z.number().nullish(),
+  metadata: z.looseObject({ user_id: z.string().nullish() }).nullish(),
+});
+export type MessagesRequest = z.infer<typeof MessagesRequest>;
+
+export const AnthropicUsage = z.looseObject({ input_tokens: z.number().int(), output_tokens: z.number().int() });
+
+export const Message = z.looseObject({
+  id: z.string(),
+  type: z.literal('message'),
+  role: z.literal('assistant'),
+  model: z.string(),
+  content: z.array(z.looseObject({ type: z.string() })),
+  stop_reason: z.string().nullable(),
+  stop_sequence: z.string().nullable(),
+  usage: AnthropicUsage,
+});
+export type Message = z.infer<typeof Message>;
+
+export const CountTokensResult = z.looseObject({ input_tokens: z.number().int() });
+
+export const AnthropicError = z.object({
+  type: z.literal('error'),
+  error: z.object({ type: z.string(), message: z.string() }),
+  request_id: z.string().nullable(),
+});
+export type AnthropicError = z.infer<typeof AnthropicError>;
+
+export const AnthropicModel = z.object({
+  type: z.literal('model'),
+  id: z.string(),
+  display_name: z.string(),
+  created_at: z.string(),
+});
+
+export const AnthropicModelList = z.object({
+  data: z.array(AnthropicModel),
+  has_more: z.boolean(),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+});
+export type AnthropicModelList = z.infer<typeof AnthropicModelList>;
