@@ -21,7 +21,7 @@ const bundles: Record<string, { entry: string; outfile: string }[]> = {
  * Optional drivers that our dependencies look for with `require` inside a try block (bullmq: other databases and Redis
  * libraries; ws: native speed-ups). Lai installs none of them, so the bundles must not insist on them.
  */
-const optional = ['pg', 'redis', '@redis/*', '@valkey/*', 'bullmq-otel', 'bufferutil', 'utf-8-validate'];
+const optional = ['pg-native', 'pg-cloudflare', 'redis', '@redis/*', '@valkey/*', 'bullmq-otel', 'bufferutil', 'utf-8-validate'];
 
 /**
  * The output is ESM, most dependencies are CommonJS: bullmq and pino call `require`, `__dirname` and `__filename` for real.

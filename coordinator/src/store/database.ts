@@ -1,57 +1,74 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Generated, Kysely } from 'kysely';
-import { type Migration, Migrator } from 'kysely/migration';
-import { firstTables } from './migrations/0001-first-tables.ts';
+import { fileURLToPath } from 'node:url';
+import { Kysely, sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { MIGRATIONS } from './migrations/all.ts';
+import { postgresDialect } from './postgres-dialect.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
+import type { Database, Tables } from './tables.ts';
 
-/** Lasting truth: what must survive Redis. Times are epoch milliseconds, booleans 0 or 1, lists JSON text. */
-export interface Tables {
-  settings: { name: string; value: string };
-  api_keys: {
-    id: string;
-    name: string;
-    hash: string;
-    prefix: string;
-    scopes: string;
-    created_at_ms: number;
-    expires_at_ms: number | null;
-    revoked_at_ms: number | null;
-  };
-  registration_tokens: {
-    id: string;
-    hash: string;
-    created_at_ms: number;
-    expires_at_ms: number;
-    uses_left: number;
-  };
-  nodes: {
-    id: string;
-    name: string;
-    public_key: string;
-    generation: Generated<number>;
-    created_at_ms: number;
-    revoked_at_ms: number | null;
-  };
-}
+export type { Database, Tables } from './tables.ts';
 
-export type Database = Kysely<Tables>;
+/** A file of SQLite, or a PostgreSQL that several coordinators may share. */
+export type DatabasePlace =
+  | { readonly kind: 'sqlite'; readonly file: string }
+  | { readonly kind: 'postgres'; readonly url: string };
 
-/** Forward only, in this order, each once. A shipped migration is never edited. */
-const MIGRATIONS: Record<string, Migration> = { '0001-first-tables': firstTables };
+/** `postgres://…`, `postgresql://…`, `sqlite:<file>`, `file://…` or the path of a file. */
+export const databasePlace = (location: string): DatabasePlace => {
+  if (/^postgres(ql)?:\/\//.test(location)) return { kind: 'postgres', url: location };
+  if (location.startsWith('file://')) return { kind: 'sqlite', file: fileURLToPath(location) };
+  return { kind: 'sqlite', file: location.replace(/^sqlite:(\/\/)?/, '') };
+};
 
-/** Opens the database and brings it up to date; an error names the migration that failed, and nothing of it has happened. */
-export const openDatabase = async (path: string): Promise<Database> => {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const database: Database = new Kysely<Tables>({ dialect: sqliteDialect(path) });
-  const { error, results } = await new Migrator({
-    db: database,
-    provider: { getMigrations: async () => MIGRATIONS },
-  }).migrateToLatest();
-  if (error) {
+/** How the place may be called in messages and logs: never with a password. */
+export const placeName = (place: DatabasePlace): string => {
+  if (place.kind === 'sqlite') return place.file;
+  const { hostname, port, pathname } = new URL(place.url);
+  return `PostgreSQL at ${hostname || 'localhost'}${port ? `:${port}` : ''}${pathname}`;
+};
+
+/** Opens the database without looking at what is in it. */
+export const connectDatabase = (place: DatabasePlace): Database => {
+  if (place.kind === 'postgres') return new Kysely<Tables>({ dialect: postgresDialect(place.url) });
+  mkdirSync(dirname(place.file), { recursive: true, mode: 0o700 });
+  return new Kysely<Tables>({ dialect: sqliteDialect(place.file) });
+};
+
+/**
+ * Opens the database and brings it up to date, one coordinator at a time (an advisory lock in PostgreSQL, the write lock in SQLite). An
+ * error names the migration that failed, and nothing of it has happened.
+ */
+export const openDatabase = async (location: string): Promise<Database> => {
+  const place = databasePlace(location);
+  const database = connectDatabase(place);
+  try {
+    await migrate(database);
+    return database;
+  } catch (error) {
     await database.destroy();
-    const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'unknown';
-    throw new Error(`The database ${path} could not be brought up to date (migration ${failed}).`, { cause: error });
+    const reason = error instanceof MigrationFailed ? ` (${error.message})` : `: ${String(error)}`;
+    throw new Error(`The database ${placeName(place)} could not be brought up to date${reason}.`, { cause: error });
   }
-  return database;
+};
+
+class MigrationFailed extends Error {}
+
+/** To the newest state, or to that of the migration named. */
+export const migrate = async (database: Database, target?: string): Promise<void> => {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error, results } = target ? await migrator.migrateTo(target) : await migrator.migrateToLatest();
+  if (!error) return;
+  if (/previously executed migration .* is missing/.test(String(error)))
+    throw new MigrationFailed('a newer Lai has written it; use that one, or restore a backup', { cause: error });
+  const failed = results?.find((result) => result.status === 'Error')?.migrationName;
+  if (!failed) throw error;
+  throw new MigrationFailed(`migration ${failed}`, { cause: error });
+};
+
+/** Names of the migrations that have been executed, in order. */
+export const executedMigrations = async (database: Database): Promise<string[]> => {
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(database);
+  return rows.map(({ name }) => name);
 };

@@ -1,0 +1,9 @@
+import type { Migration } from 'kysely/migration';
+import { firstTables } from './0001-first-tables.ts';
+import { trust } from './0002-trust.ts';
+
+/** Forward only, in this order, each once. A shipped migration is never edited. */
+export const MIGRATIONS: Record<string, Migration> = {
+  '0001-first-tables': firstTables,
+  '0002-trust': trust,
+};
