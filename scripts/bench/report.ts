@@ -21,16 +21,26 @@ export const report = (run: RunRecord): string =>
     'What these figures do not say: scripts/bench/README.md',
   ].join('\n\n');
 
+/** Starved programs do more per wake-up: their CPU per token falls by a third, their latency rises. */
+const DISTURBING_CORES = 0.3;
+
 export const circumstances = ({ conditions: at, length, isAgentApart, targets }: Omit<RunRecord, 'absent'>): string => {
   const pinned = at.isPinned
     ? `target on core 0, engine and load generator on core 1; Lai's agent on core ${isAgentApart ? '1, beside its engine' : '0 too'}`
     : 'nothing is pinned to a core here (no taskset, or one core only)';
   const others = at.otherCores === null ? '' : `; other programs kept ${number(at.otherCores)} cores busy`;
+  const disturbed =
+    at.otherCores !== null && at.otherCores > DISTURBING_CORES
+      ? [
+          'DISTURBED: other programs took much of this machine. Added times hold roughly; compare nothing else, and repeat the run.',
+        ]
+      : [];
   return [
     `Lai ${at.commit}, ${at.date}, ${length} run of ${Math.round(at.durationS)} s`,
     `${at.cores} cores of ${at.cpu}, ${at.memoryGb} GB, ${at.kernel}, Node ${at.node}, Redis ${at.redis}`,
     `load average ${number(at.loadAverage.before)} before, ${number(at.loadAverage.after)} after${others}`,
     `${pinned}; everything over loopback`,
+    ...disturbed,
     `beside: ${targets.map(({ name, version }) => `${name} (${version})`).join(', ')}`,
   ].join('\n');
 };

@@ -123,6 +123,15 @@ describe('the page', () => {
   });
 });
 
+describe('a disturbed run', () => {
+  it('says so on its page', () => {
+    const quiet = run([]);
+    const loud = { ...quiet, conditions: { ...quiet.conditions, otherCores: 1.2 } };
+    expect(report(loud)).toContain('DISTURBED');
+    expect(report(quiet)).not.toContain('DISTURBED');
+  });
+});
+
 describe('two commits', () => {
   it('differ when all rounds say so', () => {
     expect(tendency({ larger: 5, rounds: 5 }, false)).toBe('WORSE in every round');
