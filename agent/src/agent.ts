@@ -1,77 +1,147 @@
 import { readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import os from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { NodeDesired, NodeSnapshot } from '@lai/shared/node';
-import type { AgentMessage } from '@lai/shared/protocol/agent-message';
+import type { AgentMessage, AttemptEnd } from '@lai/shared/protocol/agent-message';
 import type { DataFrame } from '@lai/shared/protocol/codec';
 import type { AttemptStart, CoordinatorMessage, ModelLoad } from '@lai/shared/protocol/coordinator-message';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { AttemptRunner } from './attempts/attempt-runner.ts';
 import { Holds } from './availability/holds.ts';
+import { KeepAwake } from './availability/keep-awake.ts';
+import { PolicyFile } from './availability/policy.ts';
 import type { AgentConfig } from './config.ts';
 import { Connection } from './connection/connection.ts';
+import { GpuGuard } from './gpu-guard.ts';
+import { Gpus } from './gpus.ts';
 import { type NodeCredential, writeCredential } from './identity.ts';
+import { type LocalDoor, openLocalDoor } from './local/local-http.ts';
+import { LOCAL_VERSION, type LocalStatus } from './local/local-status.ts';
 import { Models } from './models/models.ts';
-import { type Runtime, RuntimeError } from './runtimes/runtime.ts';
-import type { GpuProbe } from './sensors/gpu.ts';
+import { RuntimeError } from './runtimes/runtime.ts';
+import { type ForegroundWatch, LOOK_EVERY_MS, startForegroundWatch } from './sensors/foreground.ts';
+import { watchSleep } from './sensors/power.ts';
 import { takeSnapshot } from './snapshot.ts';
+import { engineSources } from './supervisor/engine-sources.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
+import { type Interruptible, Yielding } from './yielding.ts';
 
 const STATUS_DEBOUNCE_MS = 100;
-const RUNTIME_POLL_MS = 2_000;
-const RUNTIME_CALL_LIMIT_MS = 5_000;
 const DISK_POLL_MS = 30_000;
+const SLEEP_LOOK_MS = 2_000;
+
+interface Running extends Interruptible {
+  readonly runner: AttemptRunner;
+}
 
 /**
- * The daemon: three loops around one socket. **Connect** keeps the socket up (connection/). **Report** watches runtime and sensors and
+ * The daemon: four loops around one socket. **Connect** keeps the socket up (connection/). **Report** watches engines and sensors and
  * sends whole snapshots, on change (debounced) and on the interval that the coordinator asks for. **Obey** runs attempts, loads models
- * and takes the operator's wishes.
+ * and takes the operator's wishes. **Yield** gets out of the way of the machine's owner (yielding.ts).
  */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #credential: NodeCredential;
-  readonly #runtime: Runtime;
-  readonly #gpus: GpuProbe;
   readonly #version: string;
   readonly #log: Logger;
+  readonly #policy: PolicyFile;
   readonly #models: Models;
   readonly #holds: Holds;
+  readonly #gpus: Gpus;
+  readonly #guard: GpuGuard;
+  readonly #supervisor: Supervisor;
+  readonly #yielding: Yielding;
   readonly #connection: Connection;
+  readonly #keepAwake: KeepAwake;
+  readonly #environment: Readonly<Record<string, string | undefined>>;
   /** By stream number; single writer. */
-  readonly #attempts = new Map<number, AttemptRunner>();
+  readonly #attempts = new Map<number, Running>();
+  readonly #startedAtMs = performance.now();
   #sequence = 0;
   #diskFreeBytes: number | null = null;
+  #policyProblem: string | null = null;
+  #drain = { operator: false, owner: false };
+  #foreground: ForegroundWatch | undefined;
+  #door: LocalDoor | undefined;
+  #endSleepWatch: () => void = () => {};
+  #eventLoopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
   #debounce: NodeJS.Timeout | undefined;
-  #pollTimer: NodeJS.Timeout | undefined;
   #diskTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: {
     config: AgentConfig;
     credential: NodeCredential;
-    runtime: Runtime;
-    gpus: GpuProbe;
+    /** For PATH and the vendors' folders. */
+    environment: Readonly<Record<string, string | undefined>>;
     version: string;
     log: Logger;
     onRefused: (message: string) => void;
   }) {
-    this.#config = options.config;
+    const { config, log } = options;
+    this.#config = config;
     this.#credential = options.credential;
-    this.#runtime = options.runtime;
-    this.#gpus = options.gpus;
+    this.#environment = options.environment;
     this.#version = options.version;
-    this.#log = options.log;
-    this.#holds = new Holds(() => this.#reportSoon());
-    this.#models = new Models({
-      maxConcurrent: options.config.maxConcurrent,
-      onChange: () => this.#reportSoon(),
-      log: options.log,
+    this.#log = log;
+    this.#policy = new PolicyFile(config.dataDir, (problem) => {
+      this.#policyProblem = problem;
+      log.error(`${problem}\nThe last usable policy stays in force.`);
     });
+    this.#holds = new Holds(() => this.#reportNow());
+    this.#models = new Models({
+      maxConcurrent: config.maxConcurrent,
+      onChange: () => {
+        this.#reportSoon();
+        this.#yielding.poke();
+      },
+      log,
+    });
+    this.#gpus = new Gpus({ env: { environment: options.environment }, onChange: () => this.#reportSoon() });
+    this.#guard = new GpuGuard({ holds: this.#holds, gpus: this.#gpus, log });
+    this.#supervisor = new Supervisor({
+      sources: engineSources(config),
+      dataDir: config.dataDir,
+      log,
+      events: {
+        models: (runtime, models) => {
+          this.#models.observe(runtime, models);
+          this.#guard.observe(runtime, models);
+        },
+        lost: (runtime) => {
+          this.#models.lose(runtime);
+          this.#guard.forget(runtime);
+        },
+        changed: () => this.#enginesChanged(),
+        load: (runtime) => {
+          const models = this.#models.report().filter((model) => model.runtime === runtime.kind);
+          return {
+            inFlight: models.reduce((sum, model) => sum + model.inFlight, 0),
+            isLoading: models.some((model) => model.state === 'loading'),
+            warmChatModel: models.find((model) => model.state === 'warm' && model.capabilities.includes('chat'))?.id ?? null,
+          };
+        },
+      },
+    });
+    this.#yielding = new Yielding({
+      dataDir: config.dataDir,
+      holds: this.#holds,
+      policy: this.#policy,
+      models: this.#models,
+      supervisor: this.#supervisor,
+      gpus: this.#gpus,
+      attempts: () => this.#attempts.values(),
+      onChange: () => this.#reportNow(),
+      log,
+    });
+    this.#keepAwake = new KeepAwake({ log, ...(this.#policy.policy.keepAwake ? {} : { command: null }) });
     this.#connection = new Connection({
       credential: options.credential,
       agentVersion: options.version,
-      saveGeneration: (generation) => writeCredential(options.config.dataDir, { ...this.#credential, generation }),
+      saveGeneration: (generation) => writeCredential(config.dataDir, { ...this.#credential, generation }),
       events: {
         opened: (welcome) => this.#greeted(welcome.statusIntervalMs, welcome.desired),
         lost: () => this.#abandon(),
@@ -79,23 +149,84 @@ export class Agent {
         data: (frame) => this.#takeData(frame),
         refused: options.onRefused,
       },
-      log: options.log,
+      log,
     });
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.#pollRuntime(), this.#pollDisk()]);
-    this.#gpus.onChange(() => this.#reportSoon());
+    if (this.#config.measure) {
+      this.#eventLoopDelay = monitorEventLoopDelay({ resolution: 10 });
+      this.#eventLoopDelay.enable();
+    }
+    await Promise.all([this.#supervisor.start(), this.#pollDisk()]);
+    await this.#gpus.use(this.#supervisor.mockUrl);
+    this.#yielding.start();
+    this.#foreground = startForegroundWatch({
+      platform: process.platform,
+      environment: this.#environment,
+      gpus: () => this.#gpus.probe,
+      games: () => this.#policy.policy.gaming.games,
+      everyMs: LOOK_EVERY_MS,
+      procRoot: '/proc',
+      onSightings: (sightings) => this.#yielding.sees(sightings),
+    });
+    this.#endSleepWatch = watchSleep((sleptMs) => this.#woke(sleptMs), { everyMs: SLEEP_LOOK_MS });
+    this.#door = await openLocalDoor({
+      dataDir: this.#config.dataDir,
+      port: this.#config.localPort,
+      log: this.#log,
+      verbs: {
+        status: () => this.status(),
+        gaming: (wish) => this.#yielding.ownerWishes(wish),
+        stopAll: () => this.#yielding.stopAll(),
+        drain: (isDraining) => this.#setDrain('owner', isDraining),
+        pull: () => null,
+      },
+    });
     this.#connection.start();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const timer of [this.#statusTimer, this.#debounce, this.#pollTimer, this.#diskTimer]) clearTimeout(timer);
+    for (const timer of [this.#statusTimer, this.#debounce, this.#diskTimer]) clearTimeout(timer);
+    this.#endSleepWatch();
+    this.#eventLoopDelay?.disable();
     this.#connection.close();
     this.#abandon();
-    await this.#gpus.close();
-    await this.#runtime.close();
+    this.#yielding.close();
+    await Promise.all([this.#door?.close(), this.#foreground?.close(), this.#gpus.close(), this.#keepAwake.close()]);
+    await this.#supervisor.close();
+  }
+
+  /** For the machine's owner; see local/. */
+  status(): LocalStatus {
+    const { state } = this.#connection;
+    const delayMs = this.#eventLoopDelay ? this.#eventLoopDelay.max / 1e6 : null;
+    this.#eventLoopDelay?.reset();
+    return {
+      version: LOCAL_VERSION,
+      node: { name: this.#credential.name, nodeId: this.#credential.nodeId, agentVersion: this.#version, pid: process.pid },
+      coordinator: { url: this.#credential.url, state: state.kind, detail: state.kind === 'refused' ? state.message : null },
+      snapshot: this.#snapshot(),
+      engines: this.#supervisor.engines.map(({ spec, life, isOwned, pid }) => ({
+        name: spec.name,
+        phase: life.phase,
+        isOwned,
+        pid: pid ?? null,
+        reason: life.reason,
+        version: life.version,
+      })),
+      troubles: [
+        ...[this.#gpus.probe.trouble(), this.#foreground?.trouble() ?? null, this.#policyProblem].flatMap((word) => word ?? []),
+        ...this.#guard.troubles,
+      ],
+      process: {
+        uptimeMs: performance.now() - this.#startedAtMs,
+        rssBytes: process.memoryUsage.rss(),
+        isKeepingAwake: this.#keepAwake.isHeld,
+        eventLoopDelayMaxMs: delayMs,
+      },
+    };
   }
 
   // Report
@@ -110,10 +241,12 @@ export class Agent {
       os: { platform: os.platform(), release: os.release(), arch: os.arch() },
       memory: { totalBytes: os.totalmem(), freeBytes: availableMemoryBytes() },
       modelDiskFreeBytes: this.#diskFreeBytes,
-      runtimes: [this.#runtime.report()],
+      runtimes: this.#supervisor.reports(),
       gpus: this.#gpus.read(),
       models: this.#models.report(),
       holds: this.#holds.list(),
+      gaming: this.#yielding.gaming.report,
+      preemption: this.#yielding.preemption(),
       maxConcurrent: this.#config.maxConcurrent,
       inFlight: this.#models.inFlight,
     });
@@ -130,15 +263,17 @@ export class Agent {
     }, STATUS_DEBOUNCE_MS);
   }
 
-  async #pollRuntime(): Promise<void> {
-    try {
-      this.#models.observe(this.#runtime, await this.#runtime.listModels(AbortSignal.timeout(RUNTIME_CALL_LIMIT_MS)));
-    } catch (error) {
-      this.#models.lose(this.#runtime);
-      this.#log.debug({ err: error }, 'runtime does not answer');
-      this.#reportSoon();
-    }
-    if (!this.#isClosed) this.#pollTimer = setTimeout(() => void this.#pollRuntime(), RUNTIME_POLL_MS);
+  /** For what must not wait: whoever starts a game wants no more work from this moment on. */
+  #reportNow(): void {
+    clearTimeout(this.#debounce);
+    this.#debounce = undefined;
+    this.#report();
+  }
+
+  #enginesChanged(): void {
+    this.#reportSoon();
+    this.#yielding.poke();
+    void this.#gpus.use(this.#supervisor.mockUrl);
   }
 
   async #pollDisk(): Promise<void> {
@@ -159,7 +294,14 @@ export class Agent {
   /** The coordinator is gone, and with it everybody who waits for an answer. Models stay loaded. */
   #abandon(): void {
     clearInterval(this.#statusTimer);
-    for (const attempt of this.#attempts.values()) attempt.stop(null, 'connection lost');
+    for (const { runner } of this.#attempts.values()) runner.stop(null, 'connection lost');
+  }
+
+  /** Our sockets died in our sleep, and the other side gave us up long ago. */
+  #woke(sleptMs: number): void {
+    this.#log.info({ sleptMs: Math.round(sleptMs) }, 'the machine slept; connecting anew');
+    this.#connection.reconnect();
+    for (const engine of this.#supervisor.engines) engine.look();
   }
 
   #obey(message: CoordinatorMessage): void {
@@ -171,7 +313,7 @@ export class Agent {
         this.#findAttempt(message.attemptId)?.stop('canceled', message.reason);
         return;
       case 'attempt.credit':
-        this.#attempts.get(message.stream)?.grant(message.bytes);
+        this.#attempts.get(message.stream)?.runner.grant(message.bytes);
         return;
       case 'model.load':
         void this.#load(message);
@@ -186,16 +328,17 @@ export class Agent {
 
   #takeData(frame: DataFrame): void {
     if (frame.kind === 'body' || frame.kind === 'body-end') {
-      this.#attempts.get(frame.stream)?.receiveBody(frame.bytes, frame.kind === 'body-end');
+      this.#attempts.get(frame.stream)?.runner.receiveBody(frame.bytes, frame.kind === 'body-end');
     }
   }
 
   #startAttempt(start: z.infer<typeof AttemptStart>): void {
     const refuse = (code: 'node_held' | 'node_busy' | 'model_not_found', detail: string) =>
       this.#send({ type: 'attempt.fail', attemptId: start.attemptId, code, detail });
-    const holds = this.#holds.list().map((hold) => hold.kind);
-    if (holds.length > 0) {
-      refuse('node_held', holds.join(', '));
+    const isForced = start.isForced === true && this.#yielding.allowsForced;
+    const held = this.#holdsAgainst(isForced);
+    if (held.length > 0) {
+      refuse('node_held', held.join(', '));
       return;
     }
     const slot = this.#models.take(start.model);
@@ -203,30 +346,52 @@ export class Agent {
       refuse(slot, `${start.model} at ${this.#credential.name}`);
       return;
     }
-    const attempt = new AttemptRunner({
+    const engine = this.#supervisor.of(slot.runtime);
+    const runner = new AttemptRunner({
       start,
       runtime: slot.runtime,
       sink: {
         send: (message) => {
-          if (message.type === 'attempt.end') this.#models.worked(slot.modelId);
-          if (message.type === 'attempt.fail' && message.code === 'engine_crashed') this.#crashed(slot.modelId);
+          if (message.type === 'attempt.end') this.#worked(slot.modelId, message);
+          if (message.type === 'attempt.fail') {
+            if (message.code === 'engine_crashed') this.#crashed(slot.modelId);
+            if (message.code === 'first_token_timeout' || message.code === 'stall_timeout') engine?.sawStall();
+          }
           this.#send(message);
         },
-        sendData: (bytes) => this.#connection.sendData(bytes),
+        sendData: (bytes) => {
+          engine?.sawTokens();
+          this.#connection.sendData(bytes);
+        },
       },
       log: this.#log,
     });
-    this.#attempts.set(start.stream, attempt);
+    this.#attempts.set(start.stream, {
+      runner,
+      isForced,
+      modelId: slot.modelId,
+      stop: (code, reason) => runner.stop(code, reason),
+    });
+    if (isForced) this.#yielding.forcedBegan();
+    this.#keepAwake.set(true);
     this.#send({ type: 'attempt.accept', attemptId: start.attemptId });
-    void attempt.ended.finally(() => {
+    void runner.ended.finally(() => {
       this.#attempts.delete(start.stream);
       slot.release();
+      if (this.#attempts.size === 0) this.#keepAwake.set(false);
+      this.#yielding.poke();
     });
   }
 
   #findAttempt(attemptId: string): AttemptRunner | undefined {
-    for (const attempt of this.#attempts.values()) if (attempt.start.attemptId === attemptId) return attempt;
+    for (const { runner } of this.#attempts.values()) if (runner.start.attemptId === attemptId) return runner;
     return undefined;
+  }
+
+  #worked(modelId: string, { usage, timings }: z.infer<typeof AttemptEnd>): void {
+    this.#models.worked(modelId);
+    if (usage && timings && timings.firstContentMs !== null)
+      this.#guard.speeds.note(modelId, usage.completionTokens - 1, timings.totalMs - timings.firstContentMs);
   }
 
   #crashed(modelId: string): void {
@@ -237,8 +402,10 @@ export class Agent {
     });
   }
 
-  async #load({ commandId, model }: z.infer<typeof ModelLoad>): Promise<void> {
+  async #load({ commandId, model, isForced = false }: z.infer<typeof ModelLoad>): Promise<void> {
     try {
+      const held = this.#holdsAgainst(isForced);
+      if (held.length > 0) throw new RuntimeError('node_held', held.join(', '));
       await this.#models.load(model);
       // The news first: whoever hears that the load is done looks at the snapshot next.
       this.#report();
@@ -249,9 +416,25 @@ export class Agent {
     }
   }
 
+  /** Why new work is refused; empty when it is welcome. */
+  #holdsAgainst(isForced: boolean): string[] {
+    const isPassing = isForced && this.#yielding.allowsForced;
+    return this.#holds.list().flatMap(({ kind }) => (isPassing && kind === 'gaming' ? [] : [kind]));
+  }
+
   #wish(desired: NodeDesired): void {
-    if (desired.isDraining) this.#holds.set({ kind: 'draining', cause: 'operator', sinceMs: Date.now(), untilMs: null });
-    else this.#holds.clear('draining');
+    this.#setDrain('operator', desired.isDraining);
+    this.#yielding.operatorWishes(desired.gaming);
+  }
+
+  /** Two may ask for it, and it is over when both have taken it back. */
+  #setDrain(by: 'operator' | 'owner', isDraining: boolean): void {
+    this.#drain = { ...this.#drain, [by]: isDraining };
+    const cause = this.#drain.owner ? 'owner' : this.#drain.operator ? 'operator' : null;
+    const held = this.#holds.list().find(({ kind }) => kind === 'draining');
+    if (cause === (held?.cause ?? null)) return;
+    if (cause === null) this.#holds.clear('draining');
+    else this.#holds.set({ kind: 'draining', cause, sinceMs: held?.sinceMs ?? Date.now(), untilMs: null });
   }
 
   #send(message: AgentMessage): void {

@@ -11,10 +11,13 @@ describe('settings of the agent', () => {
       runtime: 'auto',
       ollamaUrl: 'http://127.0.0.1:11434',
       ollamaSlots: 1,
+      ollamaMode: 'auto',
       modelsDir: path.join('/data', 'models'),
       llamaServerSlots: 2,
       mockProfile: 'linux-3070',
       maxConcurrent: 16,
+      localPort: 5241,
+      measure: false,
       logLevel: 'info',
     });
   });
@@ -31,11 +34,15 @@ describe('settings of the agent', () => {
     runtime: { variable: 'LAI_RUNTIME', text: 'mock', value: 'mock', flag: 'ollama' },
     ollamaUrl: { variable: 'LAI_OLLAMA_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
     ollamaSlots: { variable: 'LAI_OLLAMA_SLOTS', text: '4', value: 4, flag: 3 },
+    ollamaMode: { variable: 'LAI_OLLAMA_MODE', text: 'own', value: 'own', flag: 'adopt' },
+    ollamaProgram: { variable: 'LAI_OLLAMA_PROGRAM', text: '/opt/ollama', value: '/opt/ollama', flag: '/usr/bin/ollama' },
     modelsDir: { variable: 'LAI_MODELS_DIR', text: '/models', value: '/models', flag: '/other' },
     llamaServerSlots: { variable: 'LAI_LLAMA_SERVER_SLOTS', text: '5', value: 5, flag: 6 },
     mockUrl: { variable: 'LAI_MOCK_URL', text: 'http://a:2', value: 'http://a:2', flag: 'http://b:2' },
     mockProfile: { variable: 'LAI_MOCK_PROFILE', text: 'mac-m1', value: 'mac-m1', flag: 'windows-rtx' },
     maxConcurrent: { variable: 'LAI_MAX_CONCURRENT', text: '8', value: 8, flag: 9 },
+    localPort: { variable: 'LAI_LOCAL_PORT', text: '0', value: 0, flag: 6000 },
+    measure: { variable: 'LAI_MEASURE', text: 'true', value: true, flag: false },
     logLevel: { variable: 'LAI_LOG_LEVEL', text: 'debug', value: 'debug', flag: 'warn' },
   };
 

@@ -14,12 +14,20 @@ export const AgentConfig = z.object({
   ollamaUrl: z.url(),
   /** Requests Ollama runs side by side per model; Ollama itself does not tell. */
   ollamaSlots: z.coerce.number().int().positive(),
+  /** Adopt an Ollama that runs, start one of our own, or whichever is possible. */
+  ollamaMode: z.enum(['auto', 'adopt', 'own']),
+  /** The program to start; found on PATH when not said. */
+  ollamaProgram: z.string().optional(),
   modelsDir: z.string(),
   llamaServerSlots: z.coerce.number().int().positive(),
   /** A mock engine that already runs; without it the mock runtime starts its own. */
   mockUrl: z.url().optional(),
   mockProfile: z.string(),
   maxConcurrent: z.coerce.number().int().positive().max(1_000),
+  /** Where the machine's owner reaches the agent on loopback; 0 takes any free port. */
+  localPort: z.coerce.number().int().nonnegative().max(65_535),
+  /** Watch the event loop's delay; costs a hundred wake-ups a second, so only for measuring. */
+  measure: z.stringbool().or(z.boolean()),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
 });
 export type AgentConfig = Readonly<z.infer<typeof AgentConfig>>;
@@ -47,11 +55,15 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     runtime: env['LAI_RUNTIME'],
     ollamaUrl: env['LAI_OLLAMA_URL'],
     ollamaSlots: env['LAI_OLLAMA_SLOTS'] || env['OLLAMA_NUM_PARALLEL'],
+    ollamaMode: env['LAI_OLLAMA_MODE'],
+    ollamaProgram: env['LAI_OLLAMA_PROGRAM'],
     modelsDir: env['LAI_MODELS_DIR'],
     llamaServerSlots: env['LAI_LLAMA_SERVER_SLOTS'],
     mockUrl: env['LAI_MOCK_URL'],
     mockProfile: env['LAI_MOCK_PROFILE'],
     maxConcurrent: env['LAI_MAX_CONCURRENT'],
+    localPort: env['LAI_LOCAL_PORT'],
+    measure: env['LAI_MEASURE'],
     logLevel: env['LAI_LOG_LEVEL'],
   };
   const defaults = {
@@ -60,10 +72,13 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     runtime: 'auto',
     ollamaUrl: 'http://127.0.0.1:11434',
     ollamaSlots: 1,
+    ollamaMode: 'auto',
     modelsDir: join(dataDir, 'models'),
     llamaServerSlots: 2,
     mockProfile: 'linux-3070',
     maxConcurrent: 16,
+    localPort: 5241,
+    measure: false,
     logLevel: 'info',
   };
   const parsed = AgentConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });

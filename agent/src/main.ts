@@ -5,8 +5,6 @@ import { pino } from 'pino';
 import { Agent } from './agent.ts';
 import { readConfig } from './config.ts';
 import { enroll, readCredential } from './identity.ts';
-import { detectGpuProbe, probeEnv } from './sensors/gpu.ts';
-import { chooseRuntime } from './supervisor/runtime-choice.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('lai-agent').description('Puts the GPU of this machine into a Lai fleet.').version(VERSION);
@@ -50,14 +48,10 @@ withSettings(program.command('run'))
       throw new Error(
         `This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`,
       );
-    const chosen = await chooseRuntime(config, log);
-    log.info(chosen.sentence);
-    const gpus = await detectGpuProbe(probeEnv({ environment: process.env, mockEngineUrl: chosen.mockUrl }));
     const agent = new Agent({
       config,
       credential: config.url ? { ...credential, url: config.url } : credential,
-      runtime: chosen.runtime,
-      gpus,
+      environment: process.env,
       version: VERSION,
       log,
       onRefused: (message) => void leave(1, message),

@@ -38,6 +38,8 @@ const parts: SnapshotParts = {
   gpus: [],
   models: [model('m', 'ollama')],
   holds: [{ kind: 'gaming', cause: 'detected', sinceMs: 1, untilMs: null }],
+  gaming: { mode: 'auto', setBy: 'default', untilMs: null, isActive: false, cause: null, allowsForced: true },
+  preemption: null,
   maxConcurrent: 4,
   inFlight: 1,
 };

@@ -1,4 +1,4 @@
-import type { Gpu, Hold, LoadedModel, NodeSnapshot, RuntimeReport } from '@lai/shared/node';
+import type { GamingReport, Gpu, Hold, LoadedModel, NodeSnapshot, Preemption, RuntimeReport } from '@lai/shared/node';
 
 /** Everything a snapshot is made of, already read. */
 export interface SnapshotParts {
@@ -13,6 +13,8 @@ export interface SnapshotParts {
   readonly gpus: readonly Gpu[];
   readonly models: readonly LoadedModel[];
   readonly holds: readonly Hold[];
+  readonly gaming: GamingReport;
+  readonly preemption: Preemption | null;
   readonly maxConcurrent: number;
   readonly inFlight: number;
 }
@@ -32,6 +34,8 @@ export const takeSnapshot = (parts: SnapshotParts): NodeSnapshot => {
     modelDiskFreeBytes: parts.modelDiskFreeBytes,
     models: parts.models.filter((model) => ready.has(model.runtime)),
     holds: [...parts.holds],
+    gaming: parts.gaming,
+    preemption: parts.preemption,
     maxConcurrent: parts.maxConcurrent,
     inFlight: parts.inFlight,
   };

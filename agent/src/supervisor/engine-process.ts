@@ -1,83 +1,80 @@
-import { backoffMs } from '@lai/shared/backoff';
 import { execa } from 'execa';
-import type { Logger } from 'pino';
 
 const STOP_GRACE_MS = 3_000;
-/** A process that stood this long has earned a fresh start of its backoff. */
-const HEALTHY_MS = 60_000;
+const LAST_WORDS_CHARACTERS = 300;
+
+export interface EngineCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** How a process ended. `how` is a sentence for people, with the last thing that it said. */
+export interface EngineExit {
+  readonly how: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
 
 /**
- * An engine process of our own: started, restarted with backoff when it dies, stopped as a whole group. Single writer of its child.
+ * One run of an engine's process, in a process group of its own. Single writer of its child.
  *
- *   starting ──► running ──exit──► waiting (backoff) ──► starting
- *        └────────── close() ──────────► stopped: SIGTERM to the group, SIGKILL after 3 s
+ *   running ──exit──► gone          stop(): SIGTERM to the group, SIGKILL after 3 s (Windows: taskkill /T /F)
  *
  * However it goes, what is left of its group is killed: an orphaned runner would keep the GPU's memory, and our pipes open.
  */
 export class EngineProcess {
-  readonly #command: () => { file: string; args: readonly string[]; env?: Record<string, string> };
-  readonly #log: Logger;
-  readonly #onStdout: ((line: string) => void) | undefined;
-  #child: Child | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #failures = 0;
-  #isClosed = false;
+  readonly exited: Promise<EngineExit>;
+  readonly #child: Child;
+  #lastWords = '';
 
-  constructor(options: {
-    command: () => { file: string; args: readonly string[]; env?: Record<string, string> };
-    log: Logger;
-    onStdout?: (line: string) => void;
-  }) {
-    this.#command = options.command;
-    this.#log = options.log;
-    this.#onStdout = options.onStdout;
-  }
-
-  start(): void {
-    if (this.#isClosed) return;
-    const { file, args, env } = this.#command();
-    const startedAtMs = performance.now();
-    const child = spawn(file, args, env);
-    this.#child = child;
-    child.nodeChildProcess.once('exit', () => child.kill('SIGKILL'));
-    void this.#readLines(child.iterable({ from: 'stdout' }), (line) => this.#onStdout?.(line));
-    void this.#readLines(child.iterable({ from: 'stderr' }), (line) => this.#log.debug({ engine: file }, line));
-    void child.then((result) => {
-      this.#child = undefined;
-      if (this.#isClosed) return;
-      this.#failures = performance.now() - startedAtMs > HEALTHY_MS ? 0 : this.#failures + 1;
-      const waitMs = backoffMs(this.#failures, Math.random(), { baseMs: 500, capMs: 60_000 });
-      this.#log.warn(
-        { engine: file, exitCode: result.exitCode, signal: result.signal, waitMs },
-        'engine stopped; starting it again',
-      );
-      this.#timer = setTimeout(() => this.start(), waitMs);
+  constructor(command: EngineCommand, onLine: (line: string, from: 'stdout' | 'stderr') => void) {
+    this.#child = spawn(command);
+    this.#child.nodeChildProcess.once('exit', () => this.#child.kill('SIGKILL'));
+    for (const from of ['stdout', 'stderr'] as const) {
+      void readLines(this.#child.iterable({ from }), (line) => {
+        if (line.trim() !== '') this.#lastWords = line.trim().slice(0, LAST_WORDS_CHARACTERS);
+        onLine(line, from);
+      });
+    }
+    this.exited = this.#child.then(({ exitCode, signal, code, originalMessage }) => {
+      const ending =
+        exitCode === undefined
+          ? signal === undefined
+            ? `could not be started (${code ?? originalMessage ?? 'unknown'})`
+            : `was ended by ${signal}`
+          : `ended with exit code ${exitCode}`;
+      return {
+        how: this.#lastWords === '' ? ending : `${ending}, saying "${this.#lastWords}"`,
+        exitCode: exitCode ?? null,
+        signal: signal ?? null,
+      };
     });
   }
 
+  /** Undefined when it could not be started. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#child.pid;
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
-    this.#child?.kill('SIGTERM');
-    await this.#child;
-  }
-
-  async #readLines(lines: AsyncIterable<unknown>, take: (line: string) => void): Promise<void> {
-    try {
-      for await (const line of lines) take(String(line));
-    } catch {
-      // The pipe broke because the process died; its exit is handled above.
-    }
+  /** Settles when it is gone. */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    await this.exited;
   }
 }
 
+const readLines = async (lines: AsyncIterable<unknown>, take: (line: string) => void): Promise<void> => {
+  try {
+    for await (const line of lines) take(String(line));
+  } catch {
+    // The pipe broke because the process died; its exit is told elsewhere.
+  }
+};
+
 type Child = ReturnType<typeof spawn>;
 
-const spawn = (file: string, args: readonly string[], env: Record<string, string> = {}) =>
+const spawn = ({ file, args, env = {} }: EngineCommand) =>
   execa(file, args, {
     // stdin stays open: our engines' stand-in exits when it closes, which it does however we die.
     stdin: 'pipe',
@@ -85,7 +82,7 @@ const spawn = (file: string, args: readonly string[], env: Record<string, string
     stderr: 'pipe',
     buffer: false,
     reject: false,
-    // Signals go to the whole group, so that runner processes die with it, also when we exit without close().
+    // Signals go to the whole group, so that runner processes die with it, also when we exit without stop().
     killDescendants: true,
     forceKillAfterDelay: STOP_GRACE_MS,
     cleanup: true,

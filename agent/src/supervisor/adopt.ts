@@ -1,0 +1,47 @@
+import { accessSync, constants, mkdirSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+
+const PROBE_LIMIT_MS = 1_500;
+
+/** The version that answers at this address, `''` when it answers without telling one, null when nobody does. Never rejects. */
+export const versionAt = async (url: URL, signal: AbortSignal = AbortSignal.timeout(PROBE_LIMIT_MS)): Promise<string | null> => {
+  try {
+    const response = await fetch(url, { signal, redirect: 'error' });
+    const text = await response.text();
+    if (!response.ok) return null;
+    return (JSON.parse(text) as { version?: string }).version ?? '';
+  } catch {
+    return null;
+  }
+};
+
+export const onPath = (program: string, searchPath = process.env['PATH'] ?? ''): string | null => {
+  for (const directory of searchPath.split(delimiter)) {
+    for (const name of process.platform === 'win32' ? [`${program}.exe`] : [program]) {
+      try {
+        accessSync(join(directory, name), constants.X_OK);
+        return join(directory, name);
+      } catch {
+        // not here
+      }
+    }
+  }
+  return null;
+};
+
+export const ggufFiles = (directory: string): string[] => {
+  mkdirSync(directory, { recursive: true });
+  return readdirSync(directory).filter((name) => name.endsWith('.gguf'));
+};
+
+/** A port that was free a moment ago, on loopback. */
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+    });
+  });

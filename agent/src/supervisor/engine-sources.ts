@@ -1,0 +1,156 @@
+import { fileURLToPath } from 'node:url';
+import type { AgentConfig } from '../config.ts';
+import { LlamaServer } from '../runtimes/llama-server.ts';
+import { mockRuntime } from '../runtimes/mock.ts';
+import { Ollama } from '../runtimes/ollama.ts';
+import { freePort, ggufFiles, onPath, versionAt } from './adopt.ts';
+import type { EngineSpec } from './engine.ts';
+import { MOCK_PROFILES } from './mock-profiles.ts';
+import type { EngineSource } from './supervisor.ts';
+
+/**
+ * Where engines may be found on this machine, best first: what runs already is adopted; what is installed is started on a port of its
+ * own; a simulated engine stands in, and says so. A runtime that was asked for by name is used, or its absence is an error.
+ */
+export const engineSources = (config: AgentConfig): EngineSource[] => {
+  const wants = (kind: AgentConfig['runtime']) => config.runtime === 'auto' || config.runtime === kind;
+  return [
+    ...(wants('ollama') && config.ollamaMode !== 'own' ? [adoptedOllama(config)] : []),
+    ...(wants('ollama') && config.ollamaMode !== 'adopt' ? [ownedOllama(config)] : []),
+    ...(wants('llama-server') ? [ownedLlamaServer(config)] : []),
+    ...(wants('mock') ? [config.mockUrl ? givenMock(config.mockUrl) : ownedMock(config)] : []),
+  ];
+};
+
+const adoptedOllama = (config: AgentConfig): EngineSource => {
+  const version = (signal?: AbortSignal) => versionAt(new URL('/api/version', config.ollamaUrl), signal);
+  return {
+    name: 'ollama',
+    yieldsTo: [],
+    find: async () => {
+      // Asked for by name and nothing to start instead: it is waited for, and the fleet sees that it is missing.
+      const isAwaited = config.runtime === 'ollama' && (config.ollamaMode === 'adopt' || ollamaProgram(config) === null);
+      if ((await version()) === null && !isAwaited) return null;
+      return {
+        name: 'ollama',
+        runtime: new Ollama({ url: config.ollamaUrl, slots: config.ollamaSlots }),
+        sentence: `adopting Ollama at ${config.ollamaUrl}`,
+        identify: version,
+      };
+    },
+  };
+};
+
+const ollamaProgram = (config: AgentConfig): string | null => config.ollamaProgram ?? onPath('ollama');
+
+/**
+ * An Ollama of our own, on another port than the one that Ollama's desktop app defends: that app kills every server it finds when its own
+ * cannot have the port.
+ */
+const ownedOllama = (config: AgentConfig): EngineSource => ({
+  name: 'ollama-owned',
+  yieldsTo: ['ollama'],
+  find: async () => {
+    const program = ollamaProgram(config);
+    if (program === null) {
+      if (config.ollamaMode === 'own')
+        throw new Error('Ollama is not on PATH. Install it, or choose another runtime with --runtime.');
+      return null;
+    }
+    const port = await freePort();
+    return {
+      name: 'ollama-owned',
+      runtime: new Ollama({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.ollamaSlots }),
+      sentence: `running ${program} serve on port ${port}`,
+      command: () => ({
+        file: program,
+        args: ['serve'],
+        env: {
+          OLLAMA_HOST: `127.0.0.1:${port}`,
+          OLLAMA_NUM_PARALLEL: String(config.ollamaSlots),
+          // A model with a remote host would send prompts out of the house.
+          OLLAMA_NO_CLOUD: '1',
+        },
+      }),
+    };
+  },
+});
+
+const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
+  name: 'llama-server',
+  yieldsTo: ['ollama', 'ollama-owned'],
+  find: async () => {
+    const program = onPath('llama-server');
+    const models = ggufFiles(config.modelsDir).length;
+    if (program === null || models === 0) {
+      if (config.runtime !== 'llama-server') return null;
+      throw new Error(
+        program
+          ? `llama-server has no models: put a .gguf file into ${config.modelsDir}, or name another folder with --models-dir.`
+          : 'llama-server is not on PATH. Install llama.cpp, or choose another runtime with --runtime.',
+      );
+    }
+    const port = await freePort();
+    return {
+      name: 'llama-server',
+      runtime: new LlamaServer({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.llamaServerSlots }),
+      sentence: `running ${program} with ${models} model file${models === 1 ? '' : 's'} from ${config.modelsDir}`,
+      command: () => ({
+        file: program,
+        args: [
+          ...['--host', '127.0.0.1', '--port', String(port), '--models-dir', config.modelsDir, '--models-max', '4'],
+          ...['-np', String(config.llamaServerSlots), '--no-ui', '--offline'],
+        ],
+      }),
+    };
+  },
+});
+
+const REAL = ['ollama', 'ollama-owned', 'llama-server'];
+
+const givenMock = (url: string): EngineSource => ({
+  name: 'mock',
+  yieldsTo: REAL,
+  find: async () => ({
+    name: 'mock',
+    runtime: mockRuntime(url),
+    sentence: `using the mock engine at ${url} (simulated)`,
+    mockUrl: url,
+    isStandIn: true,
+  }),
+});
+
+const ownedMock = (config: AgentConfig): EngineSource => ({
+  name: 'mock',
+  yieldsTo: REAL,
+  find: async (): Promise<EngineSpec> => {
+    const profile = MOCK_PROFILES[config.mockProfile];
+    if (!profile)
+      throw new Error(
+        `There is no mock profile "${config.mockProfile}". Choose one of: ${Object.keys(MOCK_PROFILES).join(', ')}.`,
+      );
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    return {
+      name: 'mock',
+      runtime: mockRuntime(url),
+      sentence: `no inference engine found: SIMULATED answers from the mock runtime (${config.mockProfile})`,
+      mockUrl: url,
+      isStandIn: true,
+      command: () => ({
+        file: process.execPath,
+        args: [
+          mockEnginePath(),
+          ...['--dialect', 'llama-server', '--port', String(port), '--name', profile.gpu, '--vram-gb', String(profile.vramGb)],
+          ...['--models', profile.models.join(';'), '--tuning', JSON.stringify(profile.tuning), '--exit-with-parent'],
+        ],
+      }),
+    };
+  },
+});
+
+/** Beside the bundle when bundled, in its room when run from source. */
+const mockEnginePath = (): string =>
+  fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? '../runtimes/mock-engine/main.ts' : './lai-mock-engine.js', import.meta.url),
+  );
