@@ -76,7 +76,7 @@ describe('two coordinators on one Redis', () => {
   });
 
   it('answer on when one is killed: uncommitted requests on its nodes move, others are told', async () => {
-    const running = Array.from({ length: 6 }, async () => readStream(await first.chat(ask(60))));
+    const running = Array.from({ length: 6 }, async () => readStream(await first.chat(ask(300))));
     await first.until('all slots are taken', (status) => status.running === 6);
     second.coordinator.kill('SIGKILL');
     const endings = await Promise.all(running);

@@ -59,6 +59,13 @@ export const ERRORS = {
     'This request crashed two engines and is blocked for an hour. Change it before you send it again.',
   ),
 
+  job_not_found: entry(404, 'invalid_request_error', 'There is no such job, or it is older than a day.'),
+  idempotency_mismatch: entry(
+    422,
+    'invalid_request_error',
+    'This Idempotency-Key was used for another request. Take a new key for a new request.',
+  ),
+
   // Who asks
   invalid_api_key: entry(
     401,
@@ -66,6 +73,8 @@ export const ERRORS = {
     'Missing or invalid API key. Send "Authorization: Bearer lai_…"; `lai keys create` makes one.',
   ),
   permission_denied: entry(403, 'permission_error', 'This key may not do that.'),
+  model_not_allowed: entry(403, 'permission_error', 'This key may not use that model. GET /v1/models lists those it may use.'),
+  entry_not_found: entry(404, 'invalid_request_error', 'There is no such entry, or it is in another state.'),
   rate_limit_exceeded: entry(429, 'rate_limit_error', 'Too many requests. Wait as long as Retry-After says.', {
     clientRetry: true,
   }),

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { FleetStatus } from '@lai/shared/admin-api';
-import { pino } from 'pino';
 import type { CoordinatorConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
+import { createLogger } from '../logger.ts';
 import { askFirstQuestion } from './first-answer.ts';
 import { LocalAgent } from './local-agent.ts';
 import { ensureOperatorKey } from './operator-key.ts';
@@ -27,10 +27,7 @@ export interface UpOptions {
 export const up = async ({ config, once, demo }: UpOptions): Promise<number> => {
   const logs = join(config.dataDir, 'logs');
   mkdirSync(logs, { recursive: true, mode: 0o700 });
-  const log = pino(
-    { level: config.logLevel, base: null },
-    pino.destination({ dest: join(logs, 'coordinator.log'), mode: 0o600, sync: false }),
-  );
+  const log = createLogger(config.logLevel, join(logs, 'coordinator.log'));
   const stopped = stopSignal();
   const coordinator = await startCoordinator(config, log);
   const key = await ensureOperatorKey(coordinator.db, config.dataDir);

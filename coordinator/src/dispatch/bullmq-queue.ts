@@ -5,8 +5,9 @@ import { QUEUE_PREFIX, queueName } from '../redis/keys.ts';
 import type { Target } from '../routing/target.ts';
 import type { JobData, JobOutcome, JobQueue, JobQueues, NewJob, TakenJob } from './job-queue.ts';
 
-/** A taker that does not renew its lock for this long is dead. */
-export const LOCK_MS = 30_000;
+/** A taker that does not renew its lock for this long is dead; its job is in line again within two checks. */
+const LOCK_MS = 10_000;
+const STALL_CHECK_MS = 3_000;
 const KEEP_FINISHED = { age: 60, count: 100 };
 /** A queue nobody has used for this long is closed here; Redis keeps what waits in it. */
 const IDLE_MS = 10 * 60_000;
@@ -24,7 +25,7 @@ class BullQueue implements JobQueue {
     this.#taker = new Worker(
       name,
       null,
-      { ...shared, autorun: false, lockDuration: LOCK_MS, skipStalledCheck: true },
+      { ...shared, autorun: false, lockDuration: LOCK_MS, stalledInterval: STALL_CHECK_MS, maxStalledCount: 100 },
       backend as never,
     );
     this.#queue.on('error', () => {});
@@ -57,9 +58,14 @@ class BullQueue implements JobQueue {
     await this.#queue.remove(jobId);
   }
 
-  async isInLine(jobId: string): Promise<boolean> {
+  async stateOf(jobId: string): Promise<'waiting' | 'taken' | 'gone'> {
     const state = await this.#queue.getJobState(jobId);
-    return state === 'prioritized' || state === 'waiting' || state === 'delayed';
+    if (state === 'prioritized' || state === 'waiting' || state === 'delayed') return 'waiting';
+    return state === 'active' ? 'taken' : 'gone';
+  }
+
+  async recover(): Promise<void> {
+    await this.#taker.getBackend().moveStalledJobsToWait();
   }
 
   async renew(jobs: readonly Pick<TakenJob, 'id' | 'token'>[]): Promise<void> {

@@ -27,7 +27,7 @@ const DispatchMessage = z.discriminatedUnion('type', [
   /** A job was added for this target. */
   z.object({ type: z.literal('jobs.hint'), target: Target }),
   /** A slot came free. */
-  z.object({ type: z.literal('slots.freed') }),
+  z.object({ type: z.literal('slots.freed'), nodeId: z.string() }),
   /** Your job was taken, and this slot is for it. */
   z.object({
     type: z.literal('job.granted'),
@@ -92,6 +92,7 @@ export const startDispatch = (options: {
     replicaId: replicas.id,
     ...{ nodes: registry, queues, leases, loads, figures, cooldowns, quarantine, affinity, clock, log },
     isStoreUp: () => isUp(redis),
+    isAlone: () => replicas.others.size === 0,
     events: {
       foreignJob: ({ id, token, priority, data }, { placement: _explained, ...grant }) => {
         if (data.origin === null || !replicas.others.has(data.origin)) return false;
@@ -103,7 +104,7 @@ export const startDispatch = (options: {
       },
       durableJob: options.onDurableJob,
       added: (target) => replicas.broadcast({ type: 'jobs.hint', target }),
-      freed: () => replicas.broadcast({ type: 'slots.freed' }),
+      freed: (nodeId) => replicas.broadcast({ type: 'slots.freed', nodeId }),
     },
   });
   const dispatcher = new Dispatcher({ matching, nodes: registry, figures, cooldowns, quarantine, affinity, clock, log });
@@ -118,9 +119,13 @@ export const startDispatch = (options: {
     hear: (message) => {
       const parsed = DispatchMessage.safeParse(message);
       if (!parsed.success) return false;
-      if (parsed.data.type === 'jobs.hint') matching.hint(parsed.data.target);
-      else if (parsed.data.type === 'slots.freed') matching.pump();
-      else takeGrant(matching, leases, queues, parsed.data);
+      const { data } = parsed;
+      if (data.type === 'jobs.hint') matching.hint(data.target);
+      if (data.type === 'job.granted') takeGrant(matching, leases, queues, data);
+      if (data.type === 'slots.freed') {
+        leases.forgetOthers(data.nodeId);
+        matching.pump();
+      }
       return true;
     },
     retell: () => {

@@ -44,9 +44,11 @@ export interface JobQueue {
   complete(job: Pick<TakenJob, 'id' | 'token'>, outcome: JobOutcome): Promise<void>;
   /** Takes a waiting job out of the line; one that somebody has taken stays. */
   remove(jobId: string): Promise<void>;
-  /** False when it was taken, is over, or was forgotten. */
-  isInLine(jobId: string): Promise<boolean>;
+  /** `gone`: it is over, or was forgotten. */
+  stateOf(jobId: string): Promise<'waiting' | 'taken' | 'gone'>;
   renew(jobs: readonly Pick<TakenJob, 'id' | 'token'>[]): Promise<void>;
+  /** Puts jobs back into line whose taker has stopped renewing them. */
+  recover(): Promise<void>;
   /** Jobs in line, everybody's. */
   count(): Promise<number>;
 }

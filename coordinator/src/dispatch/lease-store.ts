@@ -57,6 +57,6 @@ export const redisLeaseStore = (redis: LaiRedis): LeaseStore => ({
     await redis.renewLease(keys.nodeLeases(nodeId), keys.modelLeases(nodeId, model), id, ttlMs);
   },
   release: async ({ id, nodeId, model }) => {
-    await Promise.all([redis.zrem(keys.nodeLeases(nodeId), id), redis.zrem(keys.modelLeases(nodeId, model), id)]);
+    await redis.releaseLease(keys.nodeLeases(nodeId), keys.modelLeases(nodeId, model), id);
   },
 });

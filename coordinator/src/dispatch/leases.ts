@@ -78,11 +78,21 @@ export class Leases {
     }
   }
 
+  /** Writes a reserved slot down for the other replicas, whatever they say to it: the attempt is under way. */
+  async record(request: LeaseRequest): Promise<void> {
+    await this.#store.claim(request, LEASE_TTL_MS);
+  }
+
   /** Holds a lease that is claimed already (by another replica, for us). */
   adopt(lease: Lease): void {
     if (this.#held.has(lease.id)) return;
     this.#held.set(lease.id, lease);
     this.#count(lease, 1);
+  }
+
+  /** Others have given something back on the node; the next claim will say how much. */
+  forgetOthers(nodeId: string): void {
+    this.#others.delete(nodeId);
   }
 
   /** Stops holding a lease without giving it back: another replica has it now. */

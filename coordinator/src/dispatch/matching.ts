@@ -23,7 +23,8 @@ import type { Grant, Ticket } from './ticket.ts';
 const SWEEP_MS = 1_000;
 /** How long a request waits for Redis to come back before it is told to come back itself. */
 const STORE_PATIENCE_MS = 2_500;
-const LOCK_RENEW_MS = 10_000;
+/** A third of the lock, and as often as the queues are asked for jobs whose taker is gone. */
+const LOCK_RENEW_MS = 3_000;
 const MOST_RETRY_AFTER_SECONDS = 60;
 
 type Fleet = readonly (FleetNode & { readonly epoch: number })[];
@@ -37,7 +38,7 @@ export interface MatchingEvents {
   /** A job waits that others may have a slot for sooner. */
   added(target: Target): void;
   /** A slot came free that others may be waiting for. */
-  freed(): void;
+  freed(nodeId: string): void;
 }
 
 export interface MatchingOptions {
@@ -52,6 +53,8 @@ export interface MatchingOptions {
   readonly affinity: Affinity;
   readonly clock: Clock;
   readonly isStoreUp: () => boolean;
+  /** No other replica is there. */
+  readonly isAlone: () => boolean;
   readonly events: MatchingEvents;
   readonly log: Logger;
   readonly limits?: AdmissionLimits;
@@ -113,9 +116,11 @@ export class Matching {
     const granted = this.#expect(ticket);
     this.#hold(ticket, 1);
     line.join(ticket);
+    const fleet = this.#fleet();
+    if (this.#startAtOnce(line, ticket, fleet)) return granted;
     void this.#add(line, ticket);
     // In the same tick, so that taking travels right behind adding.
-    this.#pumpLine(line, this.#fleet());
+    this.#pumpLine(line, fleet);
 
     return granted;
   }
@@ -160,7 +165,7 @@ export class Matching {
     for (const [nodeId, ticket] of this.#reserved)
       if (nodeId === lease.nodeId && ticket.state !== 'granted') this.#reserved.delete(nodeId);
     this.pump();
-    this.#options.events.freed();
+    this.#options.events.freed(lease.nodeId);
   }
 
   /** Another replica took our job and has a slot for it. False when nobody waits for it any more. */
@@ -308,6 +313,50 @@ export class Matching {
     });
   }
 
+  /**
+   * Nobody waits and a slot is free: the attempt starts now and the books (job, lease) follow, instead of the other way round. It saves
+   * the round trip to Redis, with its fsync, before the first token. Only while this replica is alone: with others, Redis decides.
+   */
+  #startAtOnce(line: Line, ticket: Ticket, fleet: Fleet): boolean {
+    const isFirst =
+      line.waiting.size === 1 && line.taking === 0 && this.#claimed.size === 0 && !this.#hinted.has(line.queue.name);
+    if (!isFirst || !this.#options.isAlone() || !this.#options.isStoreUp()) return false;
+    const placement = this.#place(line.target, ticket, 0, fleet);
+    const { decision } = placement;
+    if (decision.kind !== 'run') return false;
+    const lease = this.#newLease(decision.candidate);
+    this.#options.leases.adopt(lease);
+    if (!this.#suits(ticket, decision.candidate)) {
+      this.#options.leases.handOver(lease);
+      return false;
+    }
+    line.leave(ticket, null);
+    this.#grant(ticket, { lease, ...grantOf(decision.candidate, placement) });
+    void this.#book(line, ticket, lease, decision.candidate);
+    return true;
+  }
+
+  async #book(line: Line, ticket: Ticket, lease: Lease, { epoch, nodeSlots, modelSlots }: Candidate): Promise<void> {
+    const { requestId, keyId, target, deadlineMs, jobId, priority } = ticket;
+    const { replicaId, leases, log } = this.#options;
+    try {
+      void leases.record({ ...lease, epoch, nodeSlots, modelSlots }).catch(() => {});
+      await line.queue.add({ id: jobId, priority, data: { requestId, origin: replicaId, keyId, target, deadlineMs } });
+      const job = await line.queue.take(lease.id);
+      if (job?.id !== jobId) {
+        // Somebody else's came first; it finds a slot like every job that was taken without one.
+        await line.queue.remove(jobId);
+        if (job) this.#passOn(line, job, null);
+      } else if (ticket.state === 'left') {
+        this.#finish(line, job, { outcome: 'end', nodeId: lease.nodeId });
+      } else {
+        ticket.job = job;
+      }
+    } catch (error) {
+      log.debug({ err: error, requestId }, 'a running request has no job: Redis is away');
+    }
+  }
+
   /** Claims a slot and the first job in line, side by side; gives back whichever has no use for the other. */
   async #take(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
     const lease = this.#newLease(candidate);
@@ -350,9 +399,17 @@ export class Matching {
       leases.handOver(grant.lease);
     } else {
       if (grant) leases.release(grant.lease);
-      if (origin !== null) this.#finish(line, job, { outcome: 'abandoned', nodeId: null });
+      const ticket = this.#ticketOf(job);
+      if (ticket) this.#takeWithoutSlot(line, ticket, job);
+      else if (origin !== null) this.#finish(line, job, { outcome: 'abandoned', nodeId: null });
     }
     this.pump();
+  }
+
+  #takeWithoutSlot(line: Line, ticket: Ticket, job: TakenJob): void {
+    ticket.job = job;
+    line.leave(ticket, this.#options.clock.nowMs());
+    this.#claim(ticket);
   }
 
   async #lease(ticket: Ticket, candidate: Candidate, placement: Placement): Promise<void> {
@@ -508,7 +565,7 @@ export class Matching {
 
   async #recheckTicket(line: Line, ticket: Ticket): Promise<void> {
     try {
-      if (ticket.state === 'queued' && (await line.queue.isInLine(ticket.jobId))) return;
+      if (ticket.state === 'queued' && (await line.queue.stateOf(ticket.jobId)) === 'waiting') return;
     } catch {
       return; // away again; it will be looked at again
     }
@@ -550,6 +607,7 @@ export class Matching {
       byLine.set(line, [...(byLine.get(line) ?? []), ticket.job]);
     }
     for (const [line, jobs] of byLine) line.queue.renew(jobs).catch(() => {});
+    for (const line of this.#lines.values()) line.queue.recover().catch(() => {});
   }
 
   #lineOf(target: Target): Line {

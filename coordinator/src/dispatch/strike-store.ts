@@ -6,7 +6,7 @@ export const redisStrikeStore = (redis: LaiRedis): StrikeStore => ({
   add: (fingerprint, change, ttlMs) => redis.addStrike(keys.strikes, keys.strikesUntil, fingerprint, change, ttlMs),
   all: async () => {
     const live = new Set(await redis.zrangebyscore(keys.strikesUntil, String(Date.now()), '+inf'));
-    const pairs = await redis.zrange(keys.strikes, 0, -1, 'WITHSCORES');
+    const pairs = await redis.zrange(keys.strikes, 0, '-1', 'WITHSCORES');
     const counts = new Map<string, number>();
     for (let at = 0; at + 1 < pairs.length; at += 2) {
       const [fingerprint = '', count] = pairs.slice(at, at + 2);

@@ -8,7 +8,7 @@ import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
 import { handshake, say } from './handshake.ts';
-import { NodeSession } from './node-session.ts';
+import { NodeSession, type Wire } from './node-session.ts';
 import type { Registry } from './registry.ts';
 
 const STATUS_INTERVAL_MS = 5_000;
@@ -37,7 +37,7 @@ export const acceptAgents = (options: {
   });
   let strangers = 0;
 
-  const greet = async (socket: WebSocket): Promise<void> => {
+  const greet = async (socket: WebSocket, wire: Wire): Promise<void> => {
     const result = await handshake(socket, options);
     if (!result.ok) {
       log.warn({ reason: result.reason }, 'node refused');
@@ -53,6 +53,7 @@ export const acceptAgents = (options: {
       epoch,
       instanceId,
       socket,
+      wire,
       events: {
         snapshot: (snapshot) => registry.observe(session, snapshot),
         liveness: (liveness) => registry.setLiveness(session, liveness),
@@ -75,10 +76,10 @@ export const acceptAgents = (options: {
     log.info({ nodeId, name, epoch }, 'node connected');
   };
 
-  sockets.on('connection', (socket: WebSocket) => {
+  sockets.on('connection', (socket: WebSocket, request: IncomingMessage) => {
     strangers += 1;
     socket.on('error', () => {});
-    void greet(socket)
+    void greet(socket, request.socket)
       .catch((error: unknown) => {
         log.error({ err: error }, 'handshake failed');
         socket.terminate();

@@ -21,7 +21,12 @@ export type LaiRedis = Redis & {
     modelSlots: number,
     epoch: string,
   ): Promise<[1 | 0 | -1, number, number]>;
+  releaseLease(nodeLeases: string, modelLeases: string, leaseId: string): Promise<number>;
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
+  submitJob(job: string, bodyHash: string, ttlSeconds: number, ...fields: string[]): Promise<[1] | [0, string, string]>;
+  startJob(job: string, nowMs: number): Promise<number>;
+  finishJob(job: string, fence: number, state: string, ttlSeconds: number, ...fields: string[]): Promise<number>;
+  cancelJob(job: string, nowMs: number): Promise<'queued' | 'running' | 'completed' | 'failed' | 'canceled' | null>;
   nextEpoch(epochKey: string): Promise<string>;
   addStrike(counts: string, until: string, fingerprint: string, change: number, ttlMs: number): Promise<number>;
   publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;
@@ -45,13 +50,38 @@ const options = {
 export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> => {
   const redis = new Redis(url, { ...options, lazyConnect: true });
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
+  redis.defineCommand('releaseLease', { numberOfKeys: 2, lua: script('release-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
+  for (const name of ['submit', 'start', 'finish', 'cancel'])
+    redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
   redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
+  writeTogether(redis);
   logOutages(redis, log);
   await redis.connect();
   return redis as LaiRedis;
+};
+
+/**
+ * Commands of one turn of the event loop leave in one write: a request sends several side by side, and each write of its own costs more
+ * CPU than the command (measured: half of what ioredis takes).
+ */
+const writeTogether = (redis: Redis): void => {
+  const send = redis.sendCommand.bind(redis);
+  let corked: { uncork(): void } | null = null;
+  redis.sendCommand = (command, stream) => {
+    if (corked === null && redis.status === 'ready') {
+      const socket = redis.stream;
+      socket.cork();
+      corked = socket;
+      setImmediate(() => {
+        corked = null;
+        socket.uncork();
+      });
+    }
+    return send(command, stream);
+  };
 };
 
 /** One line when it goes away and one when it is back, not one per failed reconnect. */

@@ -24,6 +24,14 @@ export const keys = {
   figures: (nodeId: string) => `lai:{node:${nodeId}}:figures`,
   /** STRING, replica that has asked for a cold load of the model; one in the fleet at a time. */
   load: (model: string) => `lai:load:${model}`,
+  /** HASH: an asynchronous job, see jobs/job-store.ts. */
+  job: (jobId: string) => `lai:{job:${jobId}}`,
+  /** ZSET, job id → when it was submitted (ms): jobs that have not ended. */
+  openJobs: 'lai:jobs:open',
+  /** ZSET, job id → when to try next (ms): ended jobs whose webhook has not been told. */
+  webhooks: 'lai:jobs:webhooks',
+  /** STRING: one replica at a time tells a webhook. */
+  webhookClaim: (jobId: string) => `lai:{job:${jobId}}:webhook`,
   /** ZSET, replica id → when it was last heard of (ms). */
   replicas: 'lai:replicas',
   /** Pub/sub: frames and messages for one replica. */

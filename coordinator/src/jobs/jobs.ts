@@ -1,0 +1,257 @@
+import { createHash, createHmac } from 'node:crypto';
+import type { AttemptRoute, Frame } from '@lai/shared/attempt';
+import { CodedError } from '@lai/shared/errors';
+import type { Logger } from 'pino';
+import { type Clock, repeat } from '../dispatch/clock.ts';
+import type { Answer, DispatchRequest } from '../dispatch/dispatcher.ts';
+import type { JobQueues, TakenJob } from '../dispatch/job-queue.ts';
+import type { Grant } from '../dispatch/ticket.ts';
+import type { Target } from '../routing/target.ts';
+import type { PriorityClass } from '../scheduler/fairness.ts';
+import type { JobEnd, JobState, JobStore, StoredJob } from './job-store.ts';
+
+/** Open jobs are looked at this often; what fell through a crash is queued again. */
+const SWEEP_MS = 3_000;
+const SWEEP_JOBS = 500;
+/** Younger than this a job may still be on its way into the queue. */
+const SETTLE_MS = 5_000;
+const FINISH_RETRY_MS = 1_000;
+
+/** Puts an answer's bytes together into the JSON that a client gets who does not stream. */
+export interface Collector {
+  push(bytes: Uint8Array): void;
+  finish(): unknown;
+}
+
+export interface JobSubmission {
+  readonly keyId: string;
+  readonly route: AttemptRoute;
+  readonly target: Target;
+  /** The client's body, JSON text. */
+  readonly body: string;
+  readonly priority: PriorityClass;
+  readonly idempotencyKey: string | null;
+  readonly deadlineMs: number;
+  readonly webhook: string | null;
+}
+
+export interface JobsOptions {
+  readonly store: JobStore;
+  readonly queues: JobQueues;
+  readonly clock: Clock;
+  readonly hint: (target: Target) => void;
+  readonly answer: (request: DispatchRequest, job: TakenJob, grant: Grant) => Answer;
+  /** The body as the node's engine wants it; see api/. */
+  readonly bodyFor: (route: AttemptRoute, body: string) => (model: string) => Uint8Array;
+  readonly collectorFor: (route: AttemptRoute) => Collector;
+  /** Gives back a slot that is not needed after all. */
+  readonly release: (grant: Grant) => void;
+  readonly newId: () => string;
+  readonly log: Logger;
+}
+
+/**
+ * Durable jobs: accepted with 202, run when there is room, kept until somebody asks. At-least-once runs, exactly one recorded result:
+ * each run has a fence, and only the newest one's end counts. Single writer of its runs; the truth is in the store.
+ *
+ *   queued ──taken──► running ──► completed | failed
+ *     │                 │ └─ its coordinator dies: taken again, with a greater fence
+ *     └─────────────────┴──► canceled
+ */
+export class Jobs {
+  readonly #options: JobsOptions;
+  readonly #running = new Map<string, AbortController>();
+  readonly #stop: () => void;
+
+  constructor(options: JobsOptions) {
+    this.#options = options;
+    this.#stop = repeat(options.clock, SWEEP_MS, () => void this.#sweep());
+  }
+
+  /** Resolves once the job is safely stored and queued. */
+  async submit(submission: JobSubmission): Promise<StoredJob> {
+    const { store, clock, newId } = this.#options;
+    const { keyId, route, target, body, priority, idempotencyKey, deadlineMs, webhook } = submission;
+    const id = idempotencyKey === null ? newId() : idFor(keyId, idempotencyKey);
+    const bodyHash = createHash('sha256').update(route).update('\n').update(body).digest('hex');
+    const submittedAtMs = clock.nowMs();
+    const job = { id, keyId, route, target, priority, submittedAtMs, deadlineMs, bodyHash, payload: body, webhook };
+    const answer = await this.#asking(() => store.submit(job));
+    if (answer === 'different') {
+      throw new CodedError('idempotency_mismatch', { param: 'Idempotency-Key' });
+    }
+    if (answer === 'new') await this.#asking(() => this.#enqueue(job));
+    return this.read(id, keyId);
+  }
+
+  /** Throws `job_not_found` for a job of somebody else as for one that is not there. */
+  async read(id: string, keyId: string | null): Promise<StoredJob> {
+    const job = JOB_ID.test(id) ? await this.#asking(() => this.#options.store.read(id)) : null;
+    if (!job || (keyId !== null && job.keyId !== keyId)) throw new CodedError('job_not_found');
+    return job;
+  }
+
+  async cancel(id: string, keyId: string | null): Promise<StoredJob> {
+    const job = await this.read(id, keyId);
+    const before: JobState | null = await this.#asking(() => this.#options.store.cancel(id, this.#options.clock.nowMs()));
+    if (before === 'queued')
+      await this.#options.queues
+        .of(job.target)
+        .remove(queueIdOf(id, 0))
+        .catch(() => {});
+    this.stopRun(id);
+    return this.read(id, keyId);
+  }
+
+  /** A run of ours, if there is one: its job was cancelled. */
+  stopRun(id: string): void {
+    this.#running.get(id)?.abort();
+  }
+
+  /** A job was taken off the queue and has a slot. */
+  async run(taken: TakenJob, grant: Grant): Promise<void> {
+    const { store, clock, log } = this.#options;
+    const id = taken.data.requestId;
+    try {
+      const fence = await store.start(id, clock.nowMs());
+      const job = fence === null ? null : await store.read(id);
+      if (fence === null || !job || job.payload === null) {
+        await this.#discard(taken, grant);
+        return;
+      }
+      await this.#run(job, job.payload, fence, taken, grant);
+    } catch (error) {
+      // Redis is away: the lock ends, and the job is taken again.
+      log.warn({ err: error, jobId: id }, 'job not run; it will be taken again');
+      this.#options.release(grant);
+    }
+  }
+
+  close(): void {
+    this.#stop();
+    for (const abort of this.#running.values()) abort.abort();
+  }
+
+  async #run(job: StoredJob, payload: string, fence: number, taken: TakenJob, grant: Grant): Promise<void> {
+    const { answer, bodyFor, collectorFor, log } = this.#options;
+    const abort = new AbortController();
+    this.#running.set(job.id, abort);
+    const collector = collectorFor(job.route);
+    const { frames, trail } = answer(
+      {
+        requestId: job.id,
+        keyId: job.keyId,
+        route: job.route,
+        target: job.target,
+        bodyFor: bodyFor(job.route, payload),
+        priorityClass: job.priority,
+        queueDeadlineMs: job.deadlineMs,
+        deadlineMs: job.deadlineMs,
+        signal: abort.signal,
+      },
+      taken,
+      grant,
+    );
+    try {
+      for await (const frame of frames) {
+        if (frame.kind === 'chunk') collector.push(frame.bytes);
+        // Recorded before the generator goes on and takes the job off the queue: a crash in between runs it again, never loses it.
+        else if (!abort.signal.aborted)
+          await this.#finish(job, fence, endOf(frame, collector, trail.attempts.at(-1)?.nodeName ?? ''));
+      }
+      log.info(
+        { jobId: job.id, attempts: trail.attempts.map(({ nodeName, outcome }) => `${nodeName}: ${outcome}`) },
+        'job ended',
+      );
+    } finally {
+      this.#running.delete(job.id);
+    }
+  }
+
+  /** Until it is recorded, or somebody else has the job. */
+  async #finish(job: StoredJob, fence: number, end: JobEnd): Promise<void> {
+    const { store, clock, log } = this.#options;
+    for (;;) {
+      try {
+        if (!(await store.finish(job, fence, end, clock.nowMs())))
+          log.info({ jobId: job.id, fence }, 'a later run has this job; our result is dropped');
+        return;
+      } catch (error) {
+        log.debug({ err: error, jobId: job.id }, 'result not recorded yet');
+        await new Promise<void>((resolve) => clock.after(FINISH_RETRY_MS, resolve));
+      }
+    }
+  }
+
+  async #discard(taken: TakenJob, grant: Grant): Promise<void> {
+    this.#options.release(grant);
+    await this.#options.queues.of(taken.data.target).complete(taken, { outcome: 'obsolete', nodeId: null });
+  }
+
+  async #enqueue(job: Pick<StoredJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>, run = 0): Promise<void> {
+    const { queues, hint } = this.#options;
+    const data = { requestId: job.id, origin: null, keyId: job.keyId, target: job.target, deadlineMs: job.deadlineMs };
+    await queues.of(job.target).add({ id: queueIdOf(job.id, run), data, priority: PRIORITY[job.priority] });
+    hint(job.target);
+  }
+
+  /** What a crash left behind: jobs that are recorded but in nobody's queue or hands. Also tells this replica which lines to look at. */
+  async #sweep(): Promise<void> {
+    const { store, queues, clock, hint, log } = this.#options;
+    if (!store.isUp) return;
+    try {
+      for (const id of await store.open(SWEEP_JOBS)) {
+        const job = await store.read(id);
+        if (!job || (job.state !== 'queued' && job.state !== 'running')) {
+          await store.forget(id);
+          continue;
+        }
+        hint(job.target);
+        if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
+        else if (job.state === 'queued' && clock.nowMs() - job.submittedAtMs > SETTLE_MS) {
+          if ((await queues.of(job.target).stateOf(queueIdOf(id, 0))) === 'gone') await this.#enqueue(job);
+        }
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'open jobs not looked at');
+    }
+  }
+
+  async #expire(job: StoredJob): Promise<void> {
+    const { store, clock } = this.#options;
+    const fence = await store.start(job.id, clock.nowMs());
+    if (fence === null) return;
+    this.stopRun(job.id);
+    await store.finish(
+      job,
+      fence,
+      { state: 'failed', errorCode: 'deadline_exceeded', errorMessage: 'The job found no room before its deadline.' },
+      clock.nowMs(),
+    );
+  }
+
+  async #asking<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof CodedError) throw error;
+      throw new CodedError('store_unavailable', { retryAfterSeconds: 2, cause: error });
+    }
+  }
+}
+
+const JOB_ID = /^job_[0-9a-f]{32}$/;
+
+/** Among durable jobs order is by class and then by arrival; fairness between keys is for those who wait at the door. */
+const PRIORITY: Record<PriorityClass, number> = { interactive: 1, normal: 800, batch: 16_000 };
+
+/** One name per key and idempotency key, so that a repeated submission is the same job wherever it arrives. */
+const idFor = (keyId: string, idempotencyKey: string): string =>
+  `job_${createHmac('sha256', keyId).update(idempotencyKey).digest('hex').slice(0, 32)}`;
+
+const queueIdOf = (id: string, run: number): string => (run === 0 ? id : `${id}-${run}`);
+
+const endOf = (frame: Exclude<Frame, { kind: 'chunk' }>, collector: Collector, nodeName: string): JobEnd =>
+  frame.kind === 'end'
+    ? { state: 'completed', result: JSON.stringify(collector.finish()), usage: frame.usage, nodeName }
+    : { state: 'failed', errorCode: frame.code, errorMessage: frame.message };
