@@ -97,7 +97,8 @@ const table: Record<Status, Record<Event, ModelStatus | typeof stay>> = {
     'unload while busy': stay,
     idle: at('unloading'),
     gone: at('cold'),
-    crashed: crash,
+    // We take it down ourselves.
+    crashed: stay,
     'seen loaded': stay,
     'seen loading': stay,
     'seen unloaded': stay,
@@ -110,7 +111,8 @@ const table: Record<Status, Record<Event, ModelStatus | typeof stay>> = {
     'unload while busy': at('draining'),
     idle: stay,
     gone: at('cold'),
-    crashed: crash,
+    // We take it down ourselves.
+    crashed: stay,
     'seen loaded': stay,
     'seen loading': stay,
     'seen unloaded': stay,

@@ -46,6 +46,8 @@ export const nextModelStatus = (status: ModelStatus, event: ModelEvent): ModelSt
     case 'gone':
       return status.state === 'failed' ? status : at('cold');
     case 'crashed':
+      // What we take down ourselves looks like a crash to whoever was listening.
+      if (status.state === 'draining' || status.state === 'unloading') return status;
       return { state: 'failed', failure: event.failure, isDistrusted: true };
     case 'observed':
       return observed(status, event.runtimeSays);

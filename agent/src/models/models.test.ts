@@ -1,68 +1,12 @@
 import type { LoadedModel, ModelFailure } from '@lai/shared/node';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { openAiUrl, type Runtime, RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
+import { RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
 import { Models, type Slot, type SlotRefusal } from './models.ts';
+import { ScriptedRuntime as Engine, model } from './scripted-runtime.ts';
 
 const log = pino({ level: 'silent' });
 const crash: ModelFailure = { code: 'engine_crashed', message: 'died', atMs: 1 };
-
-const model = (id: string, facts: Partial<RuntimeModel> = {}): RuntimeModel => ({
-  id,
-  isLoaded: false,
-  isLoading: false,
-  capabilities: ['chat'],
-  contextLength: 4096,
-  sizeBytes: 1e9,
-  vramBytes: null,
-  slots: 1,
-  expiresAtMs: null,
-  ...facts,
-});
-
-/** A runtime whose loads and unloads end when the test says so. */
-class Engine implements Runtime {
-  readonly kind = 'mock';
-  readonly abilities = { load: true, unload: 'polite', pull: false, delete: false, routes: ['chat.completions'] } as const;
-  readonly calls: string[] = [];
-  readonly #pending: { resolve(): void; reject(error: unknown): void }[] = [];
-
-  report() {
-    return { kind: this.kind, version: null, state: 'ready', mode: 'owned', isSimulated: true, detail: null } as const;
-  }
-
-  async listModels(): Promise<readonly RuntimeModel[]> {
-    return [];
-  }
-
-  loadModel(id: string): Promise<void> {
-    return this.#called(`load ${id}`);
-  }
-
-  unloadModel(id: string): Promise<void> {
-    return this.#called(`unload ${id}`);
-  }
-
-  endpoint(route: 'chat.completions') {
-    return { url: openAiUrl(new URL('http://127.0.0.1:1'), route), headers: {} };
-  }
-
-  async close(): Promise<void> {}
-
-  /** Ends the oldest call that is under way. */
-  finish(error?: unknown): void {
-    const call = this.#pending.shift();
-    if (error === undefined) call?.resolve();
-    else call?.reject(error);
-  }
-
-  #called(call: string): Promise<void> {
-    this.calls.push(call);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#pending.push({ resolve, reject });
-    return promise;
-  }
-}
 
 const setUp = ({ maxConcurrent = 16, listed = [model('m')] }: { maxConcurrent?: number; listed?: RuntimeModel[] } = {}) => {
   const engine = new Engine();

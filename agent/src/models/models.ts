@@ -1,18 +1,30 @@
 import { type LoadedModel, type ModelFailure, sameModel } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { type Runtime, RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
+import { Grace } from './grace.ts';
+import { isIdleTooLong } from './idle-unload.ts';
 import { type ModelEvent, type ModelStatus, nextModelStatus, unknownModel } from './model-states.ts';
 
 /** Ollama's own limit is a stall of 5 min; a load that takes longer than this is not coming. */
 const LOAD_LIMIT_MS = 10 * 60_000;
 const UNLOAD_LIMIT_MS = 30_000;
+const CALL_LIMIT_MS = 10_000;
+/** A pinned model that could not be loaded is tried again after this. */
+const PINNED_RETRY_MS = 5 * 60_000;
 
 interface Entry {
   readonly runtime: Runtime;
   model: RuntimeModel;
   status: ModelStatus;
   inFlight: number;
-  isPinned: boolean;
+  /** See `IdleFacts`. */
+  isOurs: boolean;
+  lastUsedAtMs: number;
+}
+
+interface Load {
+  readonly done: Promise<void>;
+  readonly abort: AbortController;
 }
 
 /** A place on a model that must be given back exactly once. */
@@ -26,18 +38,39 @@ export type SlotRefusal = 'model_not_found' | 'node_busy';
 
 /**
  * Every model of every runtime on this node, what state we believe it is in and how many attempts run on it. Single writer of all
- * three. Loads are single-flight per model and nobody's disconnect cancels them.
+ * three. Loads are single-flight per model and nobody's disconnect cancels them; an unload lets what runs finish for as long as it is
+ * told to; idle models go, pinned ones come back.
  */
 export class Models {
   readonly #entries = new Map<string, Entry>();
-  readonly #loads = new Map<string, Promise<void>>();
+  readonly #runtimes = new Set<Runtime>();
+  readonly #loads = new Map<string, Load>();
+  readonly #unloads = new Map<string, Promise<void>>();
+  /** Of the unloads that wait for something to finish. */
+  readonly #graces = new Map<string, Grace>();
   readonly #onChange: () => void;
+  readonly #interrupt: (modelId: string) => void;
+  readonly #now: () => number;
   readonly #log: Logger;
   readonly #maxConcurrent: number;
+  readonly #idleUnloadMs: number | null;
+  #pinned: readonly string[] = [];
 
-  constructor(options: { maxConcurrent: number; onChange: () => void; log: Logger }) {
+  constructor(options: {
+    maxConcurrent: number;
+    /** Null: idle models stay. */
+    idleUnloadMs?: number | null;
+    onChange: () => void;
+    /** Ends the attempts that run on a model, with an honest reason; asked when their time to finish is over. */
+    interrupt?: (modelId: string) => void;
+    now?: () => number;
+    log: Logger;
+  }) {
     this.#maxConcurrent = options.maxConcurrent;
+    this.#idleUnloadMs = options.idleUnloadMs ?? null;
     this.#onChange = options.onChange;
+    this.#interrupt = options.interrupt ?? (() => {});
+    this.#now = options.now ?? (() => performance.now());
     this.#log = options.log;
   }
 
@@ -49,8 +82,13 @@ export class Models {
     return this.#all().reduce((sum, entry) => sum + entry.inFlight, 0);
   }
 
+  /** Those that answer, in the order in which they were first heard of. */
+  runtimes(): readonly Runtime[] {
+    return [...this.#runtimes];
+  }
+
   report(): LoadedModel[] {
-    return this.#all().map(({ runtime, model, status, inFlight, isPinned }) => ({
+    return this.#all().map(({ runtime, model, status, inFlight }) => ({
       id: model.id,
       runtime: runtime.kind,
       state: status.state,
@@ -60,7 +98,7 @@ export class Models {
       vramBytes: model.vramBytes,
       slots: model.slots,
       inFlight,
-      isPinned,
+      isPinned: this.#isPinned(model.id),
       expiresAtMs: model.expiresAtMs,
       failure: status.failure,
     }));
@@ -69,11 +107,22 @@ export class Models {
   /** Takes what a runtime just said about its models; models it no longer has are forgotten. */
   observe(runtime: Runtime, models: readonly RuntimeModel[]): void {
     const before = this.#fingerprint();
+    this.#runtimes.add(runtime);
     for (const model of models) {
       const entry = this.#entries.get(model.id);
       if (entry && entry.runtime !== runtime) continue; // the first runtime that has a model of this name serves it
+      // The engine's own timer was wound up by somebody: it is in use, if not by us.
+      if (entry && entry.model.expiresAtMs !== model.expiresAtMs) entry.lastUsedAtMs = this.#now();
       if (entry) entry.model = model;
-      else this.#entries.set(model.id, { runtime, model, status: unknownModel, inFlight: 0, isPinned: false });
+      else
+        this.#entries.set(model.id, {
+          runtime,
+          model,
+          status: unknownModel,
+          inFlight: 0,
+          isOurs: false,
+          lastUsedAtMs: this.#now(),
+        });
       const says = model.isLoaded ? 'loaded' : model.isLoading ? 'loading' : 'unloaded';
       this.#apply(model.id, { kind: 'observed', runtimeSays: says });
     }
@@ -86,12 +135,43 @@ export class Models {
   /** The runtime does not answer: nothing of it is warm any more. */
   lose(runtime: Runtime): void {
     let isChanged = false;
+    this.#runtimes.delete(runtime);
     for (const [id, entry] of this.#entries) {
       if (entry.runtime !== runtime || entry.status.state === 'cold' || this.#loads.has(id)) continue;
       entry.status = unknownModel;
       isChanged = true;
     }
     if (isChanged) this.#onChange();
+  }
+
+  /** What should always be in memory: never unloaded for being idle, and loaded by `tick` when it is not. */
+  pin(models: readonly string[]): void {
+    const before = this.#all().filter(({ model }) => this.#isPinned(model.id));
+    this.#pinned = [...models];
+    const after = this.#all().filter(({ model }) => this.#isPinned(model.id));
+    const changed = [...before.filter((entry) => !after.includes(entry)), ...after.filter((entry) => !before.includes(entry))];
+    for (const entry of changed) if (entry.status.state === 'warm') this.#keep(entry);
+    if (changed.length > 0) this.#onChange();
+  }
+
+  /** To be called every few seconds: unloads what was idle for too long, loads what is pinned (when the node may load at all). */
+  tick({ mayLoad }: { mayLoad: boolean }): void {
+    const nowMs = this.#now();
+    for (const entry of this.#all()) {
+      const { model, runtime, status, inFlight, lastUsedAtMs } = entry;
+      const isPinned = this.#isPinned(model.id);
+      const canUnload = runtime.abilities.unload !== 'no';
+      const isOurs = entry.isOurs || runtime.report().mode === 'owned';
+      const facts = { state: status.state, inFlight, isPinned, canUnload, isOurs, lastUsedAtMs };
+      if (isIdleTooLong(facts, nowMs, this.#idleUnloadMs)) {
+        this.#log.info({ model: model.id, idleMs: Math.round(nowMs - lastUsedAtMs) }, 'unloading an idle model');
+        this.unload(model.id).catch((error: unknown) => this.#log.warn({ model: model.id, err: error }, 'idle unload failed'));
+      }
+      const failedAtMs = status.state === 'failed' ? (status.failure?.atMs ?? 0) : Number.NEGATIVE_INFINITY;
+      const isDue = status.state === 'cold' || (status.state === 'failed' && Date.now() - failedAtMs > PINNED_RETRY_MS);
+      if (isPinned && mayLoad && isDue && runtime.abilities.load && this.#runtimes.has(runtime))
+        this.load(model.id).catch(() => {});
+    }
   }
 
   /** Admission. The coordinator counts too, but this is where a slot is really given. */
@@ -109,14 +189,21 @@ export class Models {
         if (isReleased) return;
         isReleased = true;
         entry.inFlight -= 1;
-        if (entry.inFlight === 0) this.#change(entry.model.id, { kind: 'idle' });
+        entry.lastUsedAtMs = this.#now();
+        if (entry.inFlight > 0) return;
+        this.#graces.get(entry.model.id)?.end();
+        this.#change(entry.model.id, { kind: 'idle' });
       },
     };
   }
 
   /** An attempt went through the model: it is warm, whatever the runtime said. */
   worked(id: string): void {
-    this.#change(id, { kind: 'loaded' });
+    const entry = this.#find(id);
+    if (!entry) return;
+    entry.isOurs = true;
+    entry.runtime.served?.(entry.model.id);
+    this.#change(entry.model.id, { kind: 'loaded' });
   }
 
   crashed(id: string, failure: ModelFailure): void {
@@ -127,40 +214,128 @@ export class Models {
   load(id: string): Promise<void> {
     const entry = this.#find(id);
     if (!entry) return Promise.reject(new RuntimeError('model_not_found', `no runtime of this node has ${id}`));
-    if (entry.status.state === 'warm') return Promise.resolve();
-    const running = this.#loads.get(entry.model.id);
-    if (running) return running;
-    const load = this.#load(entry).finally(() => this.#loads.delete(entry.model.id));
-    this.#loads.set(entry.model.id, load);
-    return load;
+    const key = entry.model.id;
+    const leaving = this.#unloads.get(key);
+    if (entry.status.state === 'warm' && !leaving) return Promise.resolve();
+    const running = this.#loads.get(key);
+    if (running) return running.done;
+    const abort = new AbortController();
+    const load = () => this.#load(entry, abort.signal);
+    const done = (leaving ? leaving.then(load, load) : load()).finally(() => this.#loads.delete(key));
+    this.#loads.set(key, { done, abort });
+    return done;
   }
 
-  async unload(id: string): Promise<void> {
+  /** Everybody who waits for it is told `canceled`. */
+  cancelLoad(id: string): void {
     const entry = this.#find(id);
-    if (!entry) throw new RuntimeError('model_not_found', `no runtime of this node has ${id}`);
-    this.#change(entry.model.id, { kind: 'unload', isBusy: entry.inFlight > 0 });
+    if (entry) this.#loads.get(entry.model.id)?.abort.abort(new RuntimeError('canceled', 'the load was canceled'));
+  }
+
+  /**
+   * Takes no new work for the model, lets what runs finish for `graceMs`, then interrupts it and unloads. A load on its way is
+   * canceled. Callers share one unload, and the shortest grace counts.
+   */
+  unload(id: string, { graceMs = 0 }: { graceMs?: number } = {}): Promise<void> {
+    const entry = this.#find(id);
+    if (!entry) return Promise.reject(new RuntimeError('model_not_found', `no runtime of this node has ${id}`));
+    const key = entry.model.id;
+    const running = this.#unloads.get(key);
+    if (running) {
+      this.#graces.get(key)?.shorten(graceMs);
+      return running;
+    }
+    const grace = new Grace(entry.inFlight === 0 ? 0 : graceMs);
+    this.#graces.set(key, grace);
+    const done = this.#unload(entry, grace).finally(() => {
+      grace.end();
+      this.#graces.delete(key);
+      this.#unloads.delete(key);
+    });
+    this.#unloads.set(key, done);
+    return done;
+  }
+
+  /** Exchanges one model for another without restarting anything. When the new one cannot be loaded, the old one comes back. */
+  async swap(models: { out: string; in: string; graceMs: number }): Promise<void> {
+    if (!this.#find(models.in)) throw new RuntimeError('model_not_found', `no runtime of this node has ${models.in}`);
+    await this.unload(models.out, { graceMs: models.graceMs });
     try {
-      await entry.runtime.unloadModel(entry.model.id, AbortSignal.timeout(UNLOAD_LIMIT_MS));
-    } finally {
-      // Also when it failed: the next list of the runtime says what is true, while "unloading" would never end.
-      this.#change(entry.model.id, { kind: 'gone' });
+      await this.load(models.in);
+    } catch (error) {
+      await this.load(models.out).catch(() => {});
+      throw error;
     }
   }
 
-  async #load(entry: Entry): Promise<void> {
+  /** Takes the model off the disk. */
+  async delete(id: string, { graceMs }: { graceMs: number }): Promise<void> {
+    const entry = this.#find(id);
+    if (!entry) throw new RuntimeError('model_not_found', `no runtime of this node has ${id}`);
+    const { runtime, model, status } = entry;
+    if (!runtime.abilities.delete || !runtime.deleteModel)
+      throw new RuntimeError('request_refused', `${runtime.kind} does not delete models: their files are their owner's`);
+    if (status.state !== 'cold' && status.state !== 'failed') await this.unload(model.id, { graceMs });
+    await runtime.deleteModel(model.id, AbortSignal.timeout(CALL_LIMIT_MS));
+    await this.refresh(runtime);
+  }
+
+  /** Asks the runtime now, for whoever has just changed what it has. */
+  async refresh(runtime: Runtime): Promise<void> {
+    this.observe(runtime, await runtime.listModels(AbortSignal.timeout(CALL_LIMIT_MS)));
+  }
+
+  async #unload(entry: Entry, grace: Grace): Promise<void> {
+    const { id } = entry.model;
+    const load = this.#loads.get(id);
+    load?.abort.abort(new RuntimeError('canceled', 'the model was unloaded while it was loading'));
+    this.#change(id, { kind: 'unload', isBusy: entry.inFlight > 0 });
+    try {
+      if (load) await load.done.catch(() => {});
+      if (!grace.isOver) await grace.over;
+      if (entry.inFlight > 0) this.#interrupt(id);
+      await entry.runtime.unloadModel(id, AbortSignal.timeout(UNLOAD_LIMIT_MS));
+      this.#log.info({ model: id }, 'model unloaded');
+      entry.isOurs = false;
+    } finally {
+      // Also when it failed: the next list of the runtime says what is true, while "unloading" would never end.
+      this.#change(id, { kind: 'gone' });
+    }
+  }
+
+  async #load(entry: Entry, canceled: AbortSignal): Promise<void> {
     const { id } = entry.model;
     const startedAtMs = performance.now();
     this.#change(id, { kind: 'load' });
     try {
-      await entry.runtime.loadModel(id, AbortSignal.timeout(LOAD_LIMIT_MS));
+      canceled.throwIfAborted();
+      await entry.runtime.loadModel(id, AbortSignal.any([canceled, AbortSignal.timeout(LOAD_LIMIT_MS)]));
+      entry.isOurs = true;
+      entry.lastUsedAtMs = this.#now();
       this.#change(id, { kind: 'loaded' });
       this.#log.info({ model: id, loadMs: Math.round(performance.now() - startedAtMs) }, 'model loaded');
+      if (this.#isPinned(id)) this.#keep(entry);
     } catch (error) {
+      if (canceled.aborted) {
+        if (!this.#unloads.has(id)) this.#change(id, { kind: 'gone' });
+        throw canceled.reason;
+      }
       const code = error instanceof RuntimeError ? error.code : 'load_failed';
       this.#log.warn({ model: id, err: error }, 'model could not be loaded');
       this.#change(id, { kind: 'loadFailed', failure: { code, message: `loading ${id} failed (${code})`, atMs: Date.now() } });
       throw error;
     }
+  }
+
+  #keep({ runtime, model }: Entry): void {
+    const isPinned = this.#isPinned(model.id);
+    runtime
+      .keepModel?.(model.id, isPinned, AbortSignal.timeout(CALL_LIMIT_MS))
+      .catch((error: unknown) => this.#log.warn({ model: model.id, isPinned, err: error }, 'engine was not told about a pin'));
+  }
+
+  #isPinned(id: string): boolean {
+    return this.#pinned.some((pinned) => sameModel(pinned, id));
   }
 
   #find(id: string): Entry | undefined {
