@@ -96,13 +96,17 @@ export const ruleSighting = (games: readonly string[], pid: number, command: str
   return rule === undefined ? null : { source: 'rule', name: rule, pid };
 };
 
+/** Old PowerShells write a list of one as the one. */
+const listOf = <T extends z.ZodType>(item: T) =>
+  z.preprocess((value) => (Array.isArray(value) || value === undefined ? value : [value]), z.array(item)).catch([]);
+
 /** One line of JSON that the PowerShell loop prints; see foreground-windows.ts. */
 const WindowsLook = z.object({
   steamAppId: z.number().catch(0),
   /** Share of the 3D engine by process, 0 to 100. */
-  engines: z.array(z.object({ pid: z.number(), name: z.string(), percent: z.number() })).catch([]),
+  engines: listOf(z.object({ pid: z.number(), name: z.string(), percent: z.number() })),
   /** Names of running programs that the owner's rules may mean. */
-  programs: z.array(z.object({ pid: z.number(), name: z.string() })).catch([]),
+  programs: listOf(z.object({ pid: z.number(), name: z.string() })),
   /** SHQueryUserNotificationState: 2 busy, 3 full-screen Direct3D, 4 presentation; 0 when it cannot be asked. */
   notificationState: z.number().catch(0),
 });
@@ -134,7 +138,7 @@ export const parseWindowsLook = (line: string, games: readonly string[]): Sighti
 };
 
 /** `[ASN:0x0-0x2b02b]:` or `ASN:0x0-0x2b02b:` as `lsappinfo front` prints it. */
-export const parseFrontApp = (text: string): string | null => /ASN:0x[0-9a-f]+-0x[0-9a-f]+:?/i.exec(text)?.[0] ?? null;
+export const parseFrontApp = (text: string): string | null => /ASN:0x[0-9a-f]+-0x[0-9a-f]+/i.exec(text)?.[0] ?? null;
 
 /** `"LSApplicationCategoryType"="public.app-category.action-games"`; values that are not there are `[ NULL ]`. */
 export const parseAppInfo = (text: string): { category: string | null; name: string | null; pid: number | null } => {
