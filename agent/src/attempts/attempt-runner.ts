@@ -9,7 +9,9 @@ import type { z } from 'zod';
 import { classifyEngineError, classifySocketError, explainRefusal } from '../runtimes/engine-error.ts';
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
+import { Normaliser } from './normaliser.ts';
 import { StreamScanner } from './stream-scanner.ts';
+import { contentTypeOf, STREAMED, usageOfWhole } from './whole-answers.ts';
 
 type Start = z.infer<typeof AttemptStart>;
 
@@ -108,16 +110,16 @@ export class AttemptRunner {
     await this.#receiveBody();
     this.#watch(this.start.deadlines.firstContentMs, 'first_token_timeout');
     await Promise.race([this.#prepare(), this.#stopped()]);
+    const { url, headers } = this.#runtime.endpoint(this.start.route);
+    const body = Buffer.concat(this.#body.splice(0));
     const response = await openEngineRequest({
-      ...this.#runtime.endpoint(this.start.route),
-      method: 'POST',
-      body: Buffer.concat(this.#body.splice(0)),
-      signal: this.#abort.signal,
+      ...{ url, body, method: 'POST', signal: this.#abort.signal },
+      headers: { ...headers, ...contentTypeOf(this.start.route, body) },
     });
     this.#response = response;
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) return this.#refused(status, await readText(response, 64 * 1024));
-    return this.start.route === 'embeddings' ? this.#relayJson(response) : this.#relayStream(response);
+    return STREAMED.has(this.start.route) ? this.#relayStream(response) : this.#relayWhole(response);
   }
 
   /**
@@ -147,14 +149,14 @@ export class AttemptRunner {
     return promise;
   }
 
-  async #relayJson(response: http.IncomingMessage): Promise<Outcome> {
+  async #relayWhole(response: http.IncomingMessage): Promise<Outcome> {
     const text = await readText(response, 64 * 1024 * 1024);
     this.#sendChunk('content', Buffer.from(text));
-    return { kind: 'end', finishReason: 'stop', usage: null };
+    return { kind: 'end', finishReason: 'stop', usage: usageOfWhole(text) };
   }
 
   #relayStream(response: http.IncomingMessage): Promise<Outcome> {
-    const scanner = new StreamScanner();
+    const scanner = new StreamScanner(new Normaliser());
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     response.on('data', (bytes: Buffer) => {
       for (const piece of scanner.push(bytes)) this.#sendChunk(piece.kind, piece.bytes);

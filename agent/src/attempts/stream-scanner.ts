@@ -1,8 +1,17 @@
 import type { ChunkKind, Usage } from '@lai/shared/attempt';
+import type { Normaliser } from './normaliser.ts';
 
 export interface Piece {
   readonly kind: ChunkKind;
   readonly bytes: Uint8Array;
+}
+
+interface Cut {
+  readonly kind: ChunkKind;
+  readonly start: number;
+  end: number;
+  /** Of an event that had to be mended. */
+  readonly bytes: Buffer | null;
 }
 
 /** How the engine's stream ended, once it has. `complete` needs a finish_reason and the terminator: engines end cleanly for worse reasons. */
@@ -21,8 +30,8 @@ const ABOVE_DATA = /^(?:(?::|event:|id:|retry:)[^\n]*\n|\r?\n)+/;
 const ERROR = /^data:\s*\{\s*"error"\s*:|"object"\s*:\s*"error"/;
 
 /**
- * Watches an engine's SSE bytes go by without taking them apart: whole events are cut out as they are and sorted into prelude,
- * content and usage; the terminator, comments and errors are kept back, since what the client gets to see of those is the
+ * Watches an engine's SSE bytes go by without taking them apart: whole events are cut out as they are (the normaliser mends those that
+ * are known to be wrong) and sorted into prelude, content and usage; the terminator, comments and errors are kept back, since what the client gets to see of those is the
  * coordinator's to say. Text that is no event at all is how llama-server's router says that its model died.
  */
 export class StreamScanner {
@@ -33,30 +42,44 @@ export class StreamScanner {
   #error: string | null = null;
   #garbage: string | null = null;
   #usage: Usage | null = null;
+  #hasUsageEvent = false;
+  readonly #normaliser: Normaliser | null;
+
+  constructor(normaliser: Normaliser | null = null) {
+    this.#normaliser = normaliser;
+  }
 
   /** Takes the next bytes and returns the events they completed; neighbours of one kind come as one piece. */
   push(bytes: Buffer): Piece[] {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    const pieces: { kind: ChunkKind; start: number; end: number }[] = [];
+    const pieces: Cut[] = [];
     let start = 0;
     for (;;) {
       const end = endOfEvent(all, start);
       if (end === -1) break;
-      const kind = this.#sort(all.toString('latin1', start, end));
+      const event = all.toString('latin1', start, end);
+      const kind = this.#sort(event);
+      const isMended = this.#normaliser !== null && (kind === 'prelude' || kind === 'content');
+      const mended = isMended ? this.#normaliser.mend(event) : event;
       const last = pieces.at(-1);
-      if (kind !== null && last?.kind === kind && last.end === start) last.end = end;
-      else if (kind !== null) pieces.push({ kind, start, end });
+      if (kind !== null && mended !== event) pieces.push({ kind, start, end, bytes: Buffer.from(mended, 'latin1') });
+      else if (kind !== null && last?.kind === kind && last.end === start && last.bytes === null) last.end = end;
+      else if (kind !== null) pieces.push({ kind, start, end, bytes: null });
       start = end;
     }
     // A copy, so that a small rest does not keep a large buffer alive.
     this.#rest = start === all.length ? Buffer.alloc(0) : Buffer.from(all.subarray(start));
-    return pieces.map((piece) => ({ kind: piece.kind, bytes: all.subarray(piece.start, piece.end) }));
+    return pieces.map((piece) => ({ kind: piece.kind, bytes: piece.bytes ?? all.subarray(piece.start, piece.end) }));
   }
 
   /** Call when the engine closed the stream; a last event without its empty line still counts. */
   finish(): { readonly pieces: readonly Piece[]; readonly ending: StreamEnding } {
     const pieces = this.#rest.length > 0 ? this.push(Buffer.from('\n\n')) : [];
-    return { pieces, ending: this.#ending() };
+    const usage = this.#hasUsageEvent ? null : (this.#normaliser?.usageChunk() ?? null);
+    return {
+      pieces: usage === null ? pieces : [...pieces, { kind: 'usage', bytes: Buffer.from(usage, 'latin1') }],
+      ending: this.#ending(),
+    };
   }
 
   get isDone(): boolean {
@@ -92,7 +115,12 @@ export class StreamScanner {
       return null;
     }
     if (USAGE.test(text)) this.#usage = usageIn(text) ?? this.#usage;
-    if (NO_CHOICES.test(text)) return 'usage';
+    if (NO_CHOICES.test(text)) {
+      // Zeros say nothing, and a client would take them for the truth.
+      if (USAGE.test(text) && usageIn(text) === null) return null;
+      this.#hasUsageEvent = true;
+      return 'usage';
+    }
     this.#finishReason = FINISH_REASON.exec(text)?.[1] ?? this.#finishReason;
     this.#hasContent ||= CONTENT.test(text);
     return this.#hasContent ? 'content' : 'prelude';

@@ -34,8 +34,6 @@ const node = (name: string, models: LoadedModel[], liveness: NodeRecord['livenes
   epoch: 1,
   instanceId: 'instance',
   replicaId: 'replica',
-  instanceId: `instance of ${name}`,
-  replicaId: 'replica_1',
   liveness,
   snapshot: {
     name,
