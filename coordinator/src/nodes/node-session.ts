@@ -18,6 +18,7 @@ import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import { FrameStream } from '../streams/frame-stream.ts';
 import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from './liveness.ts';
+import { type CommandRequest, RunningCommand } from './running-command.ts';
 
 /** A node that does not even take the frame within this is not waited for: another one may. */
 const ACCEPT_LIMIT_MS = 750;
@@ -81,7 +82,7 @@ export class NodeSession {
   readonly #log: Logger;
   readonly #streams = new Map<number, Stream>();
   readonly #byAttempt = new Map<string, Stream>();
-  readonly #loads = new Map<string, (outcome: LoadOutcome) => void>();
+  readonly #commands = new Map<string, RunningCommand>();
   #lastStream = 0;
   #liveness: Liveness = 'alive';
   #unansweredPings = 0;
@@ -160,12 +161,36 @@ export class NodeSession {
   }
 
   /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
-  loadModel(model: string): Promise<LoadOutcome> {
+  async loadModel(model: string): Promise<LoadOutcome> {
+    for await (const frame of this.command({ type: 'model.load', model })) {
+      if (frame.kind === 'done') return { ok: true };
+      if (frame.kind === 'failed') return { ok: false, code: frame.code };
+    }
+    return { ok: false, code: 'node_lost' };
+  }
+
+  /** Asks the node to do something with a model; it goes on whoever reads its frames. */
+  command(request: CommandRequest): RunningCommand {
     const commandId = randomUUID();
-    const { promise, resolve } = Promise.withResolvers<LoadOutcome>();
-    this.#loads.set(commandId, resolve);
-    this.send({ type: 'model.load', commandId, model });
-    return promise.finally(() => this.#loads.delete(commandId));
+    const command = new RunningCommand({
+      commandId,
+      // Loads may take minutes, and agents of before progress was told are silent meanwhile.
+      isWatched: request.type !== 'model.load',
+      onCancel: () => this.cancelCommand(commandId),
+      onEnd: () => this.#commands.delete(commandId),
+    });
+    if (this.#socket.readyState !== WebSocket.OPEN) {
+      command.end({ kind: 'failed', code: 'node_lost', detail: null });
+      return command;
+    }
+    this.#commands.set(commandId, command);
+    this.send({ ...request, commandId });
+    return command;
+  }
+
+  /** Of the commands that run on the node, also those of an earlier connection. */
+  cancelCommand(commandId: string): void {
+    this.send({ type: 'model.cancel', commandId });
   }
 
   #sendBody(id: number, body: Uint8Array): void {
@@ -214,8 +239,9 @@ export class NodeSession {
         });
         return;
       }
+      case 'command.progress':
       case 'command.result':
-        this.#loads.get(message.commandId)?.(message.ok ? { ok: true } : { ok: false, code: message.code ?? 'load_failed' });
+        this.#commands.get(message.commandId)?.take(message);
         return;
       default:
         this.#log.debug({ nodeId: this.nodeId, type: message.type }, 'message has no meaning here');
@@ -260,7 +286,7 @@ export class NodeSession {
     clearTimeout(this.#pingTimer);
     this.#liveness = 'dead';
     for (const stream of [...this.#streams.values()]) this.#end(stream.attemptId, failure('node_lost'));
-    for (const finish of this.#loads.values()) finish({ ok: false, code: 'node_lost' });
+    for (const command of [...this.#commands.values()]) command.end({ kind: 'failed', code: 'node_lost', detail: null });
     this.#events.closed();
   }
 
