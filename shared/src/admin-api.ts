@@ -3,22 +3,29 @@ import { NodeSnapshot } from './node.ts';
 
 /** Shapes of the management API (`/api/v1/…`), shared by the coordinator, the CLI and the dashboard. */
 
+/** Safe to show anywhere: no control characters, no markup, no path. */
+export const DisplayName = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9 ._-]+$/, 'letters, digits, space, dot, underscore and dash only');
+
+const GroupName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'small letters, digits and dashes, 32 at most');
+
 export const EnrollRequest = z.object({
   token: z.string().min(1).max(256),
-  name: z
-    .string()
-    .min(1)
-    .max(64)
-    .regex(/^[A-Za-z0-9 ._-]+$/, 'letters, digits, space, dot, underscore and dash only'),
+  name: DisplayName,
   /** Raw Ed25519 public key, base64. The private half never leaves the node. */
-  publicKey: z.string().length(44),
+  publicKey: z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'expected 32 bytes as base64'),
 });
 export type EnrollRequest = z.infer<typeof EnrollRequest>;
 
 export const EnrollResponse = z.object({
   nodeId: z.string(),
-  /** The coordinator's raw Ed25519 public key, base64; the node pins it. */
+  /** The coordinator's raw Ed25519 public key, base64; the node pins it when it fits the fingerprint in the token. */
   coordinatorKey: z.string(),
+  /** Pending: an operator has to approve the node first. Absent from coordinators before 2026-11. */
+  state: z.enum(['approved', 'pending']).optional(),
 });
 export type EnrollResponse = z.infer<typeof EnrollResponse>;
 
@@ -39,3 +46,181 @@ export const FleetStatus = z.object({
   nodes: z.array(NodeView),
 });
 export type FleetStatus = z.infer<typeof FleetStatus>;
+
+// Administration. Every list is whole: a fleet has tens of these, not thousands.
+
+export const SCOPES = ['inference', 'read', 'admin'] as const;
+export const Scope = z.enum(SCOPES);
+export type Scope = z.infer<typeof Scope>;
+
+/** A model's or an alias's name, or its beginning and a star. */
+const ModelPattern = z
+  .string()
+  .regex(/^[^\s*]{0,200}\*?$/, 'a name, or its beginning and a star')
+  .min(1);
+const epochMs = z.number().int().nonnegative();
+
+export const NewKey = z.strictObject({
+  name: DisplayName,
+  scopes: z.array(Scope).min(1).max(SCOPES.length).default(['inference']),
+  /** Null: every model. */
+  models: z.array(ModelPattern).min(1).max(200).nullable().default(null),
+  expiresAtMs: epochMs.nullable().default(null),
+});
+export type NewKey = z.input<typeof NewKey>;
+
+/** Only what is there is changed. */
+export const KeyChange = z.strictObject({
+  name: DisplayName.optional(),
+  scopes: z.array(Scope).min(1).max(SCOPES.length).optional(),
+  models: z.array(ModelPattern).min(1).max(200).nullable().optional(),
+  expiresAtMs: epochMs.nullable().optional(),
+  isEnabled: z.boolean().optional(),
+});
+export type KeyChange = z.infer<typeof KeyChange>;
+
+export const MAX_GRACE_SECONDS = 7 * 24 * 3_600;
+export const KeyRotation = z.strictObject({
+  /** How long the old secret still works. */
+  graceSeconds: z.number().int().min(0).max(MAX_GRACE_SECONDS).default(0),
+});
+export type KeyRotation = z.input<typeof KeyRotation>;
+
+export const KeyView = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** The first characters, so that a person can tell keys apart. */
+  prefix: z.string(),
+  scopes: z.array(Scope),
+  models: z.array(z.string()).nullable(),
+  state: z.enum(['valid', 'disabled', 'expired', 'revoked']),
+  createdAtMs: epochMs,
+  expiresAtMs: epochMs.nullable(),
+  lastUsedAtMs: epochMs.nullable(),
+});
+export type KeyView = z.infer<typeof KeyView>;
+
+/** The secret is shown here and never again. */
+export const IssuedKey = z.object({ key: z.string(), view: KeyView });
+export type IssuedKey = z.infer<typeof IssuedKey>;
+
+export const NewToken = z.strictObject({
+  label: z.union([DisplayName, z.literal('')]).default(''),
+  group: GroupName.default('default'),
+  ttlSeconds: z
+    .number()
+    .int()
+    .min(60)
+    .max(7 * 24 * 3_600)
+    .default(3_600),
+  maxUses: z.number().int().min(1).max(50).default(1),
+  /** A token that lasts longer than a day, or lets more than one machine in, needs it whatever is said here. */
+  needsApproval: z.boolean().default(false),
+});
+export type NewToken = z.input<typeof NewToken>;
+
+export const TokenView = z.object({
+  id: z.string(),
+  label: z.string(),
+  group: z.string(),
+  state: z.enum(['valid', 'used', 'expired', 'revoked']),
+  createdBy: z.string(),
+  createdAtMs: epochMs,
+  expiresAtMs: epochMs,
+  maxUses: z.number().int(),
+  usesLeft: z.number().int(),
+  needsApproval: z.boolean(),
+  refusedUses: z.number().int(),
+});
+export type TokenView = z.infer<typeof TokenView>;
+
+export const IssuedToken = z.object({ token: z.string(), view: TokenView });
+export type IssuedToken = z.infer<typeof IssuedToken>;
+
+export const NodeChange = z.strictObject({ name: DisplayName.optional(), group: GroupName.optional() });
+export type NodeChange = z.infer<typeof NodeChange>;
+
+/** A machine that has enrolled, as the operator manages it; what it can do right now is NodeView. */
+export const NodeEntry = z.object({
+  id: z.string(),
+  name: z.string(),
+  group: z.string(),
+  state: z.enum(['pending', 'approved', 'revoked', 'locked']),
+  stateReason: z.string().nullable(),
+  /** Of its public key; the node shows the same words. */
+  fingerprint: z.string(),
+  createdAtMs: epochMs,
+  lastConnectedAtMs: epochMs.nullable(),
+  lastAddress: z.string().nullable(),
+  /** Plain: it came over a network without encryption. */
+  lastTransport: z.enum(['tls', 'loopback', 'plain']).nullable(),
+});
+export type NodeEntry = z.infer<typeof NodeEntry>;
+
+export const AuditEntry = z.object({
+  seq: z.number().int(),
+  atMs: epochMs,
+  actor: z.string(),
+  action: z.string(),
+  object: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+  origin: z.string(),
+  hash: z.string(),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export const AuditVerdict = z.object({
+  isIntact: z.boolean(),
+  entries: z.number().int(),
+  /** Hash of the newest entry: kept elsewhere, it proves later that nothing was cut off the end. */
+  head: z.string(),
+  problem: z.string().nullable(),
+});
+export type AuditVerdict = z.infer<typeof AuditVerdict>;
+
+// Why a request went where it went; kept for a day.
+
+const ms = z.number().nullable();
+
+export const ExplainedCandidate = z.object({
+  node: z.string(),
+  model: z.string(),
+  action: z.enum(['run', 'wait', 'load']),
+  /** Expected milliseconds to the first token, in all and by part. */
+  expectedMs: z.number(),
+  parts: z.record(z.string(), z.number()),
+});
+
+export const ExplainedRefusal = z.object({
+  node: z.string(),
+  model: z.string().nullable(),
+  reason: z.string(),
+  detail: z.string(),
+});
+
+export const ExplainedPlacement = z.object({ candidates: z.array(ExplainedCandidate), refusals: z.array(ExplainedRefusal) });
+export type ExplainedPlacement = z.infer<typeof ExplainedPlacement>;
+
+export const Explanation = z.object({
+  requestId: z.string(),
+  keyId: z.string(),
+  route: z.string(),
+  target: z.object({ model: z.string(), capabilities: z.array(z.string()), contextTokens: z.number() }),
+  priority: z.string(),
+  enqueuedAtMs: z.number(),
+  queueMs: ms,
+  endedAtMs: z.number(),
+  outcome: z.string(),
+  attempts: z.array(
+    z.object({
+      node: z.string(),
+      model: z.string(),
+      startedAtMs: z.number(),
+      outcome: z.string(),
+      placement: ExplainedPlacement.nullable(),
+    }),
+  ),
+  /** What stood in the way, of a request that never got a slot. */
+  lastPlacement: ExplainedPlacement.nullable(),
+});
+export type Explanation = z.infer<typeof Explanation>;

@@ -8,10 +8,10 @@ import { Affinity } from './affinity.ts';
 import { bullQueues } from './bullmq-queue.ts';
 import { systemClock } from './clock.ts';
 import { Cooldowns } from './cooldowns.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { type DispatchedRequest, Dispatcher } from './dispatcher.ts';
 import { keepFigures } from './figure-keeper.ts';
 import { Figures } from './figures.ts';
-import type { TakenJob } from './job-queue.ts';
+import type { JobQueues, TakenJob } from './job-queue.ts';
 import { redisLeaseStore } from './lease-store.ts';
 import { Leases } from './leases.ts';
 import { redisLoadClaims } from './load-claims.ts';
@@ -56,6 +56,7 @@ export interface Dispatch {
   readonly dispatcher: Dispatcher;
   readonly matching: Matching;
   readonly quarantine: Quarantine;
+  readonly queues: JobQueues;
   /** True when the message of another replica was for this room. */
   hear(message: unknown): boolean;
   /** Redis has lost its memory: what lives here is told again. */
@@ -70,6 +71,7 @@ export const startDispatch = (options: {
   replicas: Replicas;
   onDurableJob: (job: TakenJob, grant: Grant) => void;
   onQuarantined: (fingerprint: string) => void;
+  onEnded: (request: DispatchedRequest) => void;
   log: Logger;
 }): Dispatch => {
   const { redis, registry, replicas, log } = options;
@@ -107,7 +109,17 @@ export const startDispatch = (options: {
       freed: (nodeId) => replicas.broadcast({ type: 'slots.freed', nodeId }),
     },
   });
-  const dispatcher = new Dispatcher({ matching, nodes: registry, figures, cooldowns, quarantine, affinity, clock, log });
+  const dispatcher = new Dispatcher({
+    onEnded: options.onEnded,
+    matching,
+    nodes: registry,
+    figures,
+    cooldowns,
+    quarantine,
+    affinity,
+    clock,
+    log,
+  });
   const stopKeeping = keepFigures({ redis, figures, registry, log });
   const stopReturns = registry.onReturn((nodeId, instanceId) => quarantine.nodeReturned(nodeId, instanceId));
   redis.on('ready', () => void matching.recheck());
@@ -116,6 +128,7 @@ export const startDispatch = (options: {
     dispatcher,
     matching,
     quarantine,
+    queues,
     hear: (message) => {
       const parsed = DispatchMessage.safeParse(message);
       if (!parsed.success) return false;
@@ -146,7 +159,7 @@ export const startDispatch = (options: {
 const takeGrant = (
   matching: Matching,
   leases: Leases,
-  queues: ReturnType<typeof bullQueues>,
+  queues: JobQueues,
   { job, grant }: Extract<z.infer<typeof DispatchMessage>, { type: 'job.granted' }>,
 ): void => {
   if (matching.receiveGrant(job, { ...grant, placement: null })) return;

@@ -38,7 +38,7 @@ export interface DispatchRequest {
   readonly priorityClass?: PriorityClass;
   readonly weight?: number;
   /** What names the conversation; see dispatch/affinity.ts. */
-  readonly affinity?: ConversationNames;
+  readonly affinity?: ConversationNames | null;
   /** Epoch ms; no longer than this in the queue. */
   readonly queueDeadlineMs: number;
   /** Epoch ms; nothing of it runs longer. */
@@ -72,6 +72,16 @@ export interface Answer {
   waiting(): { readonly position: number; readonly etaMs: number | null } | null;
 }
 
+/** A request that is over, with all that is known of how it went. */
+export interface DispatchedRequest {
+  readonly request: DispatchRequest;
+  readonly trail: Trail;
+  readonly outcome: string;
+  readonly endedAtMs: number;
+  /** The last look at the fleet before it got a slot, or gave up. */
+  readonly lastPlacement: Placement | null;
+}
+
 export interface DispatcherOptions {
   readonly matching: Matching;
   readonly nodes: Nodes;
@@ -80,6 +90,8 @@ export interface DispatcherOptions {
   readonly quarantine: Quarantine;
   readonly affinity: Affinity;
   readonly clock: Clock;
+  /** Told of every request when it is over. */
+  readonly onEnded?: (request: DispatchedRequest) => void;
   readonly log: Logger;
 }
 
@@ -173,6 +185,7 @@ export class Dispatcher {
     } finally {
       request.signal.removeEventListener('abort', leave);
       matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
+      this.#options.onEnded?.({ request, trail, outcome, endedAtMs: clock.nowMs(), lastPlacement: ticket.lastPlacement });
     }
   }
 

@@ -27,11 +27,11 @@ const table: Record<ErrorCode, AfterFailure> = {
   request_refused: stop,
   request_quarantined: stop,
   job_not_found: stop,
-  entry_not_found: stop,
-  model_not_allowed: stop,
   idempotency_mismatch: stop,
   invalid_api_key: stop,
   permission_denied: stop,
+  model_not_allowed: stop,
+  entry_not_found: stop,
   rate_limit_exceeded: stop,
   // Said by the coordinator about itself or about the whole fleet.
   no_capacity: stop,

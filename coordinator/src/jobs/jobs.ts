@@ -42,8 +42,8 @@ export interface JobsOptions {
   readonly hint: (target: Target) => void;
   readonly answer: (request: DispatchRequest, job: TakenJob, grant: Grant) => Answer;
   /** The body as the node's engine wants it; see api/. */
-  readonly bodyFor: (route: AttemptRoute, body: string) => (model: string) => Uint8Array;
-  readonly collectorFor: (route: AttemptRoute) => Collector;
+  readonly bodyFor: (body: string) => (model: string) => Uint8Array;
+  readonly collectorFor: (body: string) => Collector;
   /** Gives back a slot that is not needed after all. */
   readonly release: (grant: Grant) => void;
   readonly newId: () => string;
@@ -136,14 +136,14 @@ export class Jobs {
     const { answer, bodyFor, collectorFor, log } = this.#options;
     const abort = new AbortController();
     this.#running.set(job.id, abort);
-    const collector = collectorFor(job.route);
+    const collector = collectorFor(payload);
     const { frames, trail } = answer(
       {
         requestId: job.id,
         keyId: job.keyId,
         route: job.route,
         target: job.target,
-        bodyFor: bodyFor(job.route, payload),
+        bodyFor: bodyFor(payload),
         priorityClass: job.priority,
         queueDeadlineMs: job.deadlineMs,
         deadlineMs: job.deadlineMs,

@@ -38,6 +38,8 @@ export const keys = {
   replicaChannel: (replicaId: string) => `lai:channel:replica:${replicaId}`,
   /** Pub/sub: a slot came free somewhere (node id). */
   wakeChannel: 'lai:channel:wake',
+  /** Pub/sub: an API key or a node may have lost its right. */
+  revokedChannel: 'lai:channel:revoked',
   /** Pub/sub: node records as they change. */
   nodeChannel: 'lai:channel:nodes',
 } as const;

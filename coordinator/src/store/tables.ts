@@ -53,6 +53,12 @@ export interface Tables {
     last_address: Generated<string | null>;
     last_transport: Generated<Transport | null>;
   };
+  /** Why requests went where they went; `explanation` is JSON, kept for a day. */
+  explanations: {
+    request_id: string;
+    at_ms: number;
+    explanation: string;
+  };
   audit_log: {
     seq: number;
     at_ms: number;

@@ -1,29 +1,31 @@
 import { ChatCompletionRequest } from '@lai/shared/openai';
-import { readJsonBody } from './body.ts';
+import { type JsonBody, readJsonBody } from './body.ts';
 import { ChatCollector } from './collect.ts';
 import { chatConversation, chatTarget } from './needs.ts';
-import { type Call, type Door, serve } from './serve.ts';
+import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected, passThrough } from './wording.ts';
 
 /** `POST /v1/chat/completions` */
 export const chatCompletions = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, ChatCompletionRequest, { maxTextBytes: door.maxTextBodyBytes });
+  const { stream, stream_options } = body.value;
+  const wording =
+    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(new ChatCollector());
+  await serve(call, door, chatQuestion(body), wording);
+};
+
+export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question => {
   const { value } = body;
   // The newer word for it; chat templates know only the older one.
   const messages = value.messages.some((message) => message.role === 'developer')
     ? { messages: value.messages.map((message) => (message.role === 'developer' ? { ...message, role: 'system' } : message)) }
     : {};
-  const question = {
+  return {
     route: 'chat.completions',
     target: chatTarget(value),
     conversation: chatConversation(value),
     // A stream can be watched and stopped; usage costs nothing and is what accounting needs.
-    bodyFor: (model: string) =>
+    bodyFor: (model) =>
       body.with({ ...messages, model, stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
-  } as const;
-  const wording =
-    value.stream === true
-      ? passThrough({ includeUsage: value.stream_options?.include_usage === true })
-      : collected(new ChatCollector());
-  await serve(call, door, question, wording);
+  };
 };

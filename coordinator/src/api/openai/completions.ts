@@ -1,24 +1,25 @@
 import { CompletionRequest } from '@lai/shared/openai';
-import { readJsonBody } from './body.ts';
+import { type JsonBody, readJsonBody } from './body.ts';
 import { TextCollector } from './collect-text.ts';
 import { completionTarget, plainConversation } from './needs.ts';
-import { type Call, type Door, serve } from './serve.ts';
+import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected, passThrough } from './wording.ts';
 
 /** `POST /v1/completions`, the older of the two: text in, text out, and with `suffix` the text between. */
 export const completions = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, CompletionRequest, { maxTextBytes: door.maxTextBodyBytes });
+  const { stream, stream_options } = body.value;
+  const wording =
+    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(new TextCollector());
+  await serve(call, door, completionQuestion(body), wording);
+};
+
+export const completionQuestion = (body: JsonBody<CompletionRequest>): Question => {
   const { value } = body;
-  const question = {
+  return {
     route: 'completions',
     target: completionTarget(value),
     conversation: plainConversation(value.user, value.prompt),
-    bodyFor: (model: string) =>
-      body.with({ model, stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
-  } as const;
-  const wording =
-    value.stream === true
-      ? passThrough({ includeUsage: value.stream_options?.include_usage === true })
-      : collected(new TextCollector());
-  await serve(call, door, question, wording);
+    bodyFor: (model) => body.with({ model, stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
+  };
 };

@@ -1,28 +1,29 @@
 import { EmbeddingRequest } from '@lai/shared/openai';
-import { readJsonBody } from './body.ts';
+import { type JsonBody, readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { inEncoding } from './embedding-vectors.ts';
 import { embeddingTarget, plainConversation } from './needs.ts';
-import { type Call, type Door, serve } from './serve.ts';
+import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected } from './wording.ts';
 
 /** `POST /v1/embeddings`. Base64 is the SDK's default, floats are what other clients ask for; not every runtime heeds the wish. */
 export const embeddings = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, EmbeddingRequest, { maxTextBytes: door.maxTextBodyBytes });
-  const { value } = body;
+  await serve(call, door, embeddingQuestion(body), collected(embeddingCollector(body.value)));
+};
+
+export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question => ({
+  route: 'embeddings',
+  target: embeddingTarget(body.value),
+  // Nothing of it stays in a cache.
+  conversation: plainConversation(body.value.user, ''),
+  bodyFor: (model) => body.with({ model }),
+});
+
+export const embeddingCollector = ({ encoding_format }: EmbeddingRequest) => {
   const collector = new BytesCollector();
-  const question = {
-    route: 'embeddings',
-    target: embeddingTarget(value),
-    // Nothing of it stays in a cache.
-    conversation: plainConversation(value.user, ''),
-    bodyFor: (model: string) => body.with({ model }),
-  } as const;
-  const encoding = value.encoding_format ?? 'float';
-  await serve(
-    call,
-    door,
-    question,
-    collected({ push: (bytes) => collector.push(bytes), finish: () => inEncoding(collector.bytes(), encoding) }),
-  );
+  return {
+    push: (bytes: Uint8Array) => collector.push(bytes),
+    finish: () => inEncoding(collector.bytes(), encoding_format ?? 'float'),
+  };
 };

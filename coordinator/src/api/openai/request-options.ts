@@ -20,3 +20,17 @@ export const timeoutFromHeaders = (headers: IncomingHttpHeaders): number | null 
   // 1.001 * 1000 is not quite 1001, and the wire takes whole milliseconds only.
   return Math.round(seconds * 1_000);
 };
+
+const PRIORITIES = ['interactive', 'normal', 'batch'] as const;
+
+/** `X-Lai-Priority`: who may go first while a queue is long. Null when the client does not say. */
+export const priorityFromHeaders = (headers: IncomingHttpHeaders): (typeof PRIORITIES)[number] | null => {
+  const header = headers['x-lai-priority'];
+  if (header === undefined) return null;
+  const priority = PRIORITIES.find((candidate) => candidate === header);
+  if (priority) return priority;
+  throw new CodedError('invalid_header', {
+    message: `X-Lai-Priority is one of ${PRIORITIES.join(', ')}.`,
+    param: 'X-Lai-Priority',
+  });
+};

@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Frame } from '@lai/shared/attempt';
+import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { Principal } from '../../access/api-keys.ts';
+import { demand } from '../../access/middleware.ts';
 import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
 import type { Registry } from '../../nodes/registry.ts';
 import { affinityOf, type Conversation } from './affinity.ts';
-import { timeoutFromHeaders } from './request-options.ts';
+import { priorityFromHeaders, timeoutFromHeaders } from './request-options.ts';
 import { type Ending, respondCollected, respondStreaming } from './respond.ts';
 import type { Wording } from './wording.ts';
 
@@ -12,12 +15,16 @@ import type { Wording } from './wording.ts';
 const TOTAL_MS = 600_000;
 /** A client that does not stream hears nothing meanwhile, and Node's fetch hangs up after 300 s of that. */
 const SILENT_MS = 280_000;
+/** After its key was revoked a client has this long to take the error. */
+const LAST_WORDS_MS = 500;
 
 /** One HTTP request of a client that may infer. */
 export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly principal: Principal;
+  /** Aborted when the principal loses its right meanwhile. */
+  readonly revoked: AbortSignal;
   readonly requestId: string;
   readonly receivedAtMs: number;
 }
@@ -43,12 +50,20 @@ export interface Question extends Pick<DispatchRequest, 'route' | 'target' | 'bo
  * words. Throws CodedError while nothing has been written yet.
  */
 export const serve = async (call: Call, door: Door, question: Question, wording: Wording): Promise<void> => {
-  const { request, response, principal, requestId, receivedAtMs } = call;
+  const { request, response, principal, revoked, requestId, receivedAtMs } = call;
+  demand(principal, 'inference.run', { model: question.target.model });
   const isStreaming = wording.kind === 'stream';
   const timeoutMs = timeoutFromHeaders(request.headers);
   const totalMs = timeoutMs ?? (isStreaming ? TOTAL_MS : SILENT_MS);
   const gone = new AbortController();
   response.once('close', () => gone.abort());
+  const hangUp = () => {
+    gone.abort();
+    // A client that does not read would hold up the end that it is to be told.
+    setTimeout(() => response.writableFinished || response.destroy(), LAST_WORDS_MS).unref();
+  };
+  if (revoked.aborted) throw new CodedError('invalid_api_key');
+  revoked.addEventListener('abort', hangUp, { once: true });
   const { conversation, ...asked } = question;
 
   const dispatch = {
@@ -56,11 +71,13 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     affinity: affinityOf(request.headers, principal.keyId, conversation),
     requestId,
     keyId: principal.keyId,
+    priorityClass: priorityFromHeaders(request.headers) ?? ('interactive' as const),
     queueDeadlineMs: receivedAtMs + Math.min(totalMs, timeoutMs ?? door.queueWaitMs),
     deadlineMs: receivedAtMs + totalMs,
     signal: gone.signal,
   };
-  const answer = door.dispatcher.answer(dispatch);
+  const dispatched = door.dispatcher.answer(dispatch);
+  const answer = { ...dispatched, frames: untilRevoked(dispatched.frames, revoked) };
   const respond = { answer, response, requestId, abandon: () => response.destroy() };
   const ending = isStreaming
     ? await respondStreaming({ ...respond, wording, keepAliveMs: door.keepAliveMs })
@@ -71,6 +88,15 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
       });
   logAnswer(door.log, { requestId, route: question.route, trail: answer.trail, ending, totalMs: Date.now() - receivedAtMs });
 };
+
+/** What ends because the key was revoked ends with that as its reason. */
+async function* untilRevoked(frames: AsyncIterable<Frame>, revoked: AbortSignal): AsyncGenerator<Frame, void> {
+  for await (const frame of frames) {
+    if (frame.kind === 'failed' && revoked.aborted)
+      yield { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };
+    else yield frame;
+  }
+}
 
 const logAnswer = (
   log: Logger,

@@ -1,0 +1,32 @@
+import { styleText } from 'node:util';
+import type { ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+
+/** Why a request went where it went, for people: each attempt, and behind it who else could have had it and who could not. */
+export const explanationText = (explanation: Explanation): string => {
+  const { requestId, target, priority, queueMs, outcome, attempts, enqueuedAtMs, endedAtMs, lastPlacement } = explanation;
+  const needs = [...target.capabilities, ...(target.contextTokens > 0 ? [`${target.contextTokens} tokens of context`] : [])].join(
+    ', ',
+  );
+  const lines = [
+    styleText('bold', requestId),
+    `asked for ${target.model}${needs ? ` (${needs})` : ''}, ${priority}, at ${new Date(enqueuedAtMs).toISOString()}`,
+    `${queueMs === null ? 'never got a slot' : `waited ${queueMs} ms`}, ended after ${endedAtMs - enqueuedAtMs} ms: ${outcome}`,
+  ];
+  attempts.forEach(({ node, model, outcome: ending, placement }, index) => {
+    lines.push('', `attempt ${index + 1}: ${styleText('bold', node)} with ${model}: ${ending}`, ...placementLines(placement));
+  });
+  if (lastPlacement) lines.push('', 'when it gave up:', ...placementLines(lastPlacement));
+  return `${lines.join('\n')}\n`;
+};
+
+const placementLines = (placement: ExplainedPlacement | null): string[] => {
+  if (!placement) return ['  (chosen by another coordinator)'];
+  const able = placement.candidates.map(({ node, model, action, expectedMs, parts }, index) => {
+    const sum = Object.entries(parts).map(([part, value]) => `${part.replace(/Ms$/, '')} ${value}`);
+    return `  ${index + 1}. ${node} / ${model}: ${action}, first token expected after ${expectedMs} ms (${sum.join(' + ')})`;
+  });
+  const unable = placement.refusals.map(
+    ({ node, model, reason, detail }) => `  ✗ ${node}${model ? ` / ${model}` : ''}: ${reason}, ${detail}`,
+  );
+  return [...able, ...unable];
+};

@@ -1,0 +1,116 @@
+import { createHmac } from 'node:crypto';
+import type { Logger } from 'pino';
+import { type Clock, repeat } from '../dispatch/clock.ts';
+import { isUp, type LaiRedis } from '../redis/client.ts';
+import { keys } from '../redis/keys.ts';
+import type { JobStore, StoredJob } from './job-store.ts';
+
+const LOOK_MS = 2_000;
+const AT_ONCE = 20;
+const TRIES = 6;
+const FIRST_RETRY_MS = 5_000;
+const ANSWER_LIMIT_MS = 10_000;
+const CLAIM_MS = 30_000;
+
+/**
+ * Tells the webhooks of jobs that have ended: once if it is taken (any 2xx), else again with growing pauses, from whichever replica comes
+ * first. Goes only to hosts that the operator has listed, follows no redirect, and signs what it says:
+ *
+ *   x-lai-signature: t=<epoch seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the webhook secret>
+ */
+export class Webhooks {
+  readonly #redis: LaiRedis;
+  readonly #store: JobStore;
+  readonly #hosts: ReadonlySet<string>;
+  readonly #secret: string;
+  readonly #describe: (job: StoredJob) => unknown;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #stop: () => void;
+
+  constructor(options: {
+    redis: LaiRedis;
+    store: JobStore;
+    /** `host` or `host:port`, as they stand in URLs. */
+    hosts: readonly string[];
+    secret: string;
+    describe: (job: StoredJob) => unknown;
+    clock: Clock;
+    log: Logger;
+  }) {
+    this.#redis = options.redis;
+    this.#store = options.store;
+    this.#hosts = new Set(options.hosts);
+    this.#secret = options.secret;
+    this.#describe = options.describe;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#stop = repeat(options.clock, LOOK_MS, () => void this.#look());
+  }
+
+  allows(url: string): boolean {
+    if (!URL.canParse(url)) return false;
+    const { protocol, host, username, password } = new URL(url);
+    return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '' && this.#hosts.has(host);
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  async #look(): Promise<void> {
+    if (!isUp(this.#redis)) return;
+    try {
+      const due = await this.#redis.zrangebyscore(keys.webhooks, '-inf', String(this.#clock.nowMs()), 'LIMIT', 0, AT_ONCE);
+      await Promise.all(due.map((id) => this.#tell(id)));
+    } catch (error) {
+      this.#log.debug({ err: error }, 'webhooks not looked at');
+    }
+  }
+
+  async #tell(id: string): Promise<void> {
+    if ((await this.#redis.set(keys.webhookClaim(id), '1', 'PX', CLAIM_MS, 'NX')) !== 'OK') return;
+    try {
+      const job = await this.#store.read(id);
+      if (!job?.webhook || !this.allows(job.webhook)) {
+        await this.#redis.zrem(keys.webhooks, id);
+      } else if (job.finishedAtMs === undefined) {
+        // listed just before its end was recorded
+      } else if (await this.#post(job.webhook, job)) {
+        await this.#redis.zrem(keys.webhooks, id);
+      } else {
+        await this.#putOff(id, job.finishedAtMs);
+      }
+    } finally {
+      await this.#redis.del(keys.webhookClaim(id));
+    }
+  }
+
+  async #post(url: string, job: StoredJob): Promise<boolean> {
+    const body = JSON.stringify(this.#describe(job));
+    const seconds = Math.floor(this.#clock.nowMs() / 1_000);
+    const signature = createHmac('sha256', this.#secret).update(`${seconds}.${body}`).digest('hex');
+    try {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-lai-signature': `t=${seconds},v1=${signature}` },
+        body,
+        redirect: 'error',
+        signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+      });
+      await response.body?.cancel();
+      if (response.ok) return true;
+      this.#log.warn({ jobId: job.id, status: response.status }, 'webhook did not take the news');
+    } catch (error) {
+      this.#log.warn({ jobId: job.id, err: error }, 'webhook not reached');
+    }
+    return false;
+  }
+
+  /** Each pause is twice the last: after 5, 10, 20, 40, 80 seconds, then no more. */
+  async #putOff(id: string, finishedAtMs: number): Promise<void> {
+    const tried = Math.max(0, Math.floor(Math.log2((this.#clock.nowMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
+    if (tried < TRIES) await this.#redis.zadd(keys.webhooks, this.#clock.nowMs() + FIRST_RETRY_MS * 2 ** tried, id);
+    else await this.#redis.zrem(keys.webhooks, id);
+  }
+}
