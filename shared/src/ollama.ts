@@ -12,7 +12,12 @@ export const OllamaMessage = z.looseObject({
   content: z.string().nullish(),
   images: z.array(z.string()).nullish(),
   tool_calls: z
-    .array(z.looseObject({ id: z.string().optional(), function: z.looseObject({ name: z.string(), arguments: z.unknown() }) }))
+    .array(
+      z.looseObject({
+        id: z.string().optional(),
+        function: z.looseObject({ name: z.string(), arguments: z.unknown().optional() }),
+      }),
+    )
     .nullish(),
   tool_call_id: z.string().nullish(),
 });

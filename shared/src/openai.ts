@@ -86,7 +86,7 @@ export const ChatCompletion = z.looseObject({
         reasoning_content: z.string().optional(),
       }),
       finish_reason: z.string().nullable(),
-      logprobs: z.unknown(),
+      logprobs: z.unknown().optional(),
     }),
   ),
   usage: TokenUsage.optional(),
@@ -107,7 +107,7 @@ export const Completion = z.looseObject({
   created: z.number().int(),
   model: z.string(),
   choices: z.array(
-    z.looseObject({ index: count, text: z.string(), finish_reason: z.string().nullable(), logprobs: z.unknown() }),
+    z.looseObject({ index: count, text: z.string(), finish_reason: z.string().nullable(), logprobs: z.unknown().optional() }),
   ),
   usage: TokenUsage.optional(),
 });
