@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { NodeDesired, NodeSnapshot } from '@lai/shared/node';
 import type { AgentMessage, AttemptEnd } from '@lai/shared/protocol/agent-message';
 import type { DataFrame } from '@lai/shared/protocol/codec';
-import type { AttemptStart, CoordinatorMessage, ModelLoad } from '@lai/shared/protocol/coordinator-message';
+import type { AttemptStart, CoordinatorMessage } from '@lai/shared/protocol/coordinator-message';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { AttemptRunner } from './attempts/attempt-runner.ts';
@@ -19,8 +19,9 @@ import { Gpus } from './gpus.ts';
 import { type NodeCredential, writeCredential } from './identity.ts';
 import { type LocalDoor, openLocalDoor } from './local/local-http.ts';
 import { LOCAL_VERSION, type LocalStatus } from './local/local-status.ts';
+import { ModelCommands } from './models/model-commands.ts';
 import { Models } from './models/models.ts';
-import { RuntimeError } from './runtimes/runtime.ts';
+import { Pulls } from './models/pulls.ts';
 import { type ForegroundWatch, LOOK_EVERY_MS, startForegroundWatch } from './sensors/foreground.ts';
 import { watchSleep } from './sensors/power.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -30,6 +31,7 @@ import { type Interruptible, Yielding } from './yielding.ts';
 
 const STATUS_DEBOUNCE_MS = 100;
 const DISK_POLL_MS = 30_000;
+const UPKEEP_MS = 5_000;
 const SLEEP_LOOK_MS = 2_000;
 
 interface Running extends Interruptible {
@@ -48,6 +50,8 @@ export class Agent {
   readonly #log: Logger;
   readonly #policy: PolicyFile;
   readonly #models: Models;
+  readonly #pulls: Pulls;
+  readonly #commands: ModelCommands;
   readonly #holds: Holds;
   readonly #gpus: Gpus;
   readonly #guard: GpuGuard;
@@ -70,6 +74,7 @@ export class Agent {
   #statusTimer: NodeJS.Timeout | undefined;
   #debounce: NodeJS.Timeout | undefined;
   #diskTimer: NodeJS.Timeout | undefined;
+  #upkeepTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: {
@@ -94,16 +99,40 @@ export class Agent {
     this.#holds = new Holds(() => this.#reportNow());
     this.#models = new Models({
       maxConcurrent: config.maxConcurrent,
+      idleUnloadMs: config.idleUnloadMinutes === 0 ? null : config.idleUnloadMinutes * 60_000,
       onChange: () => {
         this.#reportSoon();
         this.#yielding.poke();
       },
+      interrupt: (modelId) => {
+        for (const attempt of this.#attempts.values()) {
+          if (attempt.modelId === modelId) attempt.stop('preempted', 'the model is being unloaded');
+        }
+      },
+      log,
+    });
+    this.#pulls = new Pulls({
+      runtimes: () => this.#models.runtimes(),
+      allowed: config.allowedPulls,
+      onPulled: (runtime) => this.#models.refresh(runtime),
+      onChange: () => this.#reportSoon(),
+      log,
+    });
+    this.#commands = new ModelCommands({
+      models: this.#models,
+      pulls: this.#pulls,
+      holdsAgainst: (isForced) => this.#holdsAgainst(isForced && this.#yielding.allowsForced),
+      send: (message) => this.#send(message),
+      reportFirst: () => this.#report(),
       log,
     });
     this.#gpus = new Gpus({ env: { environment: options.environment }, onChange: () => this.#reportSoon() });
     this.#guard = new GpuGuard({ holds: this.#holds, gpus: this.#gpus, log });
     this.#supervisor = new Supervisor({
-      sources: engineSources(config),
+      sources: engineSources(config, {
+        totalBytes: () => this.#gpus.totalOf('vramTotalBytes'),
+        usedBytes: () => this.#gpus.totalOf('vramUsedBytes'),
+      }),
       dataDir: config.dataDir,
       log,
       events: {
@@ -180,19 +209,21 @@ export class Agent {
         gaming: (wish) => this.#yielding.ownerWishes(wish),
         stopAll: () => this.#yielding.stopAll(),
         drain: (isDraining) => this.#setDrain('owner', isDraining),
-        pull: () => null,
+        pull: (model, signal) => (this.#pulls.canPull ? this.#pulls.watch(model, signal) : null),
       },
     });
+    this.#upkeepTimer = setInterval(() => this.#models.tick({ mayLoad: this.#holds.list().length === 0 }), UPKEEP_MS);
     this.#connection.start();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const timer of [this.#statusTimer, this.#debounce, this.#diskTimer]) clearTimeout(timer);
+    for (const timer of [this.#statusTimer, this.#debounce, this.#diskTimer, this.#upkeepTimer]) clearTimeout(timer);
     this.#endSleepWatch();
     this.#eventLoopDelay?.disable();
     this.#connection.close();
     this.#abandon();
+    this.#pulls.close();
     this.#yielding.close();
     await Promise.all([this.#door?.close(), this.#foreground?.close(), this.#gpus.close(), this.#keepAwake.close()]);
     await this.#supervisor.close();
@@ -244,6 +275,7 @@ export class Agent {
       runtimes: this.#supervisor.reports(),
       gpus: this.#gpus.read(),
       models: this.#models.report(),
+      pulls: this.#pulls.report(),
       holds: this.#holds.list(),
       gaming: this.#yielding.gaming.report,
       preemption: this.#yielding.preemption(),
@@ -316,7 +348,11 @@ export class Agent {
         this.#attempts.get(message.stream)?.runner.grant(message.bytes);
         return;
       case 'model.load':
-        void this.#load(message);
+      case 'model.unload':
+      case 'model.pull':
+      case 'model.delete':
+      case 'model.cancel':
+        this.#commands.obey(message);
         return;
       case 'node.desire':
         this.#wish(message.desired);
@@ -364,6 +400,8 @@ export class Agent {
           this.#connection.sendData(bytes);
         },
       },
+      // A load of its own: whoever hangs up while the model is coming does not take it away from the next one.
+      prepare: () => (slot.runtime.abilities.load ? this.#models.load(slot.modelId) : Promise.resolve()),
       log: this.#log,
     });
     this.#attempts.set(start.stream, {
@@ -402,20 +440,6 @@ export class Agent {
     });
   }
 
-  async #load({ commandId, model, isForced = false }: z.infer<typeof ModelLoad>): Promise<void> {
-    try {
-      const held = this.#holdsAgainst(isForced);
-      if (held.length > 0) throw new RuntimeError('node_held', held.join(', '));
-      await this.#models.load(model);
-      // The news first: whoever hears that the load is done looks at the snapshot next.
-      this.#report();
-      this.#send({ type: 'command.result', commandId, ok: true });
-    } catch (error) {
-      const { code, detail } = error instanceof RuntimeError ? error : { code: 'load_failed' as const, detail: String(error) };
-      this.#send({ type: 'command.result', commandId, ok: false, code, detail });
-    }
-  }
-
   /** Why new work is refused; empty when it is welcome. */
   #holdsAgainst(isForced: boolean): string[] {
     const isPassing = isForced && this.#yielding.allowsForced;
@@ -424,6 +448,7 @@ export class Agent {
 
   #wish(desired: NodeDesired): void {
     this.#setDrain('operator', desired.isDraining);
+    this.#models.pin(desired.pinnedModels);
     this.#yielding.operatorWishes(desired.gaming);
   }
 

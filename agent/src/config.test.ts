@@ -14,6 +14,14 @@ describe('settings of the agent', () => {
       ollamaMode: 'auto',
       modelsDir: path.join('/data', 'models'),
       llamaServerSlots: 2,
+      llamaServerModelsMax: 4,
+      vllmUrl: 'http://127.0.0.1:8000',
+      vllmSlots: 8,
+      vllmSleepLevel: 0,
+      lmstudioUrl: 'http://127.0.0.1:1234',
+      mlxUrl: 'http://127.0.0.1:8080',
+      idleUnloadMinutes: 10,
+      allowedPulls: ['*', 'hf.co/*', 'huggingface.co/*', 'registry.ollama.ai/*'],
       mockProfile: 'linux-3070',
       maxConcurrent: 16,
       localPort: 5241,
@@ -37,6 +45,19 @@ describe('settings of the agent', () => {
     ollamaMode: { variable: 'LAI_OLLAMA_MODE', text: 'own', value: 'own', flag: 'adopt' },
     ollamaProgram: { variable: 'LAI_OLLAMA_PROGRAM', text: '/opt/ollama', value: '/opt/ollama', flag: '/usr/bin/ollama' },
     modelsDir: { variable: 'LAI_MODELS_DIR', text: '/models', value: '/models', flag: '/other' },
+    ollamaContext: { variable: 'LAI_OLLAMA_CONTEXT', text: '8192', value: 8_192, flag: 4_096 },
+    llamaServerContext: { variable: 'LAI_LLAMA_SERVER_CONTEXT', text: '8192', value: 8_192, flag: 4_096 },
+    llamaServerModelsMax: { variable: 'LAI_LLAMA_SERVER_MODELS_MAX', text: '2', value: 2, flag: 1 },
+    vllmUrl: { variable: 'LAI_VLLM_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
+    vllmApiKey: { variable: 'LAI_VLLM_API_KEY', text: 'k', value: 'k', flag: 'l' },
+    vllmModel: { variable: 'LAI_VLLM_MODEL', text: 'qwen/qwen3-8b', value: 'qwen/qwen3-8b', flag: '/models/x' },
+    vllmSlots: { variable: 'LAI_VLLM_SLOTS', text: '16', value: 16, flag: 4 },
+    vllmSleepLevel: { variable: 'LAI_VLLM_SLEEP_LEVEL', text: '1', value: 1, flag: 2 },
+    lmstudioUrl: { variable: 'LAI_LMSTUDIO_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
+    lmstudioApiKey: { variable: 'LAI_LMSTUDIO_API_KEY', text: 'k', value: 'k', flag: 'l' },
+    mlxUrl: { variable: 'LAI_MLX_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
+    idleUnloadMinutes: { variable: 'LAI_IDLE_UNLOAD_MINUTES', text: '0', value: 0, flag: 30 },
+    allowedPulls: { variable: 'LAI_ALLOWED_PULLS', text: 'llama3*, hf.co/*', value: ['llama3*', 'hf.co/*'], flag: ['x'] },
     llamaServerSlots: { variable: 'LAI_LLAMA_SERVER_SLOTS', text: '5', value: 5, flag: 6 },
     mockUrl: { variable: 'LAI_MOCK_URL', text: 'http://a:2', value: 'http://a:2', flag: 'http://b:2' },
     mockProfile: { variable: 'LAI_MOCK_PROFILE', text: 'mac-m1', value: 'mac-m1', flag: 'windows-rtx' },
@@ -51,21 +72,21 @@ describe('settings of the agent', () => {
       (readConfig(flags, env) as Record<string, unknown>)[setting];
 
     it('is read from its variable', () => {
-      expect(read({}, { [variable]: text })).toBe(value);
+      expect(read({}, { [variable]: text })).toEqual(value);
     });
 
     it('is read from its flag first', () => {
-      expect(read({ [setting]: flag }, { [variable]: text })).toBe(flag);
+      expect(read({ [setting]: flag }, { [variable]: text })).toEqual(flag);
     });
 
     it('is not set by an empty variable or an absent flag', () => {
-      expect(read({ [setting]: undefined }, { [variable]: '' })).toBe(read({}, {}));
+      expect(read({ [setting]: undefined }, { [variable]: '' })).toEqual(read({}, {}));
     });
   });
 
   it('take over how many requests Ollama itself was told to run side by side', () => {
-    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3' }).ollamaSlots).toBe(3);
-    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3', LAI_OLLAMA_SLOTS: '2' }).ollamaSlots).toBe(2);
+    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3' }).ollamaSlots).toEqual(3);
+    expect(readConfig({}, { OLLAMA_NUM_PARALLEL: '3', LAI_OLLAMA_SLOTS: '2' }).ollamaSlots).toEqual(2);
   });
 
   it('keep models below the data folder that counts', () => {

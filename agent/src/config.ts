@@ -1,8 +1,11 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { DEFAULT_PULLS } from './models/pull-policy.ts';
 
-const RuntimeChoice = z.enum(['auto', 'ollama', 'llama-server', 'mock']);
+const RuntimeChoice = z.enum(['auto', 'ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock']);
+
+const count = z.coerce.number().int().positive();
 
 /** Parsed once at start from flags and LAI_* variables; nothing else reads the environment. */
 export const AgentConfig = z.object({
@@ -18,8 +21,32 @@ export const AgentConfig = z.object({
   ollamaMode: z.enum(['auto', 'adopt', 'own']),
   /** The program to start; found on PATH when not said. */
   ollamaProgram: z.string().optional(),
+  /** Its `OLLAMA_CONTEXT_LENGTH`; its own default depends on the GPUs. */
+  ollamaContext: count.optional(),
   modelsDir: z.string(),
   llamaServerSlots: z.coerce.number().int().positive(),
+  /** Tokens per request; the model's own limit when not said. */
+  llamaServerContext: count.optional(),
+  /** Models in memory at once; one more takes the place of the one that was used least recently. */
+  llamaServerModelsMax: count,
+  /** A vLLM to adopt. */
+  vllmUrl: z.url(),
+  vllmApiKey: z.string().min(1).optional(),
+  /** A vLLM of our own serves this model. */
+  vllmModel: z.string().min(1).optional(),
+  vllmSlots: count,
+  /** 0: no sleep mode; the GPU is given back by ending the process. 1 keeps the weights in RAM, 2 drops them. */
+  vllmSleepLevel: z.coerce.number().pipe(z.literal([0, 1, 2])),
+  lmstudioUrl: z.url(),
+  lmstudioApiKey: z.string().min(1).optional(),
+  mlxUrl: z.url(),
+  /** A model that nobody asked for this long is unloaded; 0: never. */
+  idleUnloadMinutes: z.coerce.number().nonnegative(),
+  /** What may be pulled over the wire, separated by commas; see models/pull-policy.ts. */
+  allowedPulls: z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',') : value),
+    z.array(z.string().trim().min(1)),
+  ),
   /** A mock engine that already runs; without it the mock runtime starts its own. */
   mockUrl: z.url().optional(),
   mockProfile: z.string(),
@@ -57,8 +84,21 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     ollamaSlots: env['LAI_OLLAMA_SLOTS'] || env['OLLAMA_NUM_PARALLEL'],
     ollamaMode: env['LAI_OLLAMA_MODE'],
     ollamaProgram: env['LAI_OLLAMA_PROGRAM'],
+    ollamaContext: env['LAI_OLLAMA_CONTEXT'] || env['OLLAMA_CONTEXT_LENGTH'],
     modelsDir: env['LAI_MODELS_DIR'],
     llamaServerSlots: env['LAI_LLAMA_SERVER_SLOTS'],
+    llamaServerContext: env['LAI_LLAMA_SERVER_CONTEXT'],
+    llamaServerModelsMax: env['LAI_LLAMA_SERVER_MODELS_MAX'],
+    vllmUrl: env['LAI_VLLM_URL'],
+    vllmApiKey: env['LAI_VLLM_API_KEY'],
+    vllmModel: env['LAI_VLLM_MODEL'],
+    vllmSlots: env['LAI_VLLM_SLOTS'],
+    vllmSleepLevel: env['LAI_VLLM_SLEEP_LEVEL'],
+    lmstudioUrl: env['LAI_LMSTUDIO_URL'],
+    lmstudioApiKey: env['LAI_LMSTUDIO_API_KEY'],
+    mlxUrl: env['LAI_MLX_URL'],
+    idleUnloadMinutes: env['LAI_IDLE_UNLOAD_MINUTES'],
+    allowedPulls: env['LAI_ALLOWED_PULLS'],
     mockUrl: env['LAI_MOCK_URL'],
     mockProfile: env['LAI_MOCK_PROFILE'],
     maxConcurrent: env['LAI_MAX_CONCURRENT'],
@@ -75,6 +115,14 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     ollamaMode: 'auto',
     modelsDir: join(dataDir, 'models'),
     llamaServerSlots: 2,
+    llamaServerModelsMax: 4,
+    vllmUrl: 'http://127.0.0.1:8000',
+    vllmSlots: 8,
+    vllmSleepLevel: 0,
+    lmstudioUrl: 'http://127.0.0.1:1234',
+    mlxUrl: 'http://127.0.0.1:8080',
+    idleUnloadMinutes: 10,
+    allowedPulls: [...DEFAULT_PULLS],
     mockProfile: 'linux-3070',
     maxConcurrent: 16,
     localPort: 5241,

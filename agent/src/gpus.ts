@@ -35,6 +35,13 @@ export class Gpus {
     return quick.length > 0 ? quick : this.#probe.read();
   }
 
+  /** Of all GPUs that tell; null when none of them does, 0 when there is none. */
+  totalOf(field: 'vramTotalBytes' | 'vramUsedBytes'): number | null {
+    const gpus = this.read();
+    const known = gpus.flatMap((gpu) => gpu[field] ?? []);
+    return known.length === 0 && gpus.length > 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   /** Looks at another machine's worth of GPUs: those of the mock engine at this address, or the real ones. */
   async use(mockUrl: string | null): Promise<void> {
     if (mockUrl === this.#mockUrl || this.#isClosed) return;

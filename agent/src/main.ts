@@ -1,24 +1,36 @@
 #!/usr/bin/env node
 import { mkdirSync, readFileSync } from 'node:fs';
-import { Command } from 'commander';
-import { pino } from 'pino';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { multistream, pino } from 'pino';
 import { Agent } from './agent.ts';
+import { askStatus } from './cli/ask-agent.ts';
+import { addLocalCommands, UsageError } from './cli/commands.ts';
 import { readConfig } from './config.ts';
 import { enroll, readCredential } from './identity.ts';
+import { EngineLog } from './supervisor/engine-log.ts';
 import { VERSION } from './version.ts';
 
-const program = new Command('lai-agent').description('Puts the GPU of this machine into a Lai fleet.').version(VERSION);
+const program = new Command('lai-agent')
+  .description('Puts the GPU of this machine into a Lai fleet.')
+  .version(VERSION)
+  .exitOverride();
 
 const withSettings = (command: Command): Command =>
   command
+    .exitOverride()
     .option('--data-dir <dir>', 'where this node keeps its identity and state')
     .option('--name <name>', 'how the fleet calls this machine (default: its host name)')
-    .option('--runtime <kind>', 'auto, ollama, llama-server or mock')
+    .option('--runtime <kind>', 'auto, ollama, llama-server, vllm, lmstudio, mlx or mock')
     .option('--ollama-url <url>', 'an Ollama to adopt')
+    .option('--ollama-mode <mode>', 'auto, adopt or own')
+    .option('--ollama-program <file>', 'the Ollama to start (default: the one on PATH)')
     .option('--models-dir <dir>', 'GGUF files for llama-server')
     .option('--mock-url <url>', 'a mock engine that already runs')
     .option('--mock-profile <name>', 'mac-m1, windows-rtx or linux-3070')
     .option('--max-concurrent <n>', 'requests at once on this machine')
+    .option('--local-port <port>', 'where the owner reaches the agent on 127.0.0.1; 0 for any free port')
+    .option('--measure', 'watch the delay of the event loop, shown by status --json')
     .option('--log-level <level>', 'fatal to trace');
 
 withSettings(program.command('join'))
@@ -41,13 +53,22 @@ withSettings(program.command('run'))
   .option('--exit-with-parent', 'stop when standard input closes')
   .action(async (flags) => {
     const config = readConfig(flags, process.env);
-    const log = pino({ level: config.logLevel, base: { node: config.name } });
     mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+    const file = new EngineLog(join(config.dataDir, 'logs', 'agent.log'));
+    const log = pino(
+      { level: config.logLevel, base: { node: config.name } },
+      multistream([
+        { level: 'trace', stream: process.stdout },
+        { level: 'trace', stream: { write: (line: string) => file.write(line) } },
+      ]),
+    );
     const credential = readCredential(config.dataDir);
     if (!credential)
       throw new Error(
         `This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`,
       );
+    const other = await askStatus(config.dataDir).catch(() => null);
+    if (other) throw new Error(`An agent already runs for ${config.dataDir}: process ${other.node.pid}.`);
     const agent = new Agent({
       config,
       credential: config.url ? { ...credential, url: config.url } : credential,
@@ -70,7 +91,17 @@ withSettings(program.command('run'))
     await agent.start();
   });
 
+addLocalCommands(program, withSettings, {
+  environment: process.env,
+  print: (text) => console.log(text),
+  exitWith: (code) => {
+    process.exitCode = code;
+  },
+});
+
+/** 0 well, 1 it did not work, 2 it was asked in the wrong words. */
 program.parseAsync().catch((error: unknown) => {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
   console.error(`lai-agent: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(1);
+  process.exit(error instanceof UsageError ? 2 : 1);
 });

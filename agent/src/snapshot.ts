@@ -1,4 +1,4 @@
-import type { GamingReport, Gpu, Hold, LoadedModel, NodeSnapshot, Preemption, RuntimeReport } from '@lai/shared/node';
+import type { GamingReport, Gpu, Hold, LoadedModel, ModelPull, NodeSnapshot, Preemption, RuntimeReport } from '@lai/shared/node';
 
 /** Everything a snapshot is made of, already read. */
 export interface SnapshotParts {
@@ -12,6 +12,7 @@ export interface SnapshotParts {
   readonly runtimes: readonly RuntimeReport[];
   readonly gpus: readonly Gpu[];
   readonly models: readonly LoadedModel[];
+  readonly pulls?: readonly ModelPull[];
   readonly holds: readonly Hold[];
   readonly gaming: GamingReport;
   readonly preemption: Preemption | null;
@@ -33,6 +34,7 @@ export const takeSnapshot = (parts: SnapshotParts): NodeSnapshot => {
     memory: parts.memory,
     modelDiskFreeBytes: parts.modelDiskFreeBytes,
     models: parts.models.filter((model) => ready.has(model.runtime)),
+    ...(parts.pulls && parts.pulls.length > 0 ? { pulls: [...parts.pulls] } : {}),
     holds: [...parts.holds],
     gaming: parts.gaming,
     preemption: parts.preemption,

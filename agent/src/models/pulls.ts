@@ -55,8 +55,17 @@ export class Pulls {
     }));
   }
 
-  /** Resolves when the model is there and listed. Fails with RuntimeError, or with the signal's reason when the caller gives up. */
+  /**
+   * Resolves when the model is there and listed. Fails with RuntimeError, or with the signal's reason when the caller gives up. What is
+   * asked for over the wire has to be on the owner's list.
+   */
   async pull(model: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    if (!mayPull(model, this.#allowed))
+      throw new RuntimeError('permission_denied', `the owner of this machine does not allow ${model} to be pulled`);
+    await this.#join(model, onProgress, signal);
+  }
+
+  async #join(model: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const pull = this.#pulls.get(model) ?? this.#begin(model);
     const { promise: left, reject } = Promise.withResolvers<never>();
@@ -73,12 +82,12 @@ export class Pulls {
     }
   }
 
-  /** The same as lines of news, for whoever shows them; ends with the download, fails as it fails. */
+  /** For the owner, who may pull anything: lines of news that end with the download, and fail as it fails. */
   async *watch(model: string, signal: AbortSignal): AsyncGenerator<PullProgress> {
     const news: PullProgress[] = [];
     let wake = Promise.withResolvers<void>();
     let isOver = false;
-    const pulled = this.pull(
+    const pulled = this.#join(
       model,
       (progress) => {
         // Whoever reads slowly sees where it is, not where it was.
@@ -108,8 +117,6 @@ export class Pulls {
   }
 
   #begin(model: string): Pull {
-    if (!mayPull(model, this.#allowed))
-      throw new RuntimeError('permission_denied', `the owner of this machine does not allow ${model} to be pulled`);
     const runtime = this.#runtimes().find(({ abilities }) => abilities.pull);
     if (!runtime) throw new RuntimeError('request_refused', 'no engine of this machine downloads models');
     const abort = new AbortController();

@@ -45,6 +45,10 @@ export class MlxServer implements Runtime {
     };
   }
 
+  get isDormant(): boolean {
+    return this.#isPutDown;
+  }
+
   report(): RuntimeReport {
     const mode = this.#process ? 'owned' : 'adopted';
     return { kind: this.kind, version: null, state: this.#state, mode, isSimulated: false, detail: this.#detail };

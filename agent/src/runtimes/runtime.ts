@@ -70,6 +70,8 @@ export interface Runtime {
   keepModel?(id: string, isPinned: boolean, signal: AbortSignal): Promise<void>;
   /** An answer came from this model. For engines that do not tell which model they have in memory. */
   served?(id: string): void;
+  /** True for an engine of ours that was ended to free its memory and starts again with the next load: its models are still on offer. */
+  readonly isDormant?: boolean;
   /** For engines whose statuses mean something else than everybody's; `classifyEngineError` otherwise. */
   classifyError?(status: number, text: string): ErrorCode;
   /** Where inference requests go; the body's `model` is one of `listModels`. */

@@ -82,6 +82,10 @@ export class Vllm implements Runtime {
     };
   }
 
+  get isDormant(): boolean {
+    return this.#isPutDown;
+  }
+
   report(): RuntimeReport {
     return {
       kind: this.kind,

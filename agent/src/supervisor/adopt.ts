@@ -16,6 +16,17 @@ export const versionAt = async (url: URL, signal: AbortSignal = AbortSignal.time
   }
 };
 
+/** What this address says, at most 1 MB of it; null when nobody answers or the answer is a refusal. Never rejects. */
+export const pageAt = async (url: URL, headers: Record<string, string> = {}): Promise<string | null> => {
+  try {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(PROBE_LIMIT_MS), redirect: 'error' });
+    const text = await response.text();
+    return response.ok ? text.slice(0, 1_000_000).replaceAll(/"\s*:\s*/g, '":') : null;
+  } catch {
+    return null;
+  }
+};
+
 export const onPath = (program: string, searchPath = process.env['PATH'] ?? ''): string | null => {
   for (const directory of searchPath.split(delimiter)) {
     for (const name of process.platform === 'win32' ? [`${program}.exe`] : [program]) {
@@ -30,10 +41,14 @@ export const onPath = (program: string, searchPath = process.env['PATH'] ?? ''):
   return null;
 };
 
-export const ggufFiles = (directory: string): string[] => {
+/** The folder itself; made when it is not there, so that its owner finds where to put models. */
+export const modelsFolder = (directory: string): string => {
   mkdirSync(directory, { recursive: true });
-  return readdirSync(directory).filter((name) => name.endsWith('.gguf'));
+  return directory;
 };
+
+export const ggufFiles = (directory: string): string[] =>
+  readdirSync(modelsFolder(directory)).filter((name) => name.endsWith('.gguf'));
 
 /** A port that was free a moment ago, on loopback. */
 export const freePort = (): Promise<number> =>

@@ -1,28 +1,49 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AgentConfig } from '../config.ts';
+import { scanModelsDir, watchModelsDir } from '../runtimes/llama-models-dir.ts';
 import { LlamaServer } from '../runtimes/llama-server.ts';
 import { mockRuntime } from '../runtimes/mock.ts';
 import { Ollama } from '../runtimes/ollama.ts';
-import { freePort, ggufFiles, onPath, versionAt } from './adopt.ts';
+import { freePort, modelsFolder, onPath, versionAt } from './adopt.ts';
 import type { EngineSpec } from './engine.ts';
 import { MOCK_PROFILES } from './mock-profiles.ts';
+import { adoptedLmStudio, adoptedMlx, adoptedVllm, ownedVllm } from './single-model-sources.ts';
 import type { EngineSource } from './supervisor.ts';
+
+/** What engines need to know of the machine's GPUs; null when it cannot tell. */
+export interface GpuMemory {
+  totalBytes(): number | null;
+  usedBytes(): number | null;
+}
 
 /**
  * Where engines may be found on this machine, best first: what runs already is adopted; what is installed is started on a port of its
  * own; a simulated engine stands in, and says so. A runtime that was asked for by name is used, or its absence is an error.
  */
-export const engineSources = (config: AgentConfig): EngineSource[] => {
+export const engineSources = (config: AgentConfig, gpus: GpuMemory): EngineSource[] => {
   const wants = (kind: AgentConfig['runtime']) => config.runtime === 'auto' || config.runtime === kind;
   return [
-    ...(wants('ollama') && config.ollamaMode !== 'own' ? [adoptedOllama(config)] : []),
-    ...(wants('ollama') && config.ollamaMode !== 'adopt' ? [ownedOllama(config)] : []),
+    ...(wants('vllm') ? [adoptedVllm(config, gpus)] : []),
+    ...(wants('vllm') && config.vllmModel !== undefined ? [ownedVllm(config, gpus)] : []),
+    ...(wants('ollama') && config.ollamaMode !== 'own' ? [adoptedOllama(config, gpus)] : []),
+    ...(wants('lmstudio') ? [adoptedLmStudio(config)] : []),
+    ...(config.runtime === 'mlx' ? [adoptedMlx(config)] : []),
+    ...(wants('ollama') && config.ollamaMode !== 'adopt' ? [ownedOllama(config, gpus)] : []),
     ...(wants('llama-server') ? [ownedLlamaServer(config)] : []),
     ...(wants('mock') ? [config.mockUrl ? givenMock(config.mockUrl) : ownedMock(config)] : []),
   ];
 };
 
-const adoptedOllama = (config: AgentConfig): EngineSource => {
+const ollamaSettings = (config: AgentConfig, gpus: GpuMemory) => ({
+  slots: config.ollamaSlots,
+  // Its own timer agrees with ours, so that it gives the GPU back even when the agent is gone.
+  keepMs: config.idleUnloadMinutes === 0 ? null : config.idleUnloadMinutes * 60_000,
+  readVramTotalBytes: gpus.totalBytes,
+  ...(config.ollamaContext === undefined ? {} : { contextLength: config.ollamaContext }),
+});
+
+const adoptedOllama = (config: AgentConfig, gpus: GpuMemory): EngineSource => {
   const version = (signal?: AbortSignal) => versionAt(new URL('/api/version', config.ollamaUrl), signal);
   return {
     name: 'ollama',
@@ -33,7 +54,7 @@ const adoptedOllama = (config: AgentConfig): EngineSource => {
       if ((await version()) === null && !isAwaited) return null;
       return {
         name: 'ollama',
-        runtime: new Ollama({ url: config.ollamaUrl, slots: config.ollamaSlots }),
+        runtime: new Ollama({ url: config.ollamaUrl, ...ollamaSettings(config, gpus) }),
         sentence: `adopting Ollama at ${config.ollamaUrl}`,
         identify: version,
       };
@@ -47,9 +68,9 @@ const ollamaProgram = (config: AgentConfig): string | null => config.ollamaProgr
  * An Ollama of our own, on another port than the one that Ollama's desktop app defends: that app kills every server it finds when its own
  * cannot have the port.
  */
-const ownedOllama = (config: AgentConfig): EngineSource => ({
+const ownedOllama = (config: AgentConfig, gpus: GpuMemory): EngineSource => ({
   name: 'ollama-owned',
-  yieldsTo: ['ollama'],
+  yieldsTo: ['ollama', 'vllm', 'vllm-owned', 'lmstudio', 'mlx'],
   find: async () => {
     const program = ollamaProgram(config);
     if (program === null) {
@@ -60,7 +81,7 @@ const ownedOllama = (config: AgentConfig): EngineSource => ({
     const port = await freePort();
     return {
       name: 'ollama-owned',
-      runtime: new Ollama({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.ollamaSlots }),
+      runtime: new Ollama({ url: `http://127.0.0.1:${port}`, mode: 'owned', ...ollamaSettings(config, gpus) }),
       sentence: `running ${program} serve on port ${port}`,
       command: () => ({
         file: program,
@@ -68,6 +89,7 @@ const ownedOllama = (config: AgentConfig): EngineSource => ({
         env: {
           OLLAMA_HOST: `127.0.0.1:${port}`,
           OLLAMA_NUM_PARALLEL: String(config.ollamaSlots),
+          ...(config.ollamaContext === undefined ? {} : { OLLAMA_CONTEXT_LENGTH: String(config.ollamaContext) }),
           // A model with a remote host would send prompts out of the house.
           OLLAMA_NO_CLOUD: '1',
         },
@@ -78,10 +100,10 @@ const ownedOllama = (config: AgentConfig): EngineSource => ({
 
 const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
   name: 'llama-server',
-  yieldsTo: ['ollama', 'ollama-owned'],
+  yieldsTo: ['ollama', 'ollama-owned', 'vllm', 'vllm-owned', 'lmstudio', 'mlx'],
   find: async () => {
     const program = onPath('llama-server');
-    const models = ggufFiles(config.modelsDir).length;
+    const models = (await scanModelsDir(modelsFolder(config.modelsDir))).length;
     if (program === null || models === 0) {
       if (config.runtime !== 'llama-server') return null;
       throw new Error(
@@ -91,14 +113,25 @@ const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
       );
     }
     const port = await freePort();
+    const presetFile = join(config.dataDir, 'llama-server.ini');
+    const refresh = watchModelsDir({
+      dir: config.modelsDir,
+      presetFile,
+      contextLength: config.llamaServerContext ?? null,
+      slots: config.llamaServerSlots,
+    });
+    // Before it starts, because it wants to read it.
+    await refresh();
     return {
       name: 'llama-server',
-      runtime: new LlamaServer({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.llamaServerSlots }),
+      runtime: new LlamaServer({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.llamaServerSlots, refresh }),
       sentence: `running ${program} with ${models} model file${models === 1 ? '' : 's'} from ${config.modelsDir}`,
       command: () => ({
         file: program,
         args: [
-          ...['--host', '127.0.0.1', '--port', String(port), '--models-dir', config.modelsDir, '--models-max', '4'],
+          ...['--host', '127.0.0.1', '--port', String(port)],
+          ...['--models-dir', config.modelsDir, '--models-preset', presetFile],
+          ...['--models-max', String(config.llamaServerModelsMax)],
           ...['-np', String(config.llamaServerSlots), '--no-ui', '--offline'],
         ],
       }),
@@ -106,7 +139,7 @@ const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
   },
 });
 
-const REAL = ['ollama', 'ollama-owned', 'llama-server'];
+const REAL = ['vllm', 'vllm-owned', 'ollama', 'lmstudio', 'mlx', 'ollama-owned', 'llama-server'];
 
 const givenMock = (url: string): EngineSource => ({
   name: 'mock',

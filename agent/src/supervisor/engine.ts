@@ -148,8 +148,10 @@ export class Engine implements EngineHandle {
       ...said,
       version: this.#life.version ?? said.version,
       mode: this.isOwned ? 'owned' : said.mode,
-      state: REPORTED[this.#life.phase],
-      detail: this.#life.reason ?? (this.#life.phase === 'ready' ? said.detail : null),
+      state: this.spec.runtime.isDormant ? 'ready' : REPORTED[this.#life.phase],
+      detail: this.spec.runtime.isDormant
+        ? said.detail
+        : (this.#life.reason ?? (this.#life.phase === 'ready' ? said.detail : null)),
     };
   }
 

@@ -161,6 +161,7 @@ export class Supervisor {
     this.#log.info({ engine: engine.spec.name }, 'another engine serves this machine now; letting this one go');
     this.#engines.delete(name);
     this.#events.models(engine.spec.runtime, []);
+    this.#events.lost(engine.spec.runtime);
     this.#events.changed();
     await engine.close();
   }
