@@ -1,4 +1,6 @@
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -118,13 +120,20 @@ export class EmbeddedRedis {
 const spawn = (program: string, settings: string, cwd: string) =>
   execa(program, [settings], { cwd, stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', reject: false, detached: true });
 
-/** A unix socket's path may have about 100 bytes (sun_path is 104 on macOS, 108 on Linux). */
+/**
+ * In the data directory, unless its path is too long for a unix socket (104 bytes on macOS, 108 on Linux): then in a directory of the
+ * system's for temporary things, named after it and readable by its owner alone.
+ */
 const socketPath = (directory: string): string => {
   const path = join(directory, 'redis.sock');
   if (Buffer.byteLength(path) < 100) return path;
-  throw new Error(
-    `The data directory's path is too long for a unix socket: ${path}. Choose a shorter one with LAI_DATA_DIR, or use LAI_REDIS_URL.`,
-  );
+  const name = `lai-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`;
+  const short = join(tmpdir(), name);
+  mkdirSync(short, { recursive: true, mode: 0o700 });
+  const { uid, mode } = statSync(short);
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
+    throw new Error(`${short} is not ours alone; remove it, or choose a shorter LAI_DATA_DIR.`);
+  return join(short, 'redis.sock');
 };
 
 const quoted = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
