@@ -11,6 +11,8 @@ export class Program {
   readonly #env: Record<string, string>;
   readonly #child: ChildProcess;
   readonly #watchers = new Set<() => void>();
+  readonly #listeners = new Set<(line: string) => void>();
+  #unfinished = '';
   #output = '';
 
   constructor(name: string, args: readonly string[], env: Record<string, string> = {}, file = process.execPath) {
@@ -23,6 +25,7 @@ export class Program {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_LIMIT);
         for (const watch of this.#watchers) watch();
+        this.#tellLines(text);
       });
     }
     this.exited = new Promise((resolve) => this.#child.once('close', (code, signal) => resolve(code ?? signal)));
@@ -60,6 +63,11 @@ export class Program {
     }
   }
 
+  /** Each line of output from now on, as it is finished. */
+  onLine(listener: (line: string) => void): void {
+    this.#listeners.add(listener);
+  }
+
   /** All output of a program that ends by itself; fails when it ends badly. */
   async output(): Promise<string> {
     const code = await this.exited;
@@ -69,6 +77,13 @@ export class Program {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  #tellLines(text: string): void {
+    if (this.#listeners.size === 0) return;
+    const lines = (this.#unfinished + text).split('\n');
+    this.#unfinished = lines.pop() ?? '';
+    for (const line of lines) for (const listener of this.#listeners) listener(line);
   }
 
   /** The same program, started anew. */
