@@ -30,6 +30,8 @@ import { Supervisor } from './supervisor/supervisor.ts';
 import { type Interruptible, Yielding } from './yielding.ts';
 
 const STATUS_DEBOUNCE_MS = 100;
+/** Attempts come and go by the dozen, and whoever sent them counts them anyway. */
+const WORK_REPORT_MS = 1_000;
 const DISK_POLL_MS = 30_000;
 const UPKEEP_MS = 5_000;
 const SLEEP_LOOK_MS = 2_000;
@@ -73,6 +75,7 @@ export class Agent {
   #eventLoopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
   #debounce: NodeJS.Timeout | undefined;
+  #debounceDueAtMs = 0;
   #diskTimer: NodeJS.Timeout | undefined;
   #upkeepTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -288,11 +291,15 @@ export class Agent {
     this.#connection.send({ type: 'node.status', snapshot: this.#snapshot() });
   }
 
-  #reportSoon(): void {
-    this.#debounce ??= setTimeout(() => {
+  #reportSoon(withinMs = STATUS_DEBOUNCE_MS): void {
+    const dueAtMs = performance.now() + withinMs;
+    if (this.#debounce && this.#debounceDueAtMs <= dueAtMs) return;
+    clearTimeout(this.#debounce);
+    this.#debounceDueAtMs = dueAtMs;
+    this.#debounce = setTimeout(() => {
       this.#debounce = undefined;
       this.#report();
-    }, STATUS_DEBOUNCE_MS);
+    }, withinMs);
   }
 
   /** For what must not wait: whoever starts a game wants no more work from this moment on. */
@@ -412,10 +419,12 @@ export class Agent {
     });
     if (isForced) this.#yielding.forcedBegan();
     this.#keepAwake.set(true);
+    this.#reportSoon(WORK_REPORT_MS);
     this.#send({ type: 'attempt.accept', attemptId: start.attemptId });
     void runner.ended.finally(() => {
       this.#attempts.delete(start.stream);
       slot.release();
+      this.#reportSoon(WORK_REPORT_MS);
       if (this.#attempts.size === 0) this.#keepAwake.set(false);
       this.#yielding.poke();
     });

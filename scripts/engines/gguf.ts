@@ -195,6 +195,12 @@ export function ensureTinyModels(dir: string): { chat: string; embed: string } {
   };
 }
 
+/** A chat model that is slow enough to be interrupted: some hundred tokens a second on one core; 39 MB, written in a second. */
+export function ensureSteadyModel(dir: string): string {
+  return writeModel(join(dir, 'steady.gguf'), { name: 'steady', dim: 384, layers: 6, heads: 6, kvHeads: 3, feedForward: 1024 })
+    .path;
+}
+
 function main(): void {
   const count = { type: 'string' } as const;
   const { values, positionals } = parseArgs({

@@ -1,0 +1,217 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { env } from 'node:process';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TrialAttempt } from '../../agent/src/attempts/trial-attempt.ts';
+import { runtimeConformance } from '../../agent/src/runtimes/conformance.ts';
+import { watchModelsDir } from '../../agent/src/runtimes/llama-models-dir.ts';
+import { LlamaServer } from '../../agent/src/runtimes/llama-server.ts';
+import { ensureSteadyModel, ensureTinyModels, writeModel } from '../engines/gguf.ts';
+import { ensureLlamaServer } from '../engines/llama-server.ts';
+import { RunningEngine } from '../engines/running-engine.ts';
+import { Fleet } from './fleet.ts';
+
+const found = await ensureLlamaServer();
+const program = 'path' in found ? found.path : '';
+if ('missing' in found) console.warn(`SKIPPED: every test against a real llama-server. ${found.missing}`);
+const title = 'path' in found ? `a real llama-server (${found.version})` : `SKIPPED, no llama-server here: ${found.missing}`;
+
+const dir = mkdtempSync(join(tmpdir(), 'lai-llama-'));
+const models = join(dir, 'models');
+const SLOTS = 2;
+
+const soon = () => AbortSignal.timeout(20_000);
+
+const start = async (modelsDir = models) => {
+  const presetFile = join(modelsDir, '..', 'preset.ini');
+  const refresh = watchModelsDir({ dir: modelsDir, presetFile, contextLength: null, slots: SLOTS });
+  await refresh();
+  const engine = await RunningEngine.start({
+    program,
+    args: [
+      ...['--host', '127.0.0.1', '--port', '{port}', '--models-dir', modelsDir, '--models-preset', presetFile],
+      ...['--models-max', '2', '-np', String(SLOTS), '-t', '1', '--no-ui', '--offline'],
+    ],
+    path: '/health',
+  });
+  return { engine, runtime: new LlamaServer({ url: engine.url, slots: SLOTS, refresh }) };
+};
+
+const busySlots = async (url: string, model: string): Promise<number> => {
+  const answer = await fetch(`${url}/slots?model=${model}&autoload=false`);
+  const slots = (await answer.json()) as { is_processing: boolean }[];
+  return slots.filter((slot) => slot.is_processing).length;
+};
+
+describe.skipIf('missing' in found)(title, () => {
+  beforeAll(() => {
+    mkdirSync(models, { recursive: true });
+    ensureTinyModels(models);
+    ensureSteadyModel(models);
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  runtimeConformance('llama-server', {
+    limitMs: 20_000,
+    start: async () => {
+      const { engine, runtime } = await start();
+      return {
+        runtime,
+        chat: 'steady',
+        embedding: 'tiny-embed',
+        crash: async () => engine.killRunners(),
+        kill: () => engine.kill(),
+        busy: () => busySlots(engine.url, 'steady'),
+        close: () => engine.kill(),
+      };
+    },
+  });
+
+  describe('and its models folder', () => {
+    const folder = join(dir, 'growing', 'models');
+    let engine: RunningEngine;
+    let runtime: LlamaServer;
+
+    beforeAll(async () => {
+      writeModel(join(folder, 'first.gguf'), { name: 'first' });
+      ({ engine, runtime } = await start(folder));
+    });
+    afterAll(() => engine?.kill());
+
+    const list = async () => runtime.listModels(soon());
+
+    it('shows what each model is for, from its file', async () => {
+      expect(await list()).toMatchObject([
+        { id: 'first', capabilities: ['chat', 'completion', 'json'], contextLength: 2_048, slots: SLOTS, isLoaded: false },
+      ]);
+    });
+
+    it('takes a model that is put into it while it runs, and leaves the loaded one alone', async () => {
+      await runtime.loadModel('first', soon());
+      writeModel(join(folder, 'second one.gguf'), { name: 'second', embed: true, context: 512 });
+      expect(await list()).toMatchObject([
+        { id: 'first', isLoaded: true },
+        { id: 'second one', isLoaded: false, capabilities: ['embedding'], contextLength: 512 },
+      ]);
+      await runtime.loadModel('second one', soon());
+      const { seen } = new TrialAttempt({ runtime, route: 'embeddings', body: { model: 'second one', input: 'cold rain' } });
+      expect((await seen).ending.type).toBe('attempt.end');
+    });
+
+    it('knows a model with a projector as one that sees, and shards as one model', async () => {
+      const many = join(folder, 'many');
+      for (const name of ['a-00001-of-00002.gguf', 'a-00002-of-00002.gguf', 'mmproj-a.gguf']) writeModel(join(many, name));
+      const model = (await list()).find(({ id }) => id === 'many');
+      expect(model?.capabilities).toContain('vision');
+      rmSync(many, { recursive: true });
+      expect((await list()).map(({ id }) => id)).toEqual(['first', 'second one']);
+    });
+
+    it('says what a context is once the model has it', async () => {
+      const wide = join(dir, 'wide', 'models');
+      writeModel(join(wide, 'first.gguf'), { name: 'first' });
+      const presetFile = join(dir, 'wide', 'preset.ini');
+      const refresh = watchModelsDir({ dir: wide, presetFile, contextLength: 512, slots: SLOTS });
+      await refresh();
+      const other = await RunningEngine.start({
+        program,
+        args: [
+          ...['--host', '127.0.0.1', '--port', '{port}', '--models-dir', wide, '--models-preset', presetFile],
+          ...['-np', String(SLOTS), '-t', '1', '--no-ui', '--offline'],
+        ],
+        path: '/health',
+      });
+      try {
+        const narrow = new LlamaServer({ url: other.url, refresh });
+        const context = async () => (await narrow.listModels(soon()))[0]?.contextLength;
+        expect(await context()).toBe(512);
+        await narrow.loadModel('first', soon());
+        expect(await context()).toBe(512);
+      } finally {
+        await other.kill();
+      }
+    });
+  });
+
+  describe('behind a coordinator and an agent, for the unmodified openai client', () => {
+    let fleet: Fleet;
+    let client: OpenAI;
+
+    beforeAll(async () => {
+      fleet = await Fleet.start({
+        nodes: [
+          {
+            name: 'real',
+            models: '',
+            agentArgs: ['--runtime', 'llama-server', '--models-dir', models],
+            agentEnv: {
+              PATH: `${dirname(program)}${delimiter}${env['PATH']}`,
+              LAI_LLAMA_SERVER_SLOTS: String(SLOTS),
+              LAI_LOCAL_PORT: '0',
+            },
+          },
+        ],
+      });
+      client = new OpenAI({ baseURL: `${fleet.url}/v1`, apiKey: fleet.key, maxRetries: 0 });
+    });
+    afterAll(() => fleet?.stop());
+
+    const ask = { model: 'steady', messages: [{ role: 'user' as const, content: 'cold rain' }], max_tokens: 40, temperature: 1 };
+
+    it('streams from a cold model', async () => {
+      const stream = await client.chat.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } });
+      let text = '';
+      let finish: string | null = null;
+      let tokens = 0;
+      for await (const chunk of stream) {
+        text += chunk.choices[0]?.delta.content ?? '';
+        finish = chunk.choices[0]?.finish_reason ?? finish;
+        tokens = chunk.usage?.completion_tokens ?? tokens;
+      }
+      expect(text).toMatch(/\S/);
+      expect({ finish, tokens }).toEqual({ finish: 'length', tokens: 40 });
+    });
+
+    it('answers whole', async () => {
+      const answer = await client.chat.completions.create(ask);
+      expect(answer.choices[0]).toMatchObject({ finish_reason: 'length', message: { role: 'assistant' } });
+      expect(answer.choices[0]?.message.content).toMatch(/\S/);
+      expect(answer.usage).toMatchObject({ completion_tokens: 40 });
+    });
+
+    it('stops the engine when the client leaves', async () => {
+      const stream = await client.chat.completions.create({ ...ask, max_tokens: 1_500, stream: true });
+      for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
+      stream.controller.abort();
+      await fleet.until('the slot is free', (status) => status.nodes.every((node) => node.snapshot?.inFlight === 0), 3_000);
+    });
+
+    it('completes a text', async () => {
+      const answer = await client.completions.create({ model: 'steady', prompt: 'cold rain', max_tokens: 8 });
+      expect(answer.choices[0]?.text).toMatch(/\S/);
+    });
+
+    it('makes vectors', async () => {
+      const { data } = await client.embeddings.create({ model: 'tiny-embed', input: ['cold', 'rain'], encoding_format: 'float' });
+      expect(data.map(({ embedding }) => embedding.length)).toEqual([64, 64]);
+    });
+
+    it('says that a prompt is too long', async () => {
+      const messages = [{ role: 'user' as const, content: 'word '.repeat(4_000) }];
+      await expect(client.chat.completions.create({ ...ask, messages })).rejects.toMatchObject({
+        status: 400,
+        code: 'context_length_exceeded',
+      });
+    });
+
+    it('lists models of the engine, and nothing about them is simulated', async () => {
+      const { data } = await client.models.list();
+      expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(['steady', 'tiny-chat', 'tiny-embed']));
+      expect((await fleet.status()).nodes[0]?.snapshot?.runtimes).toMatchObject([
+        { kind: 'llama-server', state: 'ready', mode: 'owned', isSimulated: false },
+      ]);
+    });
+  });
+});
