@@ -1,19 +1,27 @@
+import type { BlockList } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { CodedError } from '@lai/shared/errors';
 import { type Context, Hono } from 'hono';
 import { getPath } from 'hono/utils/url';
 import type { Logger } from 'pino';
-import { type ApiKeys, keyFromHeader, type Principal, type Scope } from './access/api-keys.ts';
+import type { Administration } from './access/administration.ts';
+import type { ApiKeys, Principal } from './access/api-keys.ts';
+import type { Actor } from './access/audit.ts';
+import { mayUse } from './access/authorize.ts';
+import { splitKeyPath } from './access/credentials.ts';
+import type { FailureLimits } from './access/failure-limits.ts';
+import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
+import { mountAdminRoutes } from './api/admin/routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
 import { countTokens, messages } from './api/anthropic/messages.ts';
 import { anthropicModel, anthropicModels } from './api/anthropic/models.ts';
 import { enroll } from './api/enroll.ts';
+import { describeJob, type JobsDoor, submitJob } from './api/jobs.ts';
 import { deleteModel, pullModel, showModel } from './api/ollama/catalog.ts';
 import { isOllamaPath, ollamaError } from './api/ollama/error-envelope.ts';
 import * as ollama from './api/ollama/inference.ts';
-import { splitKeyPath } from './api/ollama/key-path.ts';
 import { OLLAMA_VERSION, running, tags } from './api/ollama/models.ts';
 import { audioTranscriptions } from './api/openai/audio-transcriptions.ts';
 import { chatCompletions } from './api/openai/chat-completions.ts';
@@ -26,17 +34,21 @@ import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
 import type { Call, Door } from './api/openai/serve.ts';
 import type { Matching } from './dispatch/matching.ts';
-import type { Registry } from './nodes/registry.ts';
+import type { NodeRecord, Registry } from './nodes/registry.ts';
 import type { Database } from './store/database.ts';
 
 interface Env {
   Bindings: HttpBindings;
-  Variables: { requestId: string; principal: Principal };
+  Variables: { requestId: string } & AccessVariables;
 }
 
-export interface AppOptions extends Door {
+export interface AppOptions extends Door, JobsDoor {
   readonly db: Database;
   readonly apiKeys: ApiKeys;
+  readonly failures: FailureLimits;
+  /** Reverse proxies whose `X-Forwarded-*` counts. */
+  readonly proxies: BlockList;
+  readonly administration: (actor: Actor) => Administration;
   readonly coordinatorKey: string;
   readonly registry: Registry;
   readonly matching: Matching;
@@ -45,18 +57,24 @@ export interface AppOptions extends Door {
   readonly log: Logger;
 }
 
-/** The door: a table of routes. Everything needs a key unless it stands in the first block. */
+/** The door: a table of routes. Each says by `may` what it lets do; access/authorize.ts says who may. */
 export const createApp = (options: AppOptions): Hono<Env> => {
   const { registry, log } = options;
   const app = new Hono<Env>({ getPath: (request) => splitKeyPath(getPath(request)).path });
-  const need = (scope: Scope) => authenticated(options.apiKeys, scope);
-  const inference = need('inference');
+  const may = guards(options);
+  const inference = may('inference.run');
+  /** Of every node, what this principal may know of. */
+  const visible = ({ models }: Principal): NodeRecord[] =>
+    registry.list().map((record) => ({
+      ...record,
+      snapshot: { ...record.snapshot, models: record.snapshot.models.filter(({ id }) => mayUse({ models }, id)) },
+    }));
   /** A route that writes its answer itself. */
   const answered = (surface: (call: Call, door: Door) => Promise<void>) => async (c: Context<Env>) => {
     if (options.isDraining()) throw new CodedError('shutting_down', { retryAfterSeconds: 2 });
     const { incoming: request, outgoing: response } = c.env;
-    const { principal, requestId } = c.var;
-    await surface({ request, response, principal, requestId, receivedAtMs: Date.now() }, options);
+    const { principal, requestId, revoked } = c.var;
+    await surface({ request, response, principal, revoked, requestId, receivedAtMs: Date.now() }, options);
     return RESPONSE_ALREADY_SENT;
   };
 
@@ -64,20 +82,23 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     c.set('requestId', newRequestId());
     await next();
   });
+  app.use(identifyClient(options.proxies), strictHeaders, refuseUnguarded);
   app.onError((thrown, c) => sendError(c, thrown, log));
   app.notFound((c) =>
     sendError(c, new CodedError('route_not_found', { message: `There is no route ${c.req.method} ${c.req.path}.` }), log),
   );
 
   // Programs that look for an Ollama look for these words.
-  app.get('/', (c) => c.text('Ollama is running, and so is Lai: /docs says what else is served here.\n'));
-  app.get('/api/version', (c) => c.json({ version: OLLAMA_VERSION }));
-  app.get('/api/hello', (c) => c.body(null, 204));
-  app.get('/livez', (c) => c.text('ok\n'));
-  app.get('/readyz', (c) =>
+  app.get('/', may('door.greet'), (c) => c.text('Ollama is running, and so is Lai: /docs says what else is served here.\n'));
+  app.get('/api/version', may('door.greet'), (c) => c.json({ version: OLLAMA_VERSION }));
+  app.get('/api/hello', may('door.greet'), (c) => c.body(null, 204));
+  app.get('/livez', may('health.read'), (c) => c.text('ok\n'));
+  app.get('/readyz', may('health.read'), (c) =>
     options.isDraining() ? c.text('draining\n', 503) : options.isRedisUp() ? c.text('ok\n') : c.text('redis is away\n', 503),
   );
-  app.post('/api/v1/enroll', async (c) => c.json(await enroll(c.env.incoming, options)));
+  app.post('/api/v1/enroll', may('node.enroll'), async (c) =>
+    c.json(await enroll({ request: c.env.incoming, address: c.var.client.address }, options)),
+  );
 
   app.post('/v1/chat/completions', inference, answered(chatCompletions));
   app.post('/v1/responses', inference, answered(responses()));
@@ -85,16 +106,24 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/v1/embeddings', inference, answered(embeddings));
   app.post('/v1/rerank', inference, answered(rerank));
   app.post('/v1/audio/transcriptions', inference, answered(audioTranscriptions));
-  app.get('/v1/models', inference, (c) => {
-    const list = listModels(registry.list());
+  app.get('/v1/models', may('model.list'), (c) => {
+    const list = listModels(visible(c.var.principal));
     return c.json(speaksAnthropic(c) ? anthropicModels(list.data) : list);
   });
-  app.get('/v1/models/:id{.+}', inference, (c) => {
+  app.get('/v1/models/:id{.+}', may('model.list'), (c) => {
     const id = c.req.param('id') ?? '';
-    const entry = findModel(registry.list(), id);
-    if (!entry) throw new CodedError('model_not_found', { message: unknownModel(id, registry), param: 'model' });
+    const entry = findModel(visible(c.var.principal), id);
+    if (!entry) throw new CodedError('model_not_found', { message: unknownModel(id, visible(c.var.principal)), param: 'model' });
     return c.json(speaksAnthropic(c) ? anthropicModel(entry) : entry);
   });
+
+  app.post('/v1/jobs', inference, async (c) => c.json(await submitJob(c.env.incoming, c.var.principal, options), 202));
+  app.get('/v1/jobs/:id', inference, async (c) =>
+    c.json(describeJob(await options.jobs.read(c.req.param('id'), ownerOf(c.var.principal)))),
+  );
+  app.post('/v1/jobs/:id/cancel', inference, async (c) =>
+    c.json(describeJob(await options.jobs.cancel(c.req.param('id'), ownerOf(c.var.principal)))),
+  );
 
   app.post('/v1/messages', inference, answered(messages));
   app.post('/v1/messages/count_tokens', inference, answered(countTokens));
@@ -103,25 +132,15 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/api/generate', inference, answered(ollama.generate));
   app.post('/api/embed', inference, answered(ollama.embed));
   app.post('/api/embeddings', inference, answered(ollama.embeddings));
-  app.get('/api/tags', inference, (c) => c.json(tags(registry.list())));
-  app.get('/api/ps', inference, (c) => c.json(running(registry.list(), Date.now())));
+  app.get('/api/tags', may('model.list'), (c) => c.json(tags(visible(c.var.principal))));
+  app.get('/api/ps', may('model.list'), (c) => c.json(running(visible(c.var.principal), Date.now())));
   app.post('/api/show', inference, answered(showModel));
   app.post('/api/pull', inference, answered(pullModel));
   app.delete('/api/delete', inference, answered(deleteModel));
 
-  app.get('/api/v1/status', need('admin'), (c) => c.json(fleetStatus(options)));
+  app.get('/api/v1/status', may('fleet.read'), (c) => c.json(fleetStatus(options)));
+  mountAdminRoutes(app, { may, as: options.administration });
   return app;
-};
-
-const authenticated = (apiKeys: ApiKeys, scope: Scope) => async (c: Context<Env>, next: () => Promise<void>) => {
-  const { key: keyInPath } = splitKeyPath(getPath(c.req.raw));
-  const key = keyFromHeader(c.req.header('authorization') ?? c.req.header('x-api-key') ?? keyInPath);
-  const principal = key && (await apiKeys.authenticate(key, Date.now()));
-  if (!principal) throw new CodedError('invalid_api_key');
-  if (!principal.scopes.includes(scope))
-    throw new CodedError('permission_denied', { message: `This key lacks the scope "${scope}".` });
-  c.set('principal', principal);
-  await next();
 };
 
 const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
@@ -143,6 +162,9 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
   });
 };
 
+/** Whose jobs a principal may see: an operator sees everybody's. */
+const ownerOf = ({ keyId, scopes }: Principal): string | null => (scopes.includes('admin') ? null : keyId);
+
 const speaksAnthropic = (c: Context<Env>): boolean => c.req.header('anthropic-version') !== undefined;
 
 /** Every API has its own shape of error. */
@@ -151,7 +173,7 @@ const envelopeFor = (c: Context<Env>) => {
   return isOllamaPath(c.req.path) ? ollamaError : errorResponse;
 };
 
-const unknownModel = (id: string, registry: Registry): string => {
-  const known = listModels(registry.list()).data.map((entry) => entry.id);
+const unknownModel = (id: string, nodes: readonly NodeRecord[]): string => {
+  const known = listModels(nodes).data.map((entry) => entry.id);
   return `No node has a model "${id}". ${known.length > 0 ? `There is: ${known.slice(0, 10).join(', ')}.` : 'No node is connected.'}`;
 };

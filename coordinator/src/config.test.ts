@@ -13,16 +13,36 @@ describe('settings of the coordinator', () => {
       keepAliveMs: 10_000,
       maxTextBodyBytes: 4_194_304,
       logLevel: 'info',
+      trustedProxies: [],
+      webhookHosts: [],
     });
   });
 
+  it('take lists apart at commas', () => {
+    const env = { LAI_TRUSTED_PROXIES: '10.0.0.1, ::1', LAI_WEBHOOK_HOSTS: 'a.example,b.example:8080' };
+    expect(readConfig({}, env)).toMatchObject({
+      trustedProxies: ['10.0.0.1', '::1'],
+      webhookHosts: ['a.example', 'b.example:8080'],
+    });
+  });
+
+  it('take a certificate only with its key', () => {
+    expect(readConfig({}, { LAI_TLS_CERT: 'c.pem', LAI_TLS_KEY: 'k.pem' })).toMatchObject({ tlsCert: 'c.pem', tlsKey: 'k.pem' });
+    for (const name of ['LAI_TLS_CERT', 'LAI_TLS_KEY']) expect(() => readConfig({}, { [name]: 'x.pem' })).toThrow(/together/);
+  });
+
   /** Every setting: its variable, what the variable says and how that reads, and a flag that says otherwise. */
-  const settings: Record<keyof CoordinatorConfig, { variable: string; text: string; value: unknown; flag: unknown }> = {
+  const settings: Record<
+    Exclude<keyof CoordinatorConfig, 'tlsCert' | 'tlsKey' | 'trustedProxies' | 'webhookHosts'>,
+    { variable: string; text: string; value: unknown; flag: unknown }
+  > = {
     dataDir: { variable: 'LAI_DATA_DIR', text: '/from/env', value: '/from/env', flag: '/from/flag' },
     host: { variable: 'LAI_HOST', text: '0.0.0.0', value: '0.0.0.0', flag: '::1' },
     port: { variable: 'LAI_PORT', text: '0', value: 0, flag: 8080 },
+    databaseUrl: { variable: 'DATABASE_URL', text: 'postgres://a/b', value: 'postgres://a/b', flag: 'c.sqlite' },
     redisUrl: { variable: 'LAI_REDIS_URL', text: 'redis://a:6379', value: 'redis://a:6379', flag: 'redis://b:6379' },
     redisServer: { variable: 'LAI_REDIS_SERVER', text: '/usr/bin/redis-server', value: '/usr/bin/redis-server', flag: '/opt/r' },
+    payloadKey: { variable: 'LAI_PAYLOAD_KEY', text: 'a2V5', value: 'a2V5', flag: 'a2V6' },
     queueWaitMs: { variable: 'LAI_QUEUE_WAIT_MS', text: '1000', value: 1_000, flag: 2_000 },
     keepAliveMs: { variable: 'LAI_KEEP_ALIVE_MS', text: '500', value: 500, flag: 600 },
     maxTextBodyBytes: { variable: 'LAI_MAX_TEXT_BODY_BYTES', text: '1024', value: 1_024, flag: 2_048 },

@@ -9,6 +9,16 @@ export const CoordinatorConfig = z.object({
   dataDir: z.string().min(1),
   host: z.string().min(1),
   port: z.coerce.number().int().min(0).max(65_535),
+  /** PostgreSQL for several coordinators, or the path of another SQLite file. Without it: a file in `dataDir`. */
+  databaseUrl: z.string().optional(),
+  /** The coordinator's own certificate (PEM files); without them a reverse proxy does TLS, or nobody. */
+  tlsCert: z.string().optional(),
+  tlsKey: z.string().optional(),
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-*` may be believed. */
+  trustedProxies: z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',').map((entry) => entry.trim()) : value),
+    z.array(z.string().min(1)),
+  ),
   /** An existing Redis. Without it a private one is started and supervised. */
   redisUrl: z.string().optional(),
   /** Program for the private Redis; found on PATH when not given. */
@@ -19,6 +29,15 @@ export const CoordinatorConfig = z.object({
   keepAliveMs: ms,
   /** A request body without images; with images the limit is fixed (20 MiB). */
   maxTextBodyBytes: z.coerce.number().int().positive(),
+  /** Hosts (`name` or `name:port`, separated by commas) that finished jobs may be reported to. */
+  webhookHosts: z.string().transform((text) =>
+    text
+      .split(',')
+      .map((host) => host.trim())
+      .filter((host) => host !== ''),
+  ),
+  /** 32 bytes in base64 that encrypt queued prompts in Redis; replicas share one. Without it a key file is made in the data directory. */
+  payloadKey: z.string().optional(),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
 });
 export type CoordinatorConfig = Readonly<z.infer<typeof CoordinatorConfig>>;
@@ -39,26 +58,40 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     dataDir: env['LAI_DATA_DIR'],
     host: env['LAI_HOST'],
     port: env['LAI_PORT'],
+    databaseUrl: env['LAI_DATABASE_URL'] || env['DATABASE_URL'],
+    tlsCert: env['LAI_TLS_CERT'],
+    tlsKey: env['LAI_TLS_KEY'],
+    trustedProxies: env['LAI_TRUSTED_PROXIES'],
     redisUrl: env['LAI_REDIS_URL'],
     redisServer: env['LAI_REDIS_SERVER'],
     queueWaitMs: env['LAI_QUEUE_WAIT_MS'],
     keepAliveMs: env['LAI_KEEP_ALIVE_MS'],
     maxTextBodyBytes: env['LAI_MAX_TEXT_BODY_BYTES'],
+    webhookHosts: env['LAI_WEBHOOK_HOSTS'],
+    payloadKey: env['LAI_PAYLOAD_KEY'],
     logLevel: env['LAI_LOG_LEVEL'],
   };
   const defaults = {
     dataDir: defaultDataDir(env),
     host: '127.0.0.1',
     port: DEFAULT_PORT,
+    trustedProxies: [],
     queueWaitMs: 280_000,
     keepAliveMs: 10_000,
     maxTextBodyBytes: 4 * 1024 * 1024,
+    webhookHosts: '',
     logLevel: 'info',
   };
   const parsed = CoordinatorConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });
   if (!parsed.success) throw new Error(`The coordinator's settings are not usable:\n${z.prettifyError(parsed.error)}`);
+  if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
+    throw new Error('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
   return Object.freeze(parsed.data);
 };
 
 const defined = (values: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ''));
+
+/** Where lasting truth is, as store/database.ts reads it. */
+export const databaseLocation = ({ databaseUrl, dataDir }: CoordinatorConfig): string =>
+  databaseUrl ?? join(dataDir, 'lai.sqlite');

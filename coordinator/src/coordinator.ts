@@ -1,17 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import type { Logger } from 'pino';
 import { ApiKeys } from './access/api-keys.ts';
+import { isLoopback, trustedProxies } from './access/client-address.ts';
 import { coordinatorIdentity } from './access/coordinator-identity.ts';
+import { FailureLimits } from './access/failure-limits.ts';
+import { type Revocation, Revocations } from './access/revocations.ts';
+import { randomHex } from './access/secret.ts';
+import { storeAdministration } from './access/store-administration.ts';
+import { describeJob } from './api/jobs.ts';
+import { questionIn } from './api/openai/questions.ts';
 import { createApp } from './app.ts';
-import type { CoordinatorConfig } from './config.ts';
+import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
+import { ExplainLog } from './explain/explain-log.ts';
+import { readPayloadKey } from './jobs/payload-cipher.ts';
+import { startJobs } from './jobs/start.ts';
 import { Registry } from './nodes/registry.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
 import { checkPolicy, connectRedis, isUp } from './redis/client.ts';
@@ -21,7 +31,9 @@ import { RedisMemory } from './redis/memory.ts';
 import { Subscriber } from './redis/subscriber.ts';
 import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
-import { type Database, openDatabase } from './store/database.ts';
+import { type Database, databasePlace, openDatabase } from './store/database.ts';
+import { joinUsers } from './store/presence.ts';
+import { keepSetting } from './store/settings.ts';
 
 const DRAIN_MS = 30_000;
 
@@ -35,7 +47,10 @@ export interface Coordinator {
 /** Stores → rooms → door. What is started last is stopped first. */
 export const startCoordinator = async (config: CoordinatorConfig, log: Logger): Promise<Coordinator> => {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  const db = await openDatabase(join(config.dataDir, 'lai.sqlite'));
+  const location = databaseLocation(config);
+  const presence = await joinUsers(databasePlace(location));
+  if (!presence) throw new Error('A backup is being restored into this database. Start again when that is done.');
+  const db = await openDatabase(location);
   const identity = await coordinatorIdentity(db);
   const embedded = config.redisUrl ? null : await startEmbeddedRedis(config, log);
   const redis = await connectRedis(config.redisUrl ?? embedded?.url ?? '', log);
@@ -51,12 +66,27 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     remoteLink: (record) => relay.link(record),
     log,
   });
+  const explainLog = new ExplainLog({ db, log });
   const dispatch = startDispatch({
     ...{ redis, registry, replicas, log },
-    onDurableJob: () => {},
+    onEnded: (request) => explainLog.record(request),
+    onDurableJob: (job, grant) => void jobs.run(job, grant),
     onQuarantined: (fingerprint) => log.error({ fingerprint }, 'a request crashed two engines and is blocked for an hour'),
   });
   const { matching, dispatcher } = dispatch;
+  const limits = { maxTextBytes: config.maxTextBodyBytes };
+  const durable = startJobs({
+    ...{ redis, dispatch, log },
+    payloadKey: readPayloadKey(config.payloadKey, config.dataDir),
+    webhookHosts: config.webhookHosts,
+    webhookSecret: await keepSetting(db, 'webhook-secret', randomHex(32)),
+    language: {
+      bodyFor: (body) => questionIn(Buffer.from(body), limits).question.bodyFor,
+      collectorFor: (body) => questionIn(Buffer.from(body), limits).collector,
+      describe: describeJob,
+    },
+  });
+  const { jobs, webhooks } = durable;
   await subscriber.listen(keys.nodeChannel, (json) => registry.hear(json.toString()));
   subscriber.onBack(() => void registry.readAll());
   await replicas.start({
@@ -73,25 +103,42 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     },
   });
 
+  const apiKeys = new ApiKeys(db);
+  const proxies = trustedProxies(config.trustedProxies);
+  const announce = (revocation: Revocation) => revocations.announce(revocation);
+  const agents = acceptAgents({ db, redis, registry, identity, proxies, announce, log });
+  const recheck = (news: Revocation | 'everything') => {
+    const failed = (err: unknown) => log.warn({ err }, 'rights could not be looked at again; trying in 5 s');
+    if (news === 'everything' || news.kind === 'key') void apiKeys.recheck(Date.now()).catch(failed);
+    if (news === 'everything' || news.kind === 'node') void agents.recheck(news === 'everything' ? null : news.id).catch(failed);
+  };
+  const revocations: Revocations = new Revocations({ redis, onNews: recheck, log });
+  await revocations.start(subscriber);
+
   let isDraining = false;
   const app = createApp({
     ...config,
     db,
-    apiKeys: new ApiKeys(db),
+    apiKeys,
+    failures: new FailureLimits(),
+    proxies,
+    administration: (actor) => storeAdministration({ db, coordinatorKey: identity.publicKey, log, announce }, actor),
     coordinatorKey: identity.publicKey,
     registry,
     matching,
     dispatcher,
+    jobs,
+    webhooks,
     isRedisUp: () => isUp(redis),
     isDraining: () => isDraining,
     log,
   });
-  const agents = acceptAgents({ db, redis, registry, identity, log });
   const server = await listen(app.fetch, config);
   server.on('upgrade', (request, socket, head) => agents.upgrade(request, socket, head));
   const { port } = server.address() as AddressInfo;
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  const url = `${config.tlsCert ? 'https' : 'http'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
   log.info({ url }, 'coordinator is listening');
+  warnIfOpen(config, log);
 
   return {
     url,
@@ -100,16 +147,21 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;
       while (matching.running > 0 && performance.now() < deadline) await pause(50);
+      agents.close();
       registry.close();
       memory.close();
+      durable.close();
       dispatch.close();
+      await explainLog.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await replicas.close();
       subscriber.close();
       redis.disconnect();
       await embedded?.close();
+      await apiKeys.close().catch(() => {});
       await db.destroy();
+      await presence.release();
       log.info('coordinator stopped');
     },
   };
@@ -127,20 +179,46 @@ const startEmbeddedRedis = async (config: CoordinatorConfig, log: Logger): Promi
   return embedded;
 };
 
-/** Node's own limits let slow clients hold sockets for minutes (measured: 500 for the whole run); these are the design's. */
+/** Who listens to the network without encryption should know it: keys and prompts can be read on the way. */
+const warnIfOpen = ({ host, tlsCert, trustedProxies: proxies }: CoordinatorConfig, log: Logger): void => {
+  if (isLoopback(host) || tlsCert || proxies.length > 0) return;
+  log.warn(
+    { host },
+    'listening beyond this machine without TLS: anybody on the way can read keys and prompts. Set LAI_TLS_CERT and LAI_TLS_KEY, or put a reverse proxy in front and name it in LAI_TRUSTED_PROXIES.',
+  );
+};
+
+/**
+ * Node's own limits let slow clients hold sockets for minutes (measured: 500 for the whole run); these are the design's. They are only
+ * looked at every so often: without `connectionsCheckingInterval`, every 30 s.
+ */
 const HTTP_LIMITS = {
   headersTimeout: 10_000,
   requestTimeout: 60_000,
   keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16 * 1024,
 } as const;
+const MAX_CONNECTIONS = 10_000;
 
-const listen = (fetch: Parameters<typeof serve>[0]['fetch'], { host, port }: CoordinatorConfig): Promise<Server> =>
+const listen = (fetch: Parameters<typeof serve>[0]['fetch'], config: CoordinatorConfig): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname: host, port, serverOptions: HTTP_LIMITS, overrideGlobalObjects: false }, () =>
-      resolve(server),
-    ) as Server;
+    const { host, port, tlsCert, tlsKey } = config;
+    const door =
+      tlsCert && tlsKey
+        ? {
+            createServer: createTlsServer,
+            serverOptions: {
+              ...HTTP_LIMITS,
+              cert: readFileSync(tlsCert),
+              key: readFileSync(tlsKey),
+              minVersion: 'TLSv1.2' as const,
+            },
+          }
+        : { serverOptions: HTTP_LIMITS };
+    const server = serve({ fetch, hostname: host, port, ...door, overrideGlobalObjects: false }, () => resolve(server)) as Server;
     server.maxHeadersCount = 100;
+    server.maxConnections = MAX_CONNECTIONS;
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'

@@ -119,7 +119,7 @@ describe('bad input', () => {
     ],
     [
       'a forged registration token',
-      () => post(JSON.stringify({ token: 'laj_0', name: 'x', publicKey: 'A'.repeat(44) }), {}, '/api/v1/enroll'),
+      () => post(JSON.stringify({ token: 'laj_0', name: 'x', publicKey: `${'A'.repeat(43)}=` }), {}, '/api/v1/enroll'),
       { status: 403, code: 'permission_denied', message: /lai tokens create/ },
     ],
   ];

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ensurePostgres } from '../toolchain/postgres.mjs';
+import { ensurePostgres } from './postgres-programs.ts';
 
 const READY_LIMIT_MS = 30_000;
 const ADMIN = 'lai';
@@ -20,7 +20,7 @@ export interface Postgres {
  * where the machine has none. PostgreSQL refuses to run as root, so root gives the folder away and steps down.
  */
 export const startPostgres = async (): Promise<Postgres | null> => {
-  const found = await ensurePostgres(process.env);
+  const found = await ensurePostgres();
   if ('missing' in found) {
     console.warn(`\n*** tests against PostgreSQL are LEFT OUT: ${found.missing} ***\n`);
     return null;

@@ -33,6 +33,31 @@ export const isSignedBy = async (publicKey: string, signature: string, bytes: Ui
   }
 };
 
+/** 128 bits that stand for a public key, as hex: enough that nobody finds another key for them. */
+export const keyFingerprint = async (publicKey: string): Promise<string> => {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', fromBase64(publicKey)));
+  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+};
+
+const CONSONANTS = 'bdfghjklmnprstvz';
+const VOWELS = 'aiou';
+
+/**
+ * The first 64 bits of a fingerprint as four words that can be read out (16 bits each: consonant, vowel, consonant, vowel, consonant;
+ * the scheme is Wilkerson's proquints).
+ */
+export const fingerprintWords = (fingerprint: string): string =>
+  Array.from({ length: 4 }, (_, index) => word(Number.parseInt(fingerprint.slice(index * 4, index * 4 + 4), 16))).join('-');
+
+const word = (bits: number): string =>
+  [
+    CONSONANTS[(bits >> 12) & 15],
+    VOWELS[(bits >> 10) & 3],
+    CONSONANTS[(bits >> 6) & 15],
+    VOWELS[(bits >> 4) & 3],
+    CONSONANTS[bits & 15],
+  ].join('');
+
 export const randomBase64 = (bytes: number): string => toBase64(crypto.getRandomValues(new Uint8Array(bytes)));
 
 export const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));

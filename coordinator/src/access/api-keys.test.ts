@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { listApiKeys, revokeApiKey } from '../store/api-keys.ts';
+import { findApiKey, listApiKeys, replaceSecret, revokeApiKey, updateApiKey } from '../store/api-keys.ts';
 import { type Database, openDatabase } from '../store/database.ts';
-import { ApiKeys, createApiKey, keyFromHeader } from './api-keys.ts';
+import { ApiKeys, createApiKey, keyFromHeader, newSecret } from './api-keys.ts';
 
 const NOW_MS = 1_795_241_344_000;
 /** An answer about a key is remembered for this long. */
@@ -52,7 +52,12 @@ describe('an API key', () => {
     const db = await emptyDatabase();
     const { id, key } = await createApiKey(db, { name: 'phone', scopes: ['inference', 'read'], nowMs: NOW_MS });
     expect(keyFromHeader(`Bearer ${key}`)).toBe(key);
-    expect(await new ApiKeys(db).authenticate(key, NOW_MS)).toEqual({ keyId: id, name: 'phone', scopes: ['inference', 'read'] });
+    expect(await new ApiKeys(db).authenticate(key, NOW_MS)).toEqual({
+      keyId: id,
+      name: 'phone',
+      scopes: ['inference', 'read'],
+      models: null,
+    });
   });
 
   it('is stored as a hash and its first eight characters, nothing more', async () => {
@@ -109,5 +114,79 @@ describe('an API key', () => {
     expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
     await revokeApiKey(db, id, NOW_MS);
     expect(await keys.authenticate(key, NOW_MS + REMEMBERED_MS - 1)).not.toBeNull();
+  });
+});
+
+describe('a key that changes while it is in use', () => {
+  const inUse = async () => {
+    const db = await emptyDatabase();
+    const keys = new ApiKeys(db);
+    onTestFinished(() => keys.close());
+    const { id, key } = await createApiKey(db, { name: 'phone', scopes: ['inference'], nowMs: NOW_MS });
+    expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
+    return { db, keys, id, key, request: keys.use(key) };
+  };
+
+  it('stops what it was doing when it is revoked, and is refused from then on', async () => {
+    const { db, keys, id, key, request } = await inUse();
+    await revokeApiKey(db, id, NOW_MS);
+    await keys.recheck(NOW_MS);
+    expect(request.signal.aborted).toBe(true);
+    expect(await keys.authenticate(key, NOW_MS)).toBeNull();
+  });
+
+  it('goes on when another one is revoked', async () => {
+    const { db, keys, key, request } = await inUse();
+    const other = await createApiKey(db, { name: 'other', scopes: ['inference'], nowMs: NOW_MS });
+    await revokeApiKey(db, other.id, NOW_MS);
+    await keys.recheck(NOW_MS);
+    expect(request.signal.aborted).toBe(false);
+    expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
+  });
+
+  it('stops when it is disabled, and works again when it is enabled', async () => {
+    const { db, keys, id, key, request } = await inUse();
+    await updateApiKey(db, id, { is_enabled: 0 });
+    await keys.recheck(NOW_MS);
+    expect(request.signal.aborted).toBe(true);
+    expect(await keys.authenticate(key, NOW_MS)).toBeNull();
+    await updateApiKey(db, id, { is_enabled: 1 });
+    await keys.recheck(NOW_MS);
+    expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
+  });
+
+  it('has an old secret that works until its grace is over, and not a moment longer', async () => {
+    const { db, keys, id, key, request } = await inUse();
+    const next = newSecret();
+    await replaceSecret(db, id, { ...next, previousUntilMs: NOW_MS + 1_000 });
+    await keys.recheck(NOW_MS);
+    expect(request.signal.aborted).toBe(false);
+    expect(await keys.authenticate(next.key, NOW_MS)).toMatchObject({ keyId: id });
+    expect(await keys.authenticate(key, NOW_MS + 999)).toMatchObject({ keyId: id });
+    expect(await keys.authenticate(key, NOW_MS + 1_000)).toBeNull();
+    await keys.recheck(NOW_MS + 1_000);
+    expect(request.signal.aborted).toBe(true);
+  });
+
+  it('is not stopped once its request is over', async () => {
+    const { db, keys, id, request } = await inUse();
+    request.end();
+    await revokeApiKey(db, id, NOW_MS);
+    await keys.recheck(NOW_MS);
+    expect(request.signal.aborted).toBe(false);
+  });
+
+  it('is not believed on the word of a look that began before it was revoked', async () => {
+    const { db, keys, id, key } = await inUse();
+    await keys.recheck(NOW_MS);
+    const looking = keys.authenticate(key, NOW_MS + REMEMBERED_MS);
+    await Promise.all([revokeApiKey(db, id, NOW_MS).then(() => keys.recheck(NOW_MS)), looking]);
+    expect(await keys.authenticate(key, NOW_MS)).toBeNull();
+  });
+
+  it('is known to have been used', async () => {
+    const { db, keys, id } = await inUse();
+    await keys.writeUses();
+    expect((await findApiKey(db, id))?.last_used_at_ms).toBe(NOW_MS);
   });
 });

@@ -1,31 +1,26 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { EnrollRequest, type EnrollResponse } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
-import { redeemRegistrationToken } from '../access/registration-tokens.ts';
+import type { Logger } from 'pino';
+import type { FailureLimits } from '../access/failure-limits.ts';
+import { admitNode } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
-import { insertNode } from '../store/nodes.ts';
 import { readJsonBody } from './openai/body.ts';
+
+const MAX_BODY_BYTES = 4_096;
 
 /** `POST /api/v1/enroll`: a registration token and a public key in, a place in the fleet out. The only mutation without an API key. */
 export const enroll = async (
-  request: IncomingMessage,
-  options: { db: Database; coordinatorKey: string },
+  call: { request: IncomingMessage; address: string },
+  options: { db: Database; coordinatorKey: string; failures: FailureLimits; log: Logger },
 ): Promise<EnrollResponse> => {
-  const { value } = await readJsonBody(request, EnrollRequest, { maxTextBytes: 4_096 });
+  const { value } = await readJsonBody(call.request, EnrollRequest, { maxTextBytes: MAX_BODY_BYTES });
   const nowMs = Date.now();
-  if (!(await redeemRegistrationToken(options.db, value.token, nowMs))) {
-    throw new CodedError('permission_denied', {
-      message: 'This registration token is unknown, used or expired. `lai tokens create` makes a new one.',
-    });
-  }
-  const nodeId = `node_${randomUUID()}`;
-  await insertNode(options.db, {
-    id: nodeId,
-    name: value.name,
-    public_key: value.publicKey,
-    created_at_ms: nowMs,
-    revoked_at_ms: null,
+  const admitted = await admitNode(value, { address: call.address, nowMs }, options);
+  if (admitted) return admitted;
+  const waitSeconds = options.failures.failed(call.address, nowMs);
+  if (waitSeconds !== null) throw new CodedError('rate_limit_exceeded', { retryAfterSeconds: waitSeconds });
+  throw new CodedError('permission_denied', {
+    message: 'This registration token is unknown, used or expired. `lai tokens create` makes a new one.',
   });
-  return { nodeId, coordinatorKey: options.coordinatorKey };
 };

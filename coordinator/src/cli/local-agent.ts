@@ -2,7 +2,9 @@ import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { keyFingerprint } from '@lai/shared/ed25519';
 import { execa, type ResultPromise } from 'execa';
+import { coordinatorIdentity } from '../access/coordinator-identity.ts';
 import { createRegistrationToken } from '../access/registration-tokens.ts';
 import type { Database } from '../store/database.ts';
 import { findNode } from '../store/nodes.ts';
@@ -54,7 +56,7 @@ export class LocalAgent {
     try {
       const { nodeId } = JSON.parse(readFileSync(join(this.#directory, 'node.json'), 'utf8'));
       const node = await findNode(this.#options.db, nodeId);
-      if (node && node.revoked_at_ms === null) return true;
+      if (node?.state === 'approved') return true;
     } catch {
       // not yet, or not readable: join anew
     }
@@ -64,7 +66,13 @@ export class LocalAgent {
 
   async #join(): Promise<void> {
     const { db, url, name } = this.#options;
-    const token = await createRegistrationToken(db, Date.now());
+    const coordinatorFingerprint = await keyFingerprint((await coordinatorIdentity(db)).publicKey);
+    const { token } = await createRegistrationToken(db, {
+      nowMs: Date.now(),
+      coordinatorFingerprint,
+      label: name,
+      createdBy: 'lai up',
+    });
     await execa(process.execPath, [agentProgram(), 'join', '--url', url, '--name', name, '--data-dir', this.#directory], {
       env: { LAI_TOKEN: token },
     });

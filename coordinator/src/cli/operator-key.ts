@@ -20,7 +20,7 @@ export const readOperatorKey = (dataDir: string): string | null => {
 export const ensureOperatorKey = async (db: Database, dataDir: string): Promise<string> => {
   const known = readOperatorKey(dataDir);
   const row = known ? await findApiKeyByHash(db, sha256(known)) : undefined;
-  if (known && row && row.revoked_at_ms === null) return known;
+  if (known && row && row.revoked_at_ms === null && row.is_enabled === 1) return known;
   const { key } = await createApiKey(db, {
     name: 'operator of this machine',
     scopes: ['inference', 'admin', 'read'],

@@ -1,11 +1,13 @@
 import { type IdentityKeys, isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
-import { decodeAgentMessage, encodeMessage, handshakeTranscript } from '@lai/shared/protocol/codec';
+import { decodeAgentMessage, encodeMessage, handshakeTranscript, rotationTranscript } from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage, RejectReason } from '@lai/shared/protocol/coordinator-message';
 import { MIN_PROTOCOL, PROTOCOL } from '@lai/shared/protocol/version';
+import type { Logger } from 'pino';
 import type WebSocket from 'ws';
+import { lockNode, rotateNodeKey } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
-import { advanceGeneration, findNode } from '../store/nodes.ts';
+import { advanceGeneration, findNode, type NodeRow } from '../store/nodes.ts';
 
 /** A socket that has not proved who it is within this is closed. */
 export const HANDSHAKE_LIMIT_MS = 5_000;
@@ -15,22 +17,37 @@ export type Handshake =
       readonly ok: true;
       readonly nodeId: string;
       readonly name: string;
+      readonly publicKey: string;
       readonly protocol: number;
       readonly generation: number;
       readonly instanceId: string;
     }
-  | { readonly ok: false; readonly reason: RejectReason; readonly message: string; readonly isFinal: boolean };
+  | {
+      readonly ok: false;
+      readonly reason: RejectReason;
+      readonly message: string;
+      readonly isFinal: boolean;
+      /** The node that was locked because of this. */
+      readonly locked?: string;
+    };
 
 const refuse = (reason: RejectReason, message: string, isFinal = true): Handshake => ({ ok: false, reason, message, isFinal });
 
+export interface HandshakeContext {
+  readonly db: Database;
+  readonly identity: IdentityKeys;
+  readonly log: Logger;
+  /** Where the socket comes from. */
+  readonly address: string;
+}
+
 /**
  * Mutual proof of identity on a fresh socket: hello → challenge (signed by us, so that the node knows its coordinator) → proof (signed
- * by the node's key). Both sign both nonces; see shared/src/protocol/DESIGN.md.
+ * by the node's key). Both sign both nonces; see shared/src/protocol/DESIGN.md. Only who has proved to be the node is told how it
+ * stands with it.
  */
-export const handshake = async (
-  socket: WebSocket,
-  { db, identity }: { db: Database; identity: IdentityKeys },
-): Promise<Handshake> => {
+export const handshake = async (socket: WebSocket, context: HandshakeContext): Promise<Handshake> => {
+  const { db, identity } = context;
   const hello = await nextMessage(socket);
   if (hello?.type !== 'node.hello') return refuse('bad_message', 'expected node.hello', false);
   const { nodeId } = hello;
@@ -41,7 +58,6 @@ export const handshake = async (
     );
   const node = await findNode(db, nodeId);
   if (!node) return refuse('unknown_node', 'this coordinator does not know the node. Join again with a new token.');
-  if (node.revoked_at_ms !== null) return refuse('revoked', 'this node was removed from the fleet.');
 
   const coordinatorNonce = randomBase64(32);
   const transcript = (role: 'coordinator' | 'node') =>
@@ -63,17 +79,68 @@ export const handshake = async (
   if (proof?.type !== 'node.proof') return refuse('bad_message', 'expected node.proof', false);
   if (!(await isSignedBy(node.public_key, proof.signature, transcript('node'))))
     return refuse('bad_signature', 'the signature does not match the key of this node.');
+  const standing = refusalByState(node);
+  if (standing) return standing;
+
   const generation = await advanceGeneration(db, nodeId, proof.generation);
-  if (generation === false)
-    return refuse('cloned_identity', 'another machine uses the identity of this node. Remove it and join both anew.');
+  if (generation === false) return refuseCopy(node, proof.generation, context);
   return {
     ok: true,
     nodeId,
     name: node.name,
+    publicKey: await takeNextKey(node, proof.nextKey, coordinatorNonce, context),
     protocol: Math.min(hello.protocol, PROTOCOL),
     generation,
     instanceId: hello.instanceId ?? '',
   };
+};
+
+/** Null for a node that may work. */
+export const refusalByState = (node: NodeRow | undefined): Extract<Handshake, { ok: false }> | null => {
+  const no = (reason: RejectReason, message: string, isFinal: boolean) => ({ ok: false, reason, message, isFinal }) as const;
+  switch (node?.state) {
+    case 'approved':
+      return null;
+    case 'pending':
+      return no('pending_approval', 'an operator has to approve this node first: `lai nodes approve`.', false);
+    case 'locked':
+      return no('cloned_identity', 'two machines have used the identity of this node; an operator has to decide.', true);
+    case 'revoked':
+      return no('revoked', 'this node was removed from the fleet.', true);
+    case undefined:
+      return no('unknown_node', 'this coordinator does not know the node. Join again with a new token.', true);
+  }
+};
+
+const refuseCopy = async (node: NodeRow, shown: number, context: HandshakeContext): Promise<Handshake> => {
+  const visit = { address: context.address, nowMs: Date.now(), shown, expected: node.generation };
+  const isLocked = await lockNode({ id: node.id, name: node.name }, visit, context);
+  return {
+    ...({ ok: false, reason: 'cloned_identity', isFinal: true } as const),
+    message: 'another machine uses the identity of this node. Both are locked out until an operator has decided.',
+    ...(isLocked ? { locked: node.id } : {}),
+  };
+};
+
+/** The key that counts from now on: the proposed one when the old and the new key both signed for it, else the old one. */
+const takeNextKey = async (
+  node: NodeRow,
+  next: Extract<AgentMessage, { type: 'node.proof' }>['nextKey'],
+  coordinatorNonce: string,
+  { db, identity, log, address }: HandshakeContext,
+): Promise<string> => {
+  if (!next) return node.public_key;
+  const bytes = rotationTranscript({
+    nodeId: node.id,
+    coordinatorKey: identity.publicKey,
+    coordinatorNonce,
+    nextPublicKey: next.publicKey,
+  });
+  const isSigned =
+    (await isSignedBy(node.public_key, next.signature, bytes)) && (await isSignedBy(next.publicKey, next.nextSignature, bytes));
+  if (!isSigned || !(await rotateNodeKey(node, next.publicKey, { address, nowMs: Date.now() }, { db, log })))
+    return node.public_key;
+  return next.publicKey;
 };
 
 export const say = (socket: WebSocket, message: CoordinatorMessage): void => socket.send(encodeMessage(message));

@@ -1,32 +1,51 @@
 import type { IncomingMessage } from 'node:http';
+import type { BlockList } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { IdentityKeys } from '@lai/shared/ed25519';
 import { AGENT_SOCKET_PATH } from '@lai/shared/protocol/version';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { type ClientAddress, clientAddress } from '../access/client-address.ts';
+import { networkOf } from '../access/failure-limits.ts';
+import type { Revocation } from '../access/revocations.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
-import { handshake, say } from './handshake.ts';
+import { confirmGeneration, findNode, recordConnection } from '../store/nodes.ts';
+import { FloodMeter } from './flood-meter.ts';
+import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
 import type { Registry } from './registry.ts';
+import { Strangers } from './strangers.ts';
 
 const STATUS_INTERVAL_MS = 5_000;
-const MAX_STRANGERS = 64;
 const MAX_FRAME_BYTES = 1024 * 1024;
+/** How long a node that lost its right has to hang up by itself. */
+const FAREWELL_MS = 250;
+/** News of lost rights can get lost; this often every connected node is looked up. */
+const RECHECK_MS = 5_000;
+
+interface Member {
+  readonly session: NodeSession;
+  readonly socket: WebSocket;
+  /** What the fleet calls it: the operator's word counts, not the agent's. */
+  name: string;
+}
 
 /**
  * Takes agents in: WebSocket upgrade on one path, handshake, then a NodeSession in the registry. Browsers are refused by their Origin
- * header, which agents do not send; strangers are few at a time and soon closed.
+ * header, which agents do not send; strangers are few at a time and soon closed; who loses its right while connected is put out.
  */
 export const acceptAgents = (options: {
   db: Database;
   redis: LaiRedis;
   registry: Registry;
   identity: IdentityKeys;
+  proxies: BlockList;
+  announce: (revocation: Revocation) => void;
   log: Logger;
 }) => {
-  const { registry, log } = options;
+  const { db, registry, log } = options;
   // ws's own defaults let 50 sockets with tiny fragments take 112 MB of heap; with these limits 1 MB (measured).
   const sockets = new WebSocketServer({
     noServer: true,
@@ -35,19 +54,38 @@ export const acceptAgents = (options: {
     maxFragments: 64,
     maxBufferedChunks: 1_024,
   });
-  let strangers = 0;
+  const strangers = new Strangers();
+  const members = new Map<string, Member>();
 
-  const greet = async (socket: WebSocket, wire: Wire): Promise<void> => {
-    const result = await handshake(socket, options);
+  const recheck = async (nodeId: string | null): Promise<void> => {
+    for (const member of nodeId === null ? [...members.values()] : [members.get(nodeId)]) {
+      if (!member) continue;
+      const row = await findNode(db, member.session.nodeId);
+      const refusal = refusalByState(row);
+      if (refusal) putOut(member, refusal);
+      else member.name = row?.name ?? member.name;
+    }
+  };
+
+  const putOut = ({ session, socket }: Member, { reason, message, isFinal }: Extract<Handshake, { ok: false }>): void => {
+    log.warn({ nodeId: session.nodeId, reason }, 'node put out');
+    session.close({ type: 'node.reject', reason, message, isFinal });
+    setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
+  };
+
+  const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress): Promise<void> => {
+    const result = await handshake(socket, { ...options, address: from.address });
     if (!result.ok) {
-      log.warn({ reason: result.reason }, 'node refused');
+      log.warn({ reason: result.reason, from: from.address }, 'node refused');
       say(socket, { type: 'node.reject', reason: result.reason, message: result.message, isFinal: result.isFinal });
       socket.close(4_001, result.reason);
+      if (result.locked) options.announce({ kind: 'node', id: result.locked });
       return;
     }
-    const { nodeId, name, protocol, generation, instanceId } = result;
+    const { nodeId, protocol, generation, instanceId, publicKey } = result;
     const epoch = await nextEpoch(options.redis, nodeId);
     if (socket.readyState !== socket.OPEN) return;
+    let isConfirmed = false;
     const session: NodeSession = new NodeSession({
       nodeId,
       epoch,
@@ -55,58 +93,99 @@ export const acceptAgents = (options: {
       socket,
       wire,
       events: {
-        snapshot: (snapshot) => registry.observe(session, snapshot),
+        snapshot: (snapshot) => {
+          // It has stored its count before it says anything.
+          if (!isConfirmed) void confirmGeneration(db, nodeId, generation).catch(() => {});
+          isConfirmed = true;
+          registry.observe(session, { ...snapshot, name: member.name });
+        },
         liveness: (liveness) => registry.setLiveness(session, liveness),
         closed: () => {
-          log.warn({ nodeId, name, epoch }, 'node gone');
+          log.warn({ nodeId, name: member.name, epoch }, 'node gone');
+          if (members.get(nodeId) === member) members.delete(nodeId);
           registry.remove(session);
         },
       },
       log,
     });
+    const member: Member = { session, socket, name: result.name };
+    members.set(nodeId, member);
     registry.add(session);
+    meter(socket, () => log.error({ alert: 'node.flood', nodeId, name: member.name }, 'node sends without end; closing it'));
     session.send({
       type: 'node.welcome',
       protocol,
       epoch,
       generation,
+      publicKey,
       statusIntervalMs: STATUS_INTERVAL_MS,
       desired: { generation: 0, isDraining: false, pinnedModels: [] },
     });
-    log.info({ nodeId, name, epoch }, 'node connected');
+    log.info({ nodeId, name: member.name, epoch, transport: from.transport }, 'node connected');
+    await recordConnection(db, nodeId, { atMs: Date.now(), ...from });
+    // It may have lost its right between the question and the answer.
+    await recheck(nodeId);
   };
 
-  sockets.on('connection', (socket: WebSocket, request: IncomingMessage) => {
-    strangers += 1;
+  sockets.on('connection', (socket: WebSocket, wire: Wire, from: ClientAddress, leave: () => void) => {
     socket.on('error', () => {});
-    void greet(socket, request.socket)
+    void greet(socket, wire, from)
       .catch((error: unknown) => {
         log.error({ err: error }, 'handshake failed');
         socket.terminate();
       })
-      .finally(() => {
-        strangers -= 1;
-      });
+      .finally(leave);
   });
 
+  const timer = setInterval(() => void recheck(null).catch(() => {}), RECHECK_MS);
+  timer.unref();
+
   return {
+    recheck,
+    close: () => clearInterval(timer),
     upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
-      const refusal =
-        request.url?.split('?')[0] !== AGENT_SOCKET_PATH
-          ? '404 Not Found'
-          : request.headers.origin
-            ? '403 Forbidden'
-            : strangers >= MAX_STRANGERS
-              ? '503 Service Unavailable'
-              : null;
-      if (refusal) {
-        duplex.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      const from = addressOf(request, options.proxies);
+      const problem =
+        request.url?.split('?')[0] !== AGENT_SOCKET_PATH ? '404 Not Found' : request.headers.origin ? '403 Forbidden' : null;
+      const leave = problem ? null : strangers.admit(from.transport === 'loopback' ? null : networkOf(from.address));
+      if (!leave) {
+        duplex.end(`HTTP/1.1 ${problem ?? '503 Service Unavailable'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
         return;
       }
-      sockets.handleUpgrade(request, duplex, head, (socket) => sockets.emit('connection', socket, request));
+      // Whatever happens to the upgrade, the stranger is not counted for ever.
+      duplex.once('close', leave);
+      sockets.handleUpgrade(request, duplex, head, (socket) => sockets.emit('connection', socket, request.socket, from, leave));
     },
   };
 };
+
+/** Slows down who sends too much, and closes who goes on. */
+const meter = (socket: WebSocket, onFlood: () => void): void => {
+  const flood = new FloodMeter();
+  socket.on('message', (data: Buffer, isBinary: boolean) => {
+    const verdict = flood.take({ isData: isBinary, bytes: data.length }, performance.now());
+    if (verdict.kind === 'fine') return;
+    if (verdict.kind === 'flood') {
+      onFlood();
+      socket.close(1_008, 'too many frames');
+      setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
+    } else if (!socket.isPaused) {
+      socket.pause();
+      setTimeout(() => socket.resume(), verdict.waitMs).unref();
+    }
+  });
+};
+
+const addressOf = ({ socket, headers }: IncomingMessage, proxies: BlockList): ClientAddress =>
+  clientAddress(
+    {
+      peer: socket.remoteAddress,
+      isEncrypted: 'encrypted' in socket && socket.encrypted === true,
+      forwardedFor: headers['x-forwarded-for']?.toString(),
+      forwardedProto: headers['x-forwarded-proto']?.toString(),
+    },
+    proxies,
+  );
 
 /** Never less than the clock, so that a node can also connect, and be newer than before, while Redis is away. */
 const nextEpoch = async (redis: LaiRedis, nodeId: string): Promise<number> => {

@@ -19,6 +19,8 @@ export type DatabasePlace =
 export const databasePlace = (location: string): DatabasePlace => {
   if (/^postgres(ql)?:\/\//.test(location)) return { kind: 'postgres', url: location };
   if (location.startsWith('file://')) return { kind: 'sqlite', file: fileURLToPath(location) };
+  if (/^[a-z0-9+]{2,}:\/\//i.test(location) && !location.startsWith('sqlite:'))
+    throw new Error(`Lai keeps its truth in SQLite or PostgreSQL; it does not know ${location.split(':')[0]}://.`);
   return { kind: 'sqlite', file: location.replace(/^sqlite:(\/\/)?/, '') };
 };
 

@@ -24,6 +24,8 @@ export const NodeProof = z.object({
   type: z.literal('node.proof'),
   signature: base64,
   generation: z.number().int().nonnegative(),
+  /** A new key in the place of the one that signs here: both keys sign the rotation transcript (codec.ts). */
+  nextKey: z.object({ publicKey: base64, signature: base64, nextSignature: base64 }).optional(),
 });
 
 /** A level, not an edge: the whole truth each time, so a lost one costs nothing. */

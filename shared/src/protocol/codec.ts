@@ -86,3 +86,12 @@ export const handshakeTranscript = (t: {
   new TextEncoder().encode(
     ['lai-handshake-v1', t.role, t.nodeId, t.coordinatorKey, t.agentNonce, t.coordinatorNonce, String(t.protocol)].join('\n'),
   );
+
+/** What the old and the new key of a node both sign, so that the one hands over and the other shows that it is there. */
+export const rotationTranscript = (t: {
+  nodeId: string;
+  coordinatorKey: string;
+  coordinatorNonce: string;
+  nextPublicKey: string;
+}): Uint8Array =>
+  new TextEncoder().encode(['lai-rotation-v1', t.nodeId, t.coordinatorKey, t.coordinatorNonce, t.nextPublicKey].join('\n'));

@@ -23,6 +23,8 @@ export const NodeWelcome = z.object({
   epoch: count,
   /** To be stored and shown next time; a node that shows an old one is a copy. */
   generation: count,
+  /** The node's public key as it is known here from now on; says whether a new key was taken. */
+  publicKey: base64.optional(),
   statusIntervalMs: count,
   desired: NodeDesired,
 });

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import type { EnrollRequest, EnrollResponse } from '@lai/shared/admin-api';
+import { fingerprintWords, keyFingerprint } from '@lai/shared/ed25519';
+import { CodedError } from '@lai/shared/errors';
+import type { Logger } from 'pino';
+import type { Database } from '../store/database.ts';
+import { findNodeByKey, insertNode, moveNode, replaceNodeKey } from '../store/nodes.ts';
+import { appendAudit } from './audit.ts';
+import { redeemRegistrationToken } from './registration-tokens.ts';
+
+/** Visits with a token that is worth nothing any more that get an entry each; a flood of them must not fill the log. */
+const MAX_ALERTS = 10;
+
+export interface MembershipContext {
+  readonly db: Database;
+  readonly coordinatorKey: string;
+  readonly log: Logger;
+}
+
+/**
+ * A registration token and a public key in, a place in the fleet out: approved, or pending when the token says so. Null: the token
+ * opens nothing, whatever the reason.
+ */
+export const admitNode = async (
+  request: EnrollRequest,
+  visit: { address: string; nowMs: number },
+  { db, coordinatorKey, log }: MembershipContext,
+): Promise<EnrollResponse | null> => {
+  const origin = visit.address;
+  const nodeId = `node_${randomUUID()}`;
+  const redemption = await db.transaction().execute(async (trx) => {
+    const redeemed = await redeemRegistrationToken(trx, request.token, visit.nowMs);
+    if (redeemed.kind !== 'accepted') return redeemed;
+    if (await findNodeByKey(trx, request.publicKey))
+      throw new CodedError('invalid_value', { message: 'publicKey: is in use; make a fresh one', param: 'publicKey' });
+    const { row } = redeemed;
+    const state = row.needs_approval === 1 ? 'pending' : 'approved';
+    await insertNode(trx, {
+      ...{ id: nodeId, name: request.name, public_key: request.publicKey, created_at_ms: visit.nowMs, revoked_at_ms: null },
+      ...{ state, node_group: row.node_group, token_id: row.id },
+    });
+    const fingerprint = fingerprintWords(await keyFingerprint(request.publicKey));
+    await appendAudit(trx, {
+      atMs: visit.nowMs,
+      actor: { name: `token ${row.id}`, origin },
+      action: 'node.enroll',
+      object: nodeId,
+      detail: { name: request.name, state, fingerprint },
+    });
+    return redeemed;
+  });
+  if (redemption.kind === 'unknown') return null;
+  if (redemption.kind === 'late') {
+    const { row, refusals } = redemption;
+    log.error(
+      { alert: 'token.reused', token: row.id, refusals, origin },
+      'a used, expired or revoked registration token was shown',
+    );
+    if (refusals <= MAX_ALERTS)
+      await appendAudit(db, {
+        atMs: visit.nowMs,
+        actor: { name: `token ${row.id}`, origin },
+        action: 'token.reused',
+        object: row.id,
+        detail: { name: request.name, refusals },
+      });
+    return null;
+  }
+  const state = redemption.row.needs_approval === 1 ? 'pending' : 'approved';
+  log.info({ nodeId, name: request.name, state, origin }, 'node enrolled');
+  return { nodeId, coordinatorKey, state };
+};
+
+/** Two machines have used this identity: nobody may, until an operator has decided which one is right. */
+export const lockNode = async (
+  node: { id: string; name: string },
+  visit: { address: string; nowMs: number; shown: number; expected: number },
+  { db, log }: Pick<MembershipContext, 'db' | 'log'>,
+): Promise<boolean> => {
+  const reason = `two machines use its identity; the second came from ${visit.address}`;
+  const isLocked = await db.transaction().execute(async (trx) => {
+    if (!(await moveNode(trx, node.id, { from: ['approved'], to: 'locked', reason, nowMs: visit.nowMs }))) return false;
+    await appendAudit(trx, {
+      atMs: visit.nowMs,
+      actor: { name: 'coordinator', origin: visit.address },
+      action: 'node.lock',
+      object: node.id,
+      detail: { name: node.name, shown: visit.shown, expected: visit.expected },
+    });
+    return true;
+  });
+  if (isLocked) log.error({ alert: 'node.cloned', nodeId: node.id, name: node.name, from: visit.address }, reason);
+  return isLocked;
+};
+
+/** The node has signed for another key with the one it has. False: another connection was faster. */
+export const rotateNodeKey = async (
+  node: { id: string; name: string; public_key: string },
+  nextKey: string,
+  visit: { address: string; nowMs: number },
+  { db, log }: Pick<MembershipContext, 'db' | 'log'>,
+): Promise<boolean> => {
+  const fingerprint = fingerprintWords(await keyFingerprint(nextKey));
+  const isReplaced = await db.transaction().execute(async (trx) => {
+    if (await findNodeByKey(trx, nextKey)) return false;
+    if (!(await replaceNodeKey(trx, node.id, { from: node.public_key, to: nextKey }))) return false;
+    await appendAudit(trx, {
+      atMs: visit.nowMs,
+      actor: { name: `node ${node.name}`, origin: visit.address },
+      action: 'node.rotate',
+      object: node.id,
+      detail: { fingerprint },
+    });
+    return true;
+  });
+  if (isReplaced) log.info({ nodeId: node.id, fingerprint }, 'the node has another key');
+  return isReplaced;
+};

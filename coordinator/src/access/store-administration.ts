@@ -1,0 +1,192 @@
+import {
+  type IssuedKey,
+  type IssuedToken,
+  type KeyChange,
+  KeyRotation,
+  type KeyView,
+  NewKey,
+  NewToken,
+  type NodeChange,
+  type NodeEntry,
+  type TokenView,
+} from '@lai/shared/admin-api';
+import { keyFingerprint } from '@lai/shared/ed25519';
+import { CodedError } from '@lai/shared/errors';
+import type { Logger } from 'pino';
+import { findApiKey, listApiKeys, replaceSecret, revokeApiKey, updateApiKey } from '../store/api-keys.ts';
+import { listAuditRows } from '../store/audit-log.ts';
+import type { Database } from '../store/database.ts';
+import { deleteNode, findNode, listAllNodes, moveNode, type NodeRow, type NodeState, updateNode } from '../store/nodes.ts';
+import { findRegistrationToken, listRegistrationTokens, revokeRegistrationToken } from '../store/registration-tokens.ts';
+import type { Administration } from './administration.ts';
+import { createApiKey, newSecret } from './api-keys.ts';
+import { type Actor, appendAudit, verifyAudit } from './audit.ts';
+import { createRegistrationToken } from './registration-tokens.ts';
+import type { Revocation } from './revocations.ts';
+import { auditEntry, keyView, nodeEntry, tokenView } from './views.ts';
+
+export interface AdministrationContext {
+  readonly db: Database;
+  readonly coordinatorKey: string;
+  readonly log: Logger;
+  /** Tells every replica that something lost its right, or has another one now; the change is in the database before. */
+  readonly announce: (revocation: Revocation) => void;
+}
+
+/** On the database, in the name of one actor. Every change and its audit entry are one transaction. */
+export const storeAdministration = (context: AdministrationContext, actor: Actor): Administration => {
+  const { db, announce } = context;
+
+  const change = async <T>(
+    event: { action: string; object: string; detail?: Record<string, unknown> },
+    apply: (trx: Database) => Promise<T>,
+  ): Promise<T> => {
+    const { result, entry } = await db.transaction().execute(async (trx) => {
+      const result = await apply(trx);
+      return { result, entry: await appendAudit(trx, { atMs: Date.now(), actor, ...event }) };
+    });
+    const { seq, hash } = entry;
+    context.log.info({ audit: seq, hash, actor: actor.name, origin: actor.origin, ...event }, 'changed by an operator');
+    return result;
+  };
+
+  const keyById = async (from: Database, id: string): Promise<KeyView> => {
+    const row = await findApiKey(from, id);
+    if (!row) throw notFound('key', id);
+    return keyView(row, Date.now());
+  };
+
+  const tokenById = async (from: Database, id: string): Promise<TokenView> => {
+    const row = await findRegistrationToken(from, id);
+    if (!row) throw notFound('token', id);
+    return tokenView(row, Date.now());
+  };
+
+  const nodeById = async (from: Database, id: string): Promise<NodeRow> => {
+    const row = await findNode(from, id);
+    if (!row) throw notFound('node', id);
+    return row;
+  };
+
+  const moved = async (id: string, action: string, move: { from: NodeState[]; to: NodeState }): Promise<NodeEntry> => {
+    const before = await nodeById(db, id);
+    const reason = `${move.to} by ${actor.name}`;
+    const row = await change({ action, object: id, detail: { name: before.name, from: before.state } }, async (trx) => {
+      // After an approval whatever count the node shows is taken: the operator vouches for it.
+      const forgetGeneration = before.state === 'locked' && move.to === 'approved';
+      if (!(await moveNode(trx, id, { ...move, reason, nowMs: Date.now(), forgetGeneration })))
+        throw new CodedError('entry_not_found', { message: `The node ${before.name} is ${before.state}; nothing was changed.` });
+      return nodeById(trx, id);
+    });
+    announce({ kind: 'node', id });
+    return nodeEntry(row);
+  };
+
+  return {
+    createKey: async (wish): Promise<IssuedKey> => {
+      const { name, scopes, models, expiresAtMs } = NewKey.parse(wish);
+      const nowMs = Date.now();
+      if (expiresAtMs !== null && expiresAtMs <= nowMs)
+        throw new CodedError('invalid_value', { message: 'expiresAtMs: lies in the past', param: 'expiresAtMs' });
+      const event = { action: 'key.create', object: name, detail: { scopes, models, expiresAtMs } };
+      return change(event, async (trx) => {
+        const { id, key } = await createApiKey(trx, { name, scopes, models, expiresAtMs, nowMs });
+        return { key, view: await keyById(trx, id) };
+      });
+    },
+
+    listKeys: async () => (await listApiKeys(db)).map((row) => keyView(row, Date.now())),
+
+    changeKey: async (id, wish: KeyChange) => {
+      const view = await change({ action: 'key.change', object: id, detail: { ...wish } }, async (trx) => {
+        const isChanged = await updateApiKey(trx, id, {
+          ...(wish.name === undefined ? {} : { name: wish.name }),
+          ...(wish.scopes === undefined ? {} : { scopes: JSON.stringify(wish.scopes) }),
+          ...(wish.models === undefined ? {} : { models: wish.models && JSON.stringify(wish.models) }),
+          ...(wish.expiresAtMs === undefined ? {} : { expires_at_ms: wish.expiresAtMs }),
+          ...(wish.isEnabled === undefined ? {} : { is_enabled: Number(wish.isEnabled) }),
+        });
+        if (!isChanged) throw notFound('key', id);
+        return keyById(trx, id);
+      });
+      announce({ kind: 'key', id });
+      return view;
+    },
+
+    rotateKey: async (id, rotation): Promise<IssuedKey> => {
+      const { graceSeconds } = KeyRotation.parse(rotation);
+      const { key, hash, prefix } = newSecret();
+      const previousUntilMs = graceSeconds === 0 ? null : Date.now() + graceSeconds * 1_000;
+      const view = await change({ action: 'key.rotate', object: id, detail: { graceSeconds } }, async (trx) => {
+        if (!(await replaceSecret(trx, id, { hash, prefix, previousUntilMs }))) throw notFound('key', id);
+        return keyById(trx, id);
+      });
+      announce({ kind: 'key', id });
+      return { key, view };
+    },
+
+    revokeKey: async (id) => {
+      const view = await change({ action: 'key.revoke', object: id }, async (trx) => {
+        if (!(await revokeApiKey(trx, id, Date.now()))) throw notFound('key', id);
+        return keyById(trx, id);
+      });
+      announce({ kind: 'key', id });
+      return view;
+    },
+
+    createToken: async (wish): Promise<IssuedToken> => {
+      const { label, group, ttlSeconds, maxUses, needsApproval } = NewToken.parse(wish);
+      const coordinatorFingerprint = await keyFingerprint(context.coordinatorKey);
+      const event = { action: 'token.create', object: label || 'token', detail: { group, ttlSeconds, maxUses, needsApproval } };
+      return change(event, async (trx) => {
+        const { id, token } = await createRegistrationToken(trx, {
+          ...{ nowMs: Date.now(), coordinatorFingerprint, ttlMs: ttlSeconds * 1_000, maxUses },
+          ...{ needsApproval, group, label, createdBy: actor.name },
+        });
+        return { token, view: await tokenById(trx, id) };
+      });
+    },
+
+    listTokens: async () => (await listRegistrationTokens(db)).map((row) => tokenView(row, Date.now())),
+
+    revokeToken: async (id) =>
+      change({ action: 'token.revoke', object: id }, async (trx) => {
+        if (!(await revokeRegistrationToken(trx, id, Date.now()))) throw notFound('token', id);
+        return tokenById(trx, id);
+      }),
+
+    listNodes: async () => Promise.all((await listAllNodes(db)).map(nodeEntry)),
+
+    approveNode: (id) => moved(id, 'node.approve', { from: ['pending', 'locked'], to: 'approved' }),
+
+    revokeNode: (id) => moved(id, 'node.revoke', { from: ['pending', 'approved', 'locked'], to: 'revoked' }),
+
+    changeNode: async (id, wish: NodeChange) => {
+      const row = await change({ action: 'node.change', object: id, detail: { ...wish } }, async (trx) => {
+        const isChanged = await updateNode(trx, id, {
+          ...(wish.name === undefined ? {} : { name: wish.name }),
+          ...(wish.group === undefined ? {} : { node_group: wish.group }),
+        });
+        if (!isChanged) throw notFound('node', id);
+        return nodeById(trx, id);
+      });
+      return nodeEntry(row);
+    },
+
+    removeNode: async (id) => {
+      const row = await nodeById(db, id);
+      await change({ action: 'node.remove', object: id, detail: { name: row.name } }, async (trx) => {
+        if (!(await deleteNode(trx, id))) throw notFound('node', id);
+      });
+      announce({ kind: 'node', id });
+      return nodeEntry(row);
+    },
+
+    listAudit: async (page) => (await listAuditRows(db, page)).map(auditEntry),
+
+    verifyAudit: (expected) => verifyAudit(db, expected),
+  };
+};
+
+const notFound = (what: string, id: string): CodedError =>
+  new CodedError('entry_not_found', { message: `There is no ${what} ${id.slice(0, 64)} that this could be done to.` });

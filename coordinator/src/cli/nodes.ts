@@ -1,0 +1,76 @@
+import { styleText } from 'node:util';
+import type { NodeEntry } from '@lai/shared/admin-api';
+import type { Command } from 'commander';
+import type { Administration } from '../access/administration.ts';
+import { administer } from './administer.ts';
+import { placeOf } from './place.ts';
+import { table, when } from './table.ts';
+
+/** `lai nodes …` */
+export const addNodeCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+  const nodes = program.command('nodes').description('machines that have joined');
+  const place = (flags: Record<string, unknown>) => placeOf(flags, process.env);
+
+  withSettings(nodes.command('list'))
+    .option('--json', 'as JSON')
+    .action((flags) =>
+      administer(place(flags), async (fleet) => {
+        const entries = await fleet.listNodes();
+        process.stdout.write(flags.json ? `${JSON.stringify(entries, null, 2)}\n` : nodeTable(entries));
+      }),
+    );
+
+  const verb = (
+    name: string,
+    description: string,
+    act: (fleet: Administration, id: string, flags: Record<string, unknown>) => Promise<NodeEntry>,
+  ): Command =>
+    withSettings(nodes.command(name))
+      .description(description)
+      .argument('<node>', 'its name or id')
+      .action((node: string, ...rest: unknown[]) => {
+        const command = rest.at(-1) as Command;
+        const flags = command.opts();
+        return administer(place(flags), async (fleet) => {
+          const { id } = find(await fleet.listNodes(), node);
+          process.stdout.write(nodeTable([await act(fleet, id, { ...flags, value: rest[0] })]));
+        });
+      });
+
+  verb('approve', 'let a pending or locked node work; compare the fingerprint first', (fleet, id) => fleet.approveNode(id));
+  verb('revoke', 'put a node out at once and for good', (fleet, id) => fleet.revokeNode(id));
+  verb('remove', 'forget a node; its machine can join anew', (fleet, id) => fleet.removeNode(id));
+  verb('rename', 'call a node something else', (fleet, id, { value }) => fleet.changeNode(id, { name: String(value) })).argument(
+    '<name>',
+    'its new name',
+  );
+  verb('group', 'make a node part of another group', (fleet, id, { value }) =>
+    fleet.changeNode(id, { group: String(value) }),
+  ).argument('<group>', 'the group');
+};
+
+/** By id, or by name where only one is called so. */
+const find = (entries: readonly NodeEntry[], wanted: string): NodeEntry => {
+  const byId = entries.find(({ id }) => id === wanted);
+  const byName = entries.filter(({ name }) => name === wanted);
+  const living = byName.filter(({ state }) => state !== 'revoked');
+  const found = byId ?? (byName.length === 1 ? byName[0] : living.length === 1 ? living[0] : undefined);
+  if (found) return found;
+  throw new Error(byName.length > 1 ? `Several nodes are called ${wanted}; use the id.` : `There is no node ${wanted}.`);
+};
+
+const COLOURS = { pending: 'yellow', approved: 'green', revoked: 'dim', locked: 'red' } as const;
+
+const nodeTable = (entries: readonly NodeEntry[]): string =>
+  table([
+    ['NAME', 'STATE', 'GROUP', 'FINGERPRINT', 'LAST SEEN', 'FROM', 'ID'],
+    ...entries.map((entry) => [
+      entry.name,
+      styleText(COLOURS[entry.state], entry.state),
+      entry.group,
+      entry.fingerprint,
+      when(entry.lastConnectedAtMs),
+      `${entry.lastAddress ?? '-'}${entry.lastTransport === 'plain' ? styleText('red', ' INSECURE (no TLS)') : ''}`,
+      entry.id,
+    ]),
+  ]) + entries.flatMap(({ name, state, stateReason }) => (state === 'locked' ? [`${name}: ${stateReason}\n`] : [])).join('');
