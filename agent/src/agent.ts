@@ -16,7 +16,7 @@ import type { AgentConfig } from './config.ts';
 import { Connection } from './connection/connection.ts';
 import { GpuGuard } from './gpu-guard.ts';
 import { Gpus } from './gpus.ts';
-import { type NodeCredential, writeCredential } from './identity.ts';
+import type { NodeCredential, NodeIdentity } from './identity.ts';
 import { type LocalDoor, openLocalDoor } from './local/local-http.ts';
 import { LOCAL_VERSION, type LocalStatus } from './local/local-status.ts';
 import { ModelCommands } from './models/model-commands.ts';
@@ -82,7 +82,7 @@ export class Agent {
 
   constructor(options: {
     config: AgentConfig;
-    credential: NodeCredential;
+    identity: NodeIdentity;
     /** For PATH and the vendors' folders. */
     environment: Readonly<Record<string, string | undefined>>;
     version: string;
@@ -91,7 +91,7 @@ export class Agent {
   }) {
     const { config, log } = options;
     this.#config = config;
-    this.#credential = options.credential;
+    this.#credential = options.identity.credential;
     this.#environment = options.environment;
     this.#version = options.version;
     this.#log = log;
@@ -171,9 +171,8 @@ export class Agent {
     });
     this.#keepAwake = new KeepAwake({ log, ...(this.#policy.policy.keepAwake ? {} : { command: null }) });
     this.#connection = new Connection({
-      credential: options.credential,
+      identity: options.identity,
       agentVersion: options.version,
-      saveGeneration: (generation) => writeCredential(config.dataDir, { ...this.#credential, generation }),
       events: {
         opened: (welcome) => this.#greeted(welcome.statusIntervalMs, welcome.desired),
         lost: () => this.#abandon(),

@@ -26,6 +26,7 @@ describe('settings of the agent', () => {
       maxConcurrent: 16,
       localPort: 5241,
       measure: false,
+      insecure: false,
       logLevel: 'info',
     });
   });
@@ -64,6 +65,7 @@ describe('settings of the agent', () => {
     maxConcurrent: { variable: 'LAI_MAX_CONCURRENT', text: '8', value: 8, flag: 9 },
     localPort: { variable: 'LAI_LOCAL_PORT', text: '0', value: 0, flag: 6000 },
     measure: { variable: 'LAI_MEASURE', text: 'true', value: true, flag: false },
+    insecure: { variable: 'LAI_INSECURE', text: 'true', value: true, flag: false },
     logLevel: { variable: 'LAI_LOG_LEVEL', text: 'debug', value: 'debug', flag: 'warn' },
   };
 

@@ -55,6 +55,8 @@ export const AgentConfig = z.object({
   localPort: z.coerce.number().int().nonnegative().max(65_535),
   /** Watch the event loop's delay; costs a hundred wake-ups a second, so only for measuring. */
   measure: z.stringbool().or(z.boolean()),
+  /** A coordinator on another machine may be spoken to without TLS. */
+  insecure: z.stringbool().or(z.boolean()),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
 });
 export type AgentConfig = Readonly<z.infer<typeof AgentConfig>>;
@@ -104,6 +106,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     maxConcurrent: env['LAI_MAX_CONCURRENT'],
     localPort: env['LAI_LOCAL_PORT'],
     measure: env['LAI_MEASURE'],
+    insecure: env['LAI_INSECURE'],
     logLevel: env['LAI_LOG_LEVEL'],
   };
   const defaults = {
@@ -127,6 +130,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     maxConcurrent: 16,
     localPort: 5241,
     measure: false,
+    insecure: false,
     logLevel: 'info',
   };
   const parsed = AgentConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });

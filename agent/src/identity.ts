@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { EnrollResponse } from '@lai/shared/admin-api';
-import { generateIdentityKeys } from '@lai/shared/ed25519';
+import { fingerprintWords, generateIdentityKeys, type IdentityKeys, keyFingerprint } from '@lai/shared/ed25519';
 import { z } from 'zod';
+import { accessProblem, writePrivateFile } from './private-file.ts';
 
 /** Who this node is, made on the node and never leaving it. Written by this file alone, readable by the owner alone. */
 export const NodeCredential = z.object({
@@ -15,6 +15,8 @@ export const NodeCredential = z.object({
   /** Pinned at enrolment; every connect checks it. */
   coordinatorKey: z.string(),
   generation: z.number().int().nonnegative(),
+  /** A key that is proposed at the next connect; it takes the place of the other one when the coordinator says so. */
+  next: z.object({ publicKey: z.string(), privateKey: z.string() }).optional(),
 });
 export type NodeCredential = z.infer<typeof NodeCredential>;
 
@@ -30,26 +32,111 @@ export const readCredential = (dataDir: string): NodeCredential | null => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
-    throw new Error(`${path} holds this node's private key and is readable by others. Run: chmod 600 '${path}'`);
-  }
+  const problem = accessProblem(path);
+  if (problem) throw new Error(problem);
   return NodeCredential.parse(JSON.parse(text));
 };
 
-/** Written beside and renamed over, so that a crash leaves the old identity or the new one, never half of one. */
-export const writeCredential = (dataDir: string, credential: NodeCredential): void => {
-  const path = credentialPath(dataDir);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${randomUUID()}`;
-  writeFileSync(draft, `${JSON.stringify(credential, null, 2)}\n`, { mode: 0o600, flush: true });
-  renameSync(draft, path);
+export const writeCredential = (dataDir: string, credential: NodeCredential): void =>
+  writePrivateFile(credentialPath(dataDir), `${JSON.stringify(credential, null, 2)}\n`);
+
+/** What the connection needs of the node's identity. */
+export interface NodeIdentity {
+  /** As of the last `refresh`. */
+  readonly credential: NodeCredential;
+  /** Before each connect: the owner may have asked for another key meanwhile. */
+  refresh(): void;
+  /** Keeps what the coordinator said: the new count, and which key it knows this node by. Throws when it cannot be kept. */
+  welcomed(generation: number, publicKey: string | undefined): void;
+  /** The coordinator does not know the key we signed with. True when there is another one to try. */
+  tryOtherKey(): boolean;
+}
+
+/** In the node's file. `url` says where the coordinator is now, if it has moved. */
+export const fileIdentity = (dataDir: string, url?: string): NodeIdentity | null => {
+  const read = (): NodeCredential | null => {
+    const stored = readCredential(dataDir);
+    return stored && url ? { ...stored, url } : stored;
+  };
+  let credential = read();
+  if (!credential) return null;
+  let hasSwapped = false;
+  const keep = (change: (stored: NodeCredential) => NodeCredential): void => {
+    const changed = change(readCredential(dataDir) ?? current());
+    writeCredential(dataDir, changed);
+    credential = { ...changed, url: current().url };
+  };
+  const current = (): NodeCredential => {
+    if (!credential) throw new Error('this node has no identity');
+    return credential;
+  };
+  return {
+    get credential() {
+      return current();
+    },
+    refresh: () => {
+      credential = read() ?? credential;
+    },
+    welcomed: (generation, publicKey) =>
+      keep((stored) => {
+        const { next, ...rest } = stored;
+        const isTaken = next !== undefined && publicKey === next.publicKey;
+        return { ...rest, generation, ...(isTaken ? next : next ? { next } : {}) };
+      }),
+    tryOtherKey: () => {
+      const { next } = current();
+      if (!next || hasSwapped) return false;
+      hasSwapped = true;
+      // The coordinator took the new key, and we died before we heard of it.
+      keep((stored) => ({ ...stored, ...next, next: { publicKey: stored.publicKey, privateKey: stored.privateKey } }));
+      return true;
+    },
+  };
 };
 
+/** Makes a key that is proposed at the next connect. The words by which people recognise it. */
+export const proposeKey = async (dataDir: string): Promise<string> => {
+  const credential = readCredential(dataDir);
+  if (!credential) throw new Error('This machine has not joined a fleet yet.');
+  const next: IdentityKeys = await generateIdentityKeys();
+  writeCredential(dataDir, { ...credential, next });
+  return fingerprintWords(await keyFingerprint(next.publicKey));
+};
+
+/** Without TLS whoever is on the way reads prompts and answers; within this machine nobody is. Null when all is well. */
+export const transportProblem = (url: string): string | null => {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:' || protocol === 'wss:') return null;
+  if (/^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname)) return null;
+  return `${url} is not encrypted: whoever is on the way can read prompts and answers. Use https, or add --insecure if you trust the network.`;
+};
+
+const TOKEN_PATTERN = /^laj_[0-9a-f]{12}_[0-9a-f]{32}_([0-9a-f]{32})$/;
+
+export interface Enrolment {
+  readonly credential: NodeCredential;
+  /** Pending: an operator has to approve this node first. */
+  readonly state: 'approved' | 'pending';
+  /** Of this node's key: the operator sees the same words. */
+  readonly fingerprint: string;
+}
+
 /**
- * Trades a registration token for a place in the fleet: makes a key pair, sends the public half with the token, pins the
- * coordinator's key. The token is not kept.
+ * Trades a registration token for a place in the fleet: makes a key pair, sends the public half with the token, and pins the
+ * coordinator's key if it is the one that the token was made for, so that nobody can stand in between. The token is not kept.
  */
-export const enroll = async (options: { url: string; token: string; name: string; dataDir: string }): Promise<NodeCredential> => {
+export const enroll = async (options: {
+  url: string;
+  token: string;
+  name: string;
+  dataDir: string;
+  isInsecureAllowed?: boolean;
+}): Promise<Enrolment> => {
+  const [, coordinatorFingerprint] = TOKEN_PATTERN.exec(options.token) ?? [];
+  if (!coordinatorFingerprint)
+    throw new Error('That is no registration token. `lai tokens create` on the coordinator makes one.');
+  const problem = transportProblem(options.url);
+  if (problem && !options.isInsecureAllowed) throw new Error(problem);
   const keys = await generateIdentityKeys();
   const url = options.url.replace(/\/$/, '');
   const response = await fetch(`${url}/api/v1/enroll`, {
@@ -63,8 +150,10 @@ export const enroll = async (options: { url: string; token: string; name: string
     const reason = await response.text();
     throw new Error(`${url} refused to enrol this node (HTTP ${response.status}): ${reason.slice(0, 300)}`);
   }
-  const { nodeId, coordinatorKey } = EnrollResponse.parse(await response.json());
+  const { nodeId, coordinatorKey, state = 'approved' } = EnrollResponse.parse(await response.json());
+  if ((await keyFingerprint(coordinatorKey)) !== coordinatorFingerprint)
+    throw new Error(`${url} is not the coordinator that made this token. Nothing was kept; ask for a new token.`);
   const credential: NodeCredential = { url, nodeId, name: options.name, ...keys, coordinatorKey, generation: 0 };
   writeCredential(options.dataDir, credential);
-  return credential;
+  return { credential, state, fingerprint: fingerprintWords(await keyFingerprint(keys.publicKey)) };
 };

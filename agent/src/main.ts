@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { styleText } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { multistream, pino } from 'pino';
 import { Agent } from './agent.ts';
 import { askStatus } from './cli/ask-agent.ts';
 import { addLocalCommands, UsageError } from './cli/commands.ts';
 import { readConfig } from './config.ts';
-import { enroll, readCredential } from './identity.ts';
+import { enroll, fileIdentity, proposeKey, transportProblem } from './identity.ts';
 import { EngineLog } from './supervisor/engine-log.ts';
 import { VERSION } from './version.ts';
 
@@ -30,6 +31,7 @@ const withSettings = (command: Command): Command =>
     .option('--mock-profile <name>', 'mac-m1, windows-rtx or linux-3070')
     .option('--max-concurrent <n>', 'requests at once on this machine')
     .option('--local-port <port>', 'where the owner reaches the agent on 127.0.0.1; 0 for any free port')
+    .option('--insecure', 'speak to the coordinator without TLS although it is on another machine')
     .option('--measure', 'watch the delay of the event loop, shown by status --json')
     .option('--log-level <level>', 'fatal to trace');
 
@@ -43,8 +45,24 @@ withSettings(program.command('join'))
     const token = flags.token ?? (flags.tokenFile ? readFileSync(flags.tokenFile, 'utf8').trim() : process.env['LAI_TOKEN']);
     if (!token)
       throw new Error('A registration token is needed: `lai tokens create` on the coordinator makes one. Pass it as LAI_TOKEN.');
-    const credential = await enroll({ url: flags.url, token, name: config.name, dataDir: config.dataDir });
+    const { credential, state, fingerprint } = await enroll({
+      url: flags.url,
+      token,
+      name: config.name,
+      dataDir: config.dataDir,
+      isInsecureAllowed: config.insecure,
+    });
     console.log(`Joined ${credential.url} as ${credential.name} (${credential.nodeId}). Start with: lai-agent run`);
+    console.log(`Fingerprint of this node: ${fingerprint}`);
+    if (state === 'pending')
+      console.log('An operator has to approve it first: `lai nodes approve`. The fingerprint shown there must be the same.');
+  });
+
+withSettings(program.command('rotate-key'))
+  .description('another key for this node: made here, taken over by the coordinator at the next connect')
+  .action(async (flags) => {
+    const fingerprint = await proposeKey(readConfig(flags, process.env).dataDir);
+    console.log(`New key: ${fingerprint}. It counts from the next connect on; restart the agent to have that now.`);
   });
 
 withSettings(program.command('run'))
@@ -62,16 +80,19 @@ withSettings(program.command('run'))
         { level: 'trace', stream: { write: (line: string) => file.write(line) } },
       ]),
     );
-    const credential = readCredential(config.dataDir);
-    if (!credential)
+    const identity = fileIdentity(config.dataDir, config.url);
+    if (!identity)
       throw new Error(
         `This machine has not joined a fleet yet. Run: lai-agent join --url <coordinator> (data in ${config.dataDir})`,
       );
+    const problem = transportProblem(identity.credential.url);
+    if (problem && !config.insecure) throw new Error(problem);
+    if (problem) console.error(styleText('red', `INSECURE: ${problem.split(' Use https')[0]}`, { stream: process.stderr }));
     const other = await askStatus(config.dataDir).catch(() => null);
     if (other) throw new Error(`An agent already runs for ${config.dataDir}: process ${other.node.pid}.`);
     const agent = new Agent({
       config,
-      credential: config.url ? { ...credential, url: config.url } : credential,
+      identity,
       environment: process.env,
       version: VERSION,
       log,

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fromBase64, generateIdentityKeys, isSignedBy, randomBase64, signWith, toBase64 } from './ed25519.ts';
+import {
+  fingerprintWords,
+  fromBase64,
+  generateIdentityKeys,
+  isSignedBy,
+  keyFingerprint,
+  randomBase64,
+  signWith,
+  toBase64,
+} from './ed25519.ts';
 
 const message = new TextEncoder().encode('node_1\nnonce');
 const changed = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
@@ -77,5 +86,23 @@ describe('base64', () => {
   it('is fresh for every nonce', () => {
     expect(fromBase64(randomBase64(32))).toHaveLength(32);
     expect(randomBase64(32)).not.toBe(randomBase64(32));
+  });
+});
+
+describe('a fingerprint', () => {
+  it('is half of the SHA-256 of the key, and another one for another key', async () => {
+    const key = toBase64(Uint8Array.from({ length: 32 }, (_, index) => index));
+    // printf of the bytes 00..1f | sha256sum
+    expect(await keyFingerprint(key)).toBe('630dcd2966c4336691125448bbb25b4f');
+    expect(await keyFingerprint((await generateIdentityKeys()).publicKey)).not.toBe(await keyFingerprint(key));
+  });
+
+  it.each([
+    // The examples of the scheme's description: 127.0.0.1 and 63.84.220.193, each followed by itself.
+    ['7f0000017f000001', 'lusab-babad-lusab-babad'],
+    ['3f54dcc13f54dcc1', 'gutih-tugad-gutih-tugad'],
+    ['ffffffffffffffff0000', 'zuzuz-zuzuz-zuzuz-zuzuz'],
+  ])('%s is read out as %s', (fingerprint, words) => {
+    expect(fingerprintWords(fingerprint)).toBe(words);
   });
 });

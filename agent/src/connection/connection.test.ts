@@ -7,6 +7,7 @@ import type { CoordinatorMessage } from '@lai/shared/protocol/coordinator-messag
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { NodeIdentity } from '../identity.ts';
 import { Connection } from './connection.ts';
 
 const NODE_ID = 'node_1';
@@ -33,17 +34,26 @@ const setUp = async () => {
   const door = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(door, 'listening');
   const happened: string[] = [];
-  const connection = new Connection({
-    credential: {
-      url: `http://127.0.0.1:${(door.address() as AddressInfo).port}`,
-      nodeId: NODE_ID,
-      name: 'attic',
-      ...node,
-      coordinatorKey: coordinator.publicKey,
-      generation: 7,
+  const credential = {
+    url: `http://127.0.0.1:${(door.address() as AddressInfo).port}`,
+    nodeId: NODE_ID,
+    name: 'attic',
+    ...node,
+    coordinatorKey: coordinator.publicKey,
+    generation: 7,
+  };
+  const identity: NodeIdentity = {
+    credential,
+    refresh: () => {},
+    welcomed: (generation) => {
+      credential.generation = generation;
+      happened.push(`saved ${generation}`);
     },
+    tryOtherKey: () => false,
+  };
+  const connection = new Connection({
+    identity,
     agentVersion: '0.1.0',
-    saveGeneration: (generation) => happened.push(`saved ${generation}`),
     events: {
       opened: ({ epoch }) => happened.push(`opened ${epoch}`),
       lost: () => happened.push('lost'),

@@ -7,13 +7,14 @@ import {
   decodeData,
   encodeMessage,
   handshakeTranscript,
+  rotationTranscript,
 } from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage, NodeChallenge, NodeWelcome } from '@lai/shared/protocol/coordinator-message';
 import { AGENT_SOCKET_PATH, PROTOCOL } from '@lai/shared/protocol/version';
 import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import type { z } from 'zod';
-import type { NodeCredential } from '../identity.ts';
+import type { NodeIdentity } from '../identity.ts';
 import { type ConnectionEvent, type ConnectionState, initialState, nextState } from './connection-state.ts';
 
 /** No frame at all for this long, pings included: the path is dead even if TCP does not know it yet. The coordinator pings every 5 s. */
@@ -38,31 +39,26 @@ export interface ConnectionEvents {
  * Nothing on this machine listens: the agent dials, the coordinator never does.
  */
 export class Connection {
-  readonly #credential: NodeCredential;
+  readonly #identity: NodeIdentity;
   readonly #agentVersion: string;
   readonly #events: ConnectionEvents;
-  readonly #saveGeneration: (generation: number) => void;
   readonly #log: Logger;
   #state: ConnectionState = initialState;
   #socket: WebSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastFrameAtMs = 0;
   #nonce = '';
-  #generation: number;
   #isClosed = false;
 
   constructor(options: {
-    credential: NodeCredential;
+    identity: NodeIdentity;
     agentVersion: string;
     events: ConnectionEvents;
-    saveGeneration: (generation: number) => void;
     log: Logger;
   }) {
-    this.#credential = options.credential;
-    this.#generation = options.credential.generation;
+    this.#identity = options.identity;
     this.#agentVersion = options.agentVersion;
     this.#events = options.events;
-    this.#saveGeneration = options.saveGeneration;
     this.#log = options.log;
   }
 
@@ -103,7 +99,8 @@ export class Connection {
 
   #dial(): void {
     this.#move({ kind: 'dial' });
-    const url = `${this.#credential.url.replace(/^http/, 'ws').replace(/\/$/, '')}${AGENT_SOCKET_PATH}`;
+    this.#refreshIdentity();
+    const url = `${this.#identity.credential.url.replace(/^http/, 'ws').replace(/\/$/, '')}${AGENT_SOCKET_PATH}`;
     const socket = new WebSocket(url, {
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES,
@@ -141,7 +138,7 @@ export class Connection {
         type: 'node.hello',
         protocol: PROTOCOL,
         agentVersion: this.#agentVersion,
-        nodeId: this.#credential.nodeId,
+        nodeId: this.#identity.credential.nodeId,
         nonce: this.#nonce,
         instanceId: INSTANCE_ID,
       }),
@@ -168,12 +165,16 @@ export class Connection {
       case 'node.welcome':
         // Whoever says it without having proved anything would make us show a generation that nobody gave us.
         if (this.#state.kind !== 'proving') return;
-        this.#generation = message.generation;
-        this.#saveGeneration(message.generation);
+        if (!this.#keep(message)) return;
         this.#move({ kind: 'welcomed', epoch: message.epoch });
         this.#events.opened(message);
         return;
       case 'node.reject':
+        if (message.reason === 'bad_signature' && this.#identity.tryOtherKey()) {
+          this.#log.warn('the coordinator does not know this key; trying the other one');
+          this.#socket?.terminate();
+          return;
+        }
         this.#log.warn({ reason: message.reason }, `coordinator refused this node: ${message.message}`);
         this.#move({ kind: 'rejected', reason: message.reason, message: message.message, isFinal: message.isFinal });
         this.#hangUp();
@@ -192,7 +193,7 @@ export class Connection {
   async #prove(challenge: z.infer<typeof NodeChallenge>): Promise<void> {
     if (this.#state.kind !== 'greeting') return;
     const socket = this.#socket;
-    const { nodeId, coordinatorKey, privateKey } = this.#credential;
+    const { nodeId, coordinatorKey, privateKey, generation, next } = this.#identity.credential;
     const transcript = (role: 'coordinator' | 'node') =>
       handshakeTranscript({
         role,
@@ -208,9 +209,41 @@ export class Connection {
       return;
     }
     const signature = await signWith(privateKey, transcript('node'));
+    const nextKey = next && (await this.#handOver(next, challenge.nonce));
     if (socket !== this.#socket) return;
     this.#move({ kind: 'challenged' });
-    this.#write(encodeMessage({ type: 'node.proof', signature, generation: this.#generation }));
+    this.#write(encodeMessage({ type: 'node.proof', signature, generation, ...(nextKey ? { nextKey } : {}) }));
+  }
+
+  /** The old key signs for the new one, and the new one shows that it is here. */
+  async #handOver(next: { publicKey: string; privateKey: string }, coordinatorNonce: string) {
+    const { nodeId, coordinatorKey, privateKey } = this.#identity.credential;
+    const bytes = rotationTranscript({ nodeId, coordinatorKey, coordinatorNonce, nextPublicKey: next.publicKey });
+    return {
+      publicKey: next.publicKey,
+      signature: await signWith(privateKey, bytes),
+      nextSignature: await signWith(next.privateKey, bytes),
+    };
+  }
+
+  #refreshIdentity(): void {
+    try {
+      this.#identity.refresh();
+    } catch (error) {
+      this.#log.error({ err: error }, "this node's identity cannot be read; going on with what is known");
+    }
+  }
+
+  /** Nothing is said on this connection before its count is on disk: the coordinator takes our first word as proof of that. */
+  #keep({ generation, publicKey }: z.infer<typeof NodeWelcome>): boolean {
+    try {
+      this.#identity.welcomed(generation, publicKey);
+      return true;
+    } catch (error) {
+      this.#log.error({ err: error }, "this node's identity cannot be written; not connecting");
+      this.#socket?.terminate();
+      return false;
+    }
   }
 
   #hangUp(): void {
