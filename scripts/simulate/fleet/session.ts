@@ -1,0 +1,216 @@
+import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from '../../../coordinator/src/nodes/liveness.ts';
+import type { AttemptRequest, LoadOutcome, RunningAttempt } from '../../../coordinator/src/nodes/node-session.ts';
+import { FrameStream } from '../../../coordinator/src/streams/frame-stream.ts';
+import { AttemptDeadlines, type Frame } from '../../../shared/src/attempt.ts';
+import type { ErrorCode } from '../../../shared/src/errors.ts';
+import { ERRORS } from '../../../shared/src/errors.ts';
+import type { NodeSnapshot } from '../../../shared/src/node.ts';
+import type { ProcessClock } from '../timeline.ts';
+import type { ToReplica, Wire } from './wire.ts';
+
+/** As nodes/node-session.ts. */
+const ACCEPT_LIMIT_MS = 750;
+const SETTLE_LIMIT_MS = 5_000;
+const DEADLINE_GRACE_MS = 2_000;
+
+interface Stream {
+  readonly attemptId: string;
+  readonly frames: FrameStream;
+  readonly settle: () => void;
+  readonly totalLimitMs: number;
+  cancelTimer: () => void;
+}
+
+export interface SessionEvents {
+  snapshot(snapshot: NodeSnapshot): void;
+  liveness(liveness: Liveness): void;
+  closed(): void;
+  /** The node would not understand what was sent to it. */
+  unreadable(what: string): void;
+}
+
+/** What nodes/node-session.ts does, on virtual time and a simulated wire: same limits, same endings. */
+export class SimulatedSession {
+  readonly nodeId: string;
+  readonly epoch: number;
+  readonly instanceId: string;
+  readonly #wire: Wire;
+  readonly #clock: ProcessClock;
+  readonly #events: SessionEvents;
+  readonly #streams = new Map<string, Stream>();
+  readonly #loads = new Map<number, (outcome: LoadOutcome) => void>();
+  #commands = 0;
+  #isOpen = true;
+  #liveness: Liveness = 'alive';
+  #unansweredPings = 0;
+  #cancelPing = () => {};
+
+  constructor(options: {
+    nodeId: string;
+    epoch: number;
+    instanceId: string;
+    wire: Wire;
+    clock: ProcessClock;
+    events: SessionEvents;
+  }) {
+    this.nodeId = options.nodeId;
+    this.epoch = options.epoch;
+    this.instanceId = options.instanceId;
+    this.#wire = options.wire;
+    this.#clock = options.clock;
+    this.#events = options.events;
+    this.#schedulePing(PING_IDLE_MS);
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get inFlight(): number {
+    return this.#streams.size;
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#wire.closeReplica();
+    this.#lost();
+  }
+
+  /** Its process has died; the kernel closes the connection, and nobody here hears of it. */
+  vanish(): void {
+    this.#isOpen = false;
+    this.#wire.closeReplica(5);
+  }
+
+  startAttempt(request: AttemptRequest): RunningAttempt {
+    const { attemptId } = request;
+    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    const frames = new FrameStream({ onAbandon: () => this.#cancel(stream) });
+    const stream: Stream = {
+      attemptId,
+      frames,
+      settle,
+      totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
+      cancelTimer: () => {},
+    };
+    if (!this.#isOpen) {
+      frames.push(failure('node_lost'));
+      settle();
+      return { frames, settled };
+    }
+    stream.cancelTimer = this.#clock.after(ACCEPT_LIMIT_MS, () => this.#giveUp(stream, 'accept_timeout'));
+    this.#streams.set(attemptId, stream);
+    // What the agent cannot read it drops.
+    if (AttemptDeadlines.safeParse(request.deadlines).success) this.#wire.toNode({ type: 'attempt.start', request });
+    else this.#events.unreadable(`deadlines ${JSON.stringify(request.deadlines)}`);
+    if (this.#streams.size === 1) this.#schedulePing(0);
+    return { frames, settled };
+  }
+
+  loadModel(model: string): Promise<LoadOutcome> {
+    this.#commands += 1;
+    const commandId = this.#commands;
+    const { promise, resolve } = Promise.withResolvers<LoadOutcome>();
+    if (!this.#isOpen) return Promise.resolve({ ok: false, code: 'node_lost' });
+    this.#loads.set(commandId, resolve);
+    this.#wire.toNode({ type: 'model.load', commandId, model });
+    return promise.finally(() => this.#loads.delete(commandId));
+  }
+
+  receive(message: ToReplica): void {
+    switch (message.type) {
+      case 'node.status':
+        this.#events.snapshot(message.snapshot);
+        return;
+      case 'attempt.accept': {
+        const stream = this.#streams.get(message.attemptId);
+        if (!stream) return;
+        stream.cancelTimer();
+        stream.cancelTimer = this.#clock.after(stream.totalLimitMs, () => this.#giveUp(stream, 'deadline_exceeded'));
+        return;
+      }
+      case 'attempt.chunk':
+        this.#streams.get(message.attemptId)?.frames.push({ kind: 'chunk', chunk: message.chunk, bytes: message.bytes });
+        return;
+      case 'attempt.end':
+        this.#end(message.attemptId, {
+          kind: 'end',
+          finishReason: 'stop',
+          usage: message.usage,
+          timings: message.timings,
+        });
+        return;
+      case 'attempt.fail':
+        this.#end(message.attemptId, failure(message.code));
+        return;
+      case 'command.result':
+        this.#loads.get(message.commandId)?.(message.code === null ? { ok: true } : { ok: false, code: message.code });
+        return;
+      case 'pong':
+        this.#unansweredPings = 0;
+        this.#become('alive');
+        return;
+      case 'close':
+        this.close();
+    }
+  }
+
+  #end(attemptId: string, frame: Frame): void {
+    const stream = this.#streams.get(attemptId);
+    if (!stream) return;
+    this.#streams.delete(attemptId);
+    stream.cancelTimer();
+    stream.frames.push(frame);
+    stream.settle();
+  }
+
+  #giveUp(stream: Stream, code: ErrorCode): void {
+    stream.frames.push(failure(code));
+    this.#cancel(stream);
+  }
+
+  #cancel(stream: Stream): void {
+    if (!this.#streams.has(stream.attemptId)) return;
+    this.#wire.toNode({ type: 'attempt.cancel', attemptId: stream.attemptId });
+    stream.cancelTimer();
+    stream.cancelTimer = this.#clock.after(SETTLE_LIMIT_MS, () => this.#end(stream.attemptId, failure('canceled')));
+  }
+
+  #lost(): void {
+    this.#isOpen = false;
+    this.#cancelPing();
+    this.#liveness = 'dead';
+    for (const { attemptId } of [...this.#streams.values()]) this.#end(attemptId, failure('node_lost'));
+    for (const finish of this.#loads.values()) finish({ ok: false, code: 'node_lost' });
+    this.#events.closed();
+  }
+
+  #schedulePing(waitMs: number): void {
+    this.#cancelPing();
+    this.#cancelPing = this.#clock.after(waitMs, () => this.#ping());
+  }
+
+  #ping(): void {
+    const isBusy = this.#streams.size > 0;
+    this.#become(judgeLiveness(this.#unansweredPings, isBusy));
+    if (this.#liveness === 'dead') {
+      this.close();
+      return;
+    }
+    this.#unansweredPings += 1;
+    this.#wire.toNode({ type: 'ping' });
+    this.#schedulePing(isBusy ? PING_BUSY_MS : PING_IDLE_MS);
+  }
+
+  #become(liveness: Liveness): void {
+    if (this.#liveness === liveness) return;
+    this.#liveness = liveness;
+    this.#events.liveness(liveness);
+  }
+}
+
+const failure = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
+  kind: 'failed',
+  code,
+  message: ERRORS[code].sentence,
+});

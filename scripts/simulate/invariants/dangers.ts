@@ -1,0 +1,79 @@
+import type { Invariant } from './invariant.ts';
+
+const MOST_ENGINES = 2;
+
+/** T18: whatever the size of the fleet, as far as one coordinator can know. */
+export const fewEnginesKilled: Invariant = {
+  name: 'one request kills two engines at most',
+  watch: (_world, violated) => {
+    const startedBy = new Map<string, string>();
+    const kills = new Map<string, number>();
+    return {
+      see: (happening) => {
+        if (happening.kind === 'attempt.started') startedBy.set(happening.attemptId, happening.replicaId);
+        if (happening.kind !== 'engine.died' || happening.byText === null) return;
+        const [attemptId = ''] = happening.attempts;
+        const who = `"${happening.byText}" by ${startedBy.get(attemptId)}`;
+        const count = (kills.get(who) ?? 0) + 1;
+        kills.set(who, count);
+        if (count > MOST_ENGINES) violated(`${who} has killed ${count} engines`);
+      },
+    };
+  },
+};
+
+/** T19: as long as Redis is there to agree on it, and by one coordinator always. */
+export const oneLoadAtATime: Invariant = {
+  name: 'one cold load of a model at a time',
+  watch: (world, violated) => {
+    const loading = new Map<string, { readonly replicaId: string; readonly nodeId: string; readonly atMs: number }[]>();
+    return {
+      see: (happening) => {
+        if (happening.kind !== 'load.asked' && happening.kind !== 'load.answered' && happening.kind !== 'replica.died') return;
+        if (happening.kind === 'replica.died') {
+          for (const [model, loads] of loading)
+            loading.set(
+              model,
+              loads.filter(({ replicaId }) => replicaId !== happening.replicaId),
+            );
+          return;
+        }
+        const { model, replicaId, nodeId } = happening;
+        const others = loading.get(model) ?? [];
+        if (happening.kind === 'load.answered') {
+          loading.set(
+            model,
+            others.filter((load) => load.replicaId !== replicaId || load.nodeId !== nodeId),
+          );
+          return;
+        }
+        loading.set(model, [...others, { replicaId, nodeId, atMs: world.timeline.nowMs }]);
+        for (const other of others) {
+          const wasAgreed = world.redis.lastTroubleAtMs < other.atMs - 3_000 && world.redis.isUp;
+          if (other.replicaId === replicaId || wasAgreed) {
+            violated(`${replicaId} has ${nodeId} load ${model} while ${other.replicaId} has ${other.nodeId} load it`);
+          }
+        }
+      },
+    };
+  },
+};
+
+const COMMANDS_PER_SECOND = 4_000;
+
+/** Whatever goes wrong, nobody asks Redis the same thing without end. */
+export const redisIsSpared: Invariant = {
+  name: 'Redis is not asked without end',
+  watch: (world, violated) => {
+    const counts: number[] = [];
+    return {
+      look: () => {
+        counts.push(world.redis.commands);
+        const before = counts.at(-3);
+        if (before !== undefined && world.redis.commands - before > COMMANDS_PER_SECOND) {
+          violated(`${world.redis.commands - before} commands in a second`);
+        }
+      },
+    };
+  },
+};
