@@ -13,6 +13,7 @@ const TABLE: Record<Action, string> = {
   'health.read': 'anyone inference read admin',
   'node.enroll': 'anyone inference read admin',
   'inference.run': 'inference',
+  'request.explain': 'inference read admin',
   'model.list': 'inference read admin',
   'fleet.read': 'read admin',
   'key.read': 'admin',

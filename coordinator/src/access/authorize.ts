@@ -11,6 +11,8 @@ export const ACTIONS = {
   /** Brings a registration token. */
   'node.enroll': 'anyone',
   'inference.run': ['inference'],
+  /** A request of one's own, or of anybody for those who look after the fleet. */
+  'request.explain': ['inference', 'read', 'admin'],
   'model.list': ['inference', 'read', 'admin'],
   'fleet.read': ['read', 'admin'],
   'key.read': ['admin'],

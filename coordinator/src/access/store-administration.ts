@@ -170,6 +170,7 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
         if (!isChanged) throw notFound('node', id);
         return nodeById(trx, id);
       });
+      announce({ kind: 'node', id });
       return nodeEntry(row);
     },
 
