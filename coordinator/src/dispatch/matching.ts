@@ -377,6 +377,13 @@ export class Matching {
       this.#passOn(line, job, hasLease ? { lease, ...grantOf(candidate, placement) } : null);
       return;
     }
+    if (ticket.state === 'granted') {
+      // It started at once and runs already; this is its job. The slot is for the next in line.
+      ticket.job = job;
+      if (hasLease) this.#options.leases.release(lease);
+      this.pump();
+      return;
+    }
     ticket.job = job;
     line.leave(ticket, this.#options.clock.nowMs());
     if (hasLease && this.#suits(ticket, candidate)) {
@@ -408,6 +415,7 @@ export class Matching {
 
   #takeWithoutSlot(line: Line, ticket: Ticket, job: TakenJob): void {
     ticket.job = job;
+    if (ticket.state === 'granted') return; // it started at once and runs already
     line.leave(ticket, this.#options.clock.nowMs());
     this.#claim(ticket);
   }
