@@ -47,8 +47,7 @@ const queueOf = (redis: RedisConnection, name: string): JobQueue => ({
     redis.ask((all, nowMs) => {
       const { jobs } = dataOf(all, name);
       const job = jobs.get(id);
-      if (job?.state === 'taken' && job.lockedUntilMs > nowMs) throw new Error('job is locked');
-      jobs.delete(id);
+      if (job?.state !== 'taken' || job.lockedUntilMs <= nowMs) jobs.delete(id);
     }),
   stateOf: (id) =>
     redis.ask((all) => {
