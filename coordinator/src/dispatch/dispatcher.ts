@@ -275,7 +275,7 @@ export class Dispatcher {
     const totalMs = Math.max(1, request.deadlineMs - this.#options.clock.nowMs());
     const usualMs = this.#options.figures.of(nodeId, model).firstContentMs;
     const firstContentMs =
-      usualMs === null ? FIRST_CONTENT_UNKNOWN_MS : Math.max(FIRST_CONTENT_MS, FIRST_CONTENT_FACTOR * usualMs);
+      usualMs === null ? FIRST_CONTENT_UNKNOWN_MS : Math.max(FIRST_CONTENT_MS, Math.ceil(FIRST_CONTENT_FACTOR * usualMs));
     return { firstContentMs: Math.min(firstContentMs, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
   }
 }
