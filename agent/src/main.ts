@@ -106,8 +106,9 @@ withSettings(program.command('run'))
       await agent.close();
       process.exit(code);
     };
-    process.once('SIGINT', () => void leave(0, 'SIGINT'));
-    process.once('SIGTERM', () => void leave(0, 'SIGTERM'));
+    // Not `once`: the watcher that ends our engines when we crash takes a signal without other listeners for a crash.
+    process.on('SIGINT', () => void leave(0, 'SIGINT'));
+    process.on('SIGTERM', () => void leave(0, 'SIGTERM'));
     if (flags.exitWithParent) process.stdin.resume().once('end', () => void leave(0, 'parent gone'));
     await agent.start();
   });

@@ -116,7 +116,15 @@ export class Supervisor {
     await Promise.all(this.engines.map((engine) => engine.close()));
   }
 
+  /** The first real engine has answered: whoever stood in makes room now. */
+  #seekSoon(): void {
+    if (this.#isClosed || this.#seekTimer === undefined) return;
+    clearTimeout(this.#seekTimer);
+    this.#seekTimer = setTimeout(() => void this.#seek(), 0);
+  }
+
   async #seek(): Promise<void> {
+    this.#seekTimer = undefined;
     for (const source of this.#sources) {
       if (this.#isClosed) return;
       const existing = this.#engines.get(source.name);
@@ -142,7 +150,10 @@ export class Supervisor {
       events: {
         ...this.#events,
         changed: () => {
-          if (engine?.life.phase === 'ready' && !spec.isStandIn) this.#hasSeenReal = true;
+          if (engine?.life.phase === 'ready' && !spec.isStandIn && !this.#hasSeenReal) {
+            this.#hasSeenReal = true;
+            this.#seekSoon();
+          }
           this.#events.changed();
         },
       },
