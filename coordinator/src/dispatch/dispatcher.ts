@@ -27,6 +27,8 @@ const FIRST_CONTENT_FACTOR = 8;
 /** Nothing learned yet: the engine may be loading the model behind our back. */
 const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
+/** A node that has not ended an attempt so long after its deadline will not. */
+const DEADLINE_GRACE_MS = 500;
 
 export interface DispatchRequest {
   readonly requestId: string;
@@ -242,7 +244,16 @@ export class Dispatcher {
 
   /** Holds back what precedes the first content: until then another node may still answer instead. */
   async *#relay(request: DispatchRequest, running: RunningAttempt, trail: Trail): AsyncGenerator<Frame, Ending> {
+    const { clock } = this.#options;
+    let code: ErrorCode = 'canceled';
     const hangUp = () => void running.frames.return?.();
+    const runOut = () => {
+      code = 'deadline_exceeded';
+      hangUp();
+    };
+    // The node ends it itself and can say more; this is for when it is not heard any more.
+    const disarm = clock.after(Math.max(0, request.deadlineMs - clock.nowMs()) + DEADLINE_GRACE_MS, runOut);
+    if (request.signal.aborted) hangUp();
     request.signal.addEventListener('abort', hangUp, { once: true });
     const prelude: Frame[] = [];
     try {
@@ -259,8 +270,9 @@ export class Dispatcher {
         if (frame.kind === 'end') return frame;
         yield frame;
       }
-      return failed('canceled');
+      return failed(code);
     } finally {
+      disarm();
       request.signal.removeEventListener('abort', hangUp);
     }
   }
