@@ -32,6 +32,11 @@ import type { Wire } from './wire.ts';
 /** As replicas/replicas.ts and redis/memory.ts. */
 const HEARTBEAT_MS = 1_000;
 const GONE_MS = 4_000;
+/**
+ * The relay between replicas notices a lost piece only when another one follows; what the simulation is about, the core, may count on
+ * every attempt ending and settling. So the loss of anything is noticed, this much later.
+ */
+const LOSS_NOTICED_MS = 2_000;
 
 type Message =
   | { readonly type: 'jobs.hint'; readonly target: Target }
@@ -53,6 +58,7 @@ export class Replica {
   readonly #store: SimulatedRedis;
   readonly #history: History;
   readonly #queues: JobQueues;
+  readonly #onLost: (from: string, to: string) => void;
   #others: ReadonlySet<string> = new Set();
   #memory: string | null = null;
   #leaseCount = 0;
@@ -65,10 +71,12 @@ export class Replica {
     history: History;
     /** By lease: the connection it was claimed for, by whichever replica. */
     leasedEpochs: Map<string, number>;
+    onLost: (from: string, to: string) => void;
   }) {
     const { id, ground, history, store } = options;
     this.id = id;
     this.#store = store;
+    this.#onLost = options.onLost;
     this.#history = history;
     const clock = new ProcessClock(options.timeline);
     this.clock = clock;
@@ -206,7 +214,13 @@ export class Replica {
   }
 
   #send(to: string, item: Item): void {
-    this.redis.publish(`replica ${to}`, { sender: this.id, item: structuredClone(item) });
+    const message = { sender: this.id, item: structuredClone(item) };
+    this.redis.publish(`replica ${to}`, message, () => this.#onLost(this.id, to));
+  }
+
+  /** Pub/sub has lost something between these two: both give up what they have with each other, a moment later. */
+  lostTouchWith(other: string): void {
+    this.clock.after(LOSS_NOTICED_MS, () => this.#relay.replicaGone(other));
   }
 
   #receive({ sender, item }: { sender: string; item: Item }): void {

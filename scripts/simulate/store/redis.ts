@@ -88,8 +88,8 @@ export class SimulatedRedis {
     this.lastTroubleAtMs = this.timeline.nowMs;
   }
 
-  publish(channel: string, message: unknown): void {
-    for (const connection of this.#connections) connection.hear(channel, message);
+  publish(channel: string, message: unknown, onLost: () => void): void {
+    for (const connection of this.#connections) connection.hear(channel, message, onLost);
   }
 
   #trouble(state: 'up' | 'hung' | 'down'): void {
@@ -175,18 +175,23 @@ export class RedisConnection {
   }
 
   /** As good as pub/sub is: whoever is not connected misses it. */
-  publish(channel: string, message: unknown): void {
-    this.ask(() => this.#redis.publish(channel, message)).catch(() => {});
+  publish(channel: string, message: unknown, onLost: () => void = () => {}): void {
+    this.ask(() => this.#redis.publish(channel, message, onLost)).catch(onLost);
   }
 
-  hear(channel: string, message: unknown): void {
+  hear(channel: string, message: unknown, onLost: () => void): void {
     const listener = this.#subscriptions.get(channel);
-    if (!listener || !this.#isUp) return;
+    if (!listener) return;
+    if (!this.#isUp) {
+      onLost();
+      return;
+    }
     const generation = this.#generation;
     const { timeline } = this.#redis;
     this.#lastHeardMs = Math.max(this.#lastHeardMs, timeline.nowMs + this.#latencyMs());
     timeline.after(this.#lastHeardMs - timeline.nowMs, () => {
       if (generation === this.#generation) this.#clock.deliver(() => listener(message));
+      else onLost();
     });
   }
 
