@@ -51,10 +51,10 @@ export class Line {
     this.#lastDepartureMs = this.waiting.size > 0 ? takenAtMs : null;
   }
 
-  /** Who is likely to be taken next. */
-  head(): Ticket | null {
+  /** Who, of those that count, is likely to be taken next. */
+  head(counts: (ticket: Ticket) => boolean = () => true): Ticket | null {
     let head: Ticket | null = null;
-    for (const ticket of this.waiting) if (head === null || ticket.priority < head.priority) head = ticket;
+    for (const ticket of this.waiting) if ((head === null || ticket.priority < head.priority) && counts(ticket)) head = ticket;
     return head;
   }
 

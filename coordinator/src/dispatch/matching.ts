@@ -239,13 +239,19 @@ export class Matching {
 
   #pumpLine(line: Line, fleet: Fleet): void {
     while (line.waiting.size > line.taking && this.#options.isStoreUp()) {
-      const placement = this.#place(line.target, line.head(), line.waiting.size - line.taking, fleet);
+      const placement = this.#place(line.target, this.#headOf(line), line.waiting.size - line.taking, fleet);
       for (const ticket of line.waiting) ticket.lastPlacement = placement;
       const { decision } = placement;
       if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
       if (decision.kind !== 'run') return;
       void this.#take(line, decision.candidate, placement);
     }
+  }
+
+  /** A request that may not run just anywhere must not hold up those behind it: should it be taken, it waits apart for its slot. */
+  #headOf(line: Line): Ticket | null {
+    const { quarantine } = this.#options;
+    return line.head((ticket) => quarantine.permission(ticket.fingerprint).kind === 'free') ?? line.head();
   }
 
   /** Nobody of ours waits there: one take at a time, and no more once it comes back empty. */
@@ -596,8 +602,17 @@ export class Matching {
       }
       if (line.waiting.size === 0 && line.taking === 0 && !this.#hinted.has(line.queue.name)) this.#lines.delete(line.queue.name);
     }
+    this.#turnAwayBlocked();
     if (this.#hasMissed) void this.recheck();
     this.pump();
+  }
+
+  /** Blocked since they came, by what copies of them did. */
+  #turnAwayBlocked(): void {
+    for (const ticket of this.#tickets.values()) {
+      if (ticket.grant && this.#options.quarantine.permission(ticket.fingerprint).kind === 'blocked')
+        ticket.grant.reject(new CodedError('request_quarantined'));
+    }
   }
 
   #losePatience(ticket: Ticket): void {
