@@ -363,12 +363,19 @@ export class Matching {
     }
   }
 
-  /** Claims a slot and the first job in line, side by side; gives back whichever has no use for the other. */
+  /** Claims a slot and the first job in line, side by side while nobody else does; gives back whichever has no use for the other. */
   async #take(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
     const lease = this.#newLease(candidate);
     line.taking += 1;
-    const [claimed, taken] = await Promise.allSettled([this.#claimLease(lease, candidate), line.queue.take(lease.id)]);
+    const claiming = this.#claimLease(lease, candidate);
+    // Alone, the slot is sure to be ours. With others, a job that was taken without one would have lost its place in line.
+    const isWorthTaking = this.#options.isAlone() || (await claiming.catch(() => 'full' as const)) === 'taken';
+    const [claimed, taken] = await Promise.allSettled([claiming, isWorthTaking ? line.queue.take(lease.id) : null]);
     line.taking -= 1;
+    if (!isWorthTaking) {
+      this.#pumpIn(CONTESTED_MS);
+      return;
+    }
     const hasLease = claimed.status === 'fulfilled' && claimed.value === 'taken';
     const job = taken.status === 'fulfilled' ? taken.value : null;
     if (!job) {
