@@ -211,7 +211,7 @@ export class SimulatedRegistry implements Nodes {
       .ask(({ epochs, records }, nowMs) => {
         const newest = epochs.get(nodeId);
         if (newest !== undefined && newest > epoch) return false;
-        if (newest === undefined) epochs.set(nodeId, epoch);
+        epochs.set(nodeId, epoch);
         records.set(nodeId, { record, epoch, untilMs: nowMs + RECORD_TTL_MS });
         return true;
       })

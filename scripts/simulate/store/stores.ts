@@ -16,7 +16,7 @@ export const simulatedLeaseStore = (redis: RedisConnection): LeaseStore => ({
       const [node, ofModel] = [liveLeases(data, nodeId, nowMs), liveLeases(data, `${nodeId}\n${model}`, nowMs)];
       const answer = (kind: LeaseAnswer['kind']) => ({ kind, nodeTaken: node.size, modelTaken: ofModel.size });
       const newest = data.epochs.get(nodeId);
-      if (newest !== undefined && newest !== epoch) return answer('stale');
+      if (newest !== undefined && newest > epoch) return answer('stale');
       if (!node.has(id) && (node.size >= nodeSlots || ofModel.size >= modelSlots)) return answer('full');
       node.set(id, nowMs + ttlMs);
       ofModel.set(id, nowMs + ttlMs);
