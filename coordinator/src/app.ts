@@ -12,6 +12,7 @@ import { mayUse } from './access/authorize.ts';
 import { splitKeyPath } from './access/credentials.ts';
 import type { FailureLimits } from './access/failure-limits.ts';
 import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
+import { readExplanation } from './api/admin/explanation.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
@@ -138,6 +139,9 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/api/pull', inference, answered(pullModel));
   app.delete('/api/delete', inference, answered(deleteModel));
 
+  app.get('/api/v1/requests/:id/explanation', may('request.explain'), async (c) =>
+    c.json(await readExplanation(options.db, c.req.param('id'), ownerOf(c.var.principal))),
+  );
   app.get('/api/v1/status', may('fleet.read'), (c) => c.json(fleetStatus(options)));
   mountAdminRoutes(app, { may, as: options.administration });
   return app;
@@ -163,7 +167,8 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
 };
 
 /** Whose jobs a principal may see: an operator sees everybody's. */
-const ownerOf = ({ keyId, scopes }: Principal): string | null => (scopes.includes('admin') ? null : keyId);
+const ownerOf = ({ keyId, scopes }: Principal): string | null =>
+  scopes.includes('admin') || scopes.includes('read') ? null : keyId;
 
 const speaksAnthropic = (c: Context<Env>): boolean => c.req.header('anthropic-version') !== undefined;
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
+import { explanationText, fetchExplanation } from './cli/explain.ts';
 import { addKeyCommands } from './cli/keys.ts';
 import { addNodeCommands } from './cli/nodes.ts';
 import { ensureOperatorKey } from './cli/operator-key.ts';
@@ -53,6 +54,15 @@ withSettings(program.command('status'))
     if (!key) throw new Error(`No API key: set LAI_API_KEY, or run this where ${config.dataDir} is.`);
     const status = await fetchStatus(url, key);
     process.stdout.write(flags.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
+  });
+
+withSettings(program.command('explain'))
+  .description('say why a request went where it went (the id is in the header x-request-id)')
+  .argument('<request-id>')
+  .option('--json', 'as JSON')
+  .action(async (requestId: string, flags) => {
+    const explanation = await fetchExplanation(placeOf(flags, process.env), requestId);
+    process.stdout.write(flags.json ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation));
   });
 
 addKeyCommands(program, withSettings);

@@ -179,7 +179,11 @@ export class Fleet {
   }
 
   async status(): Promise<FleetStatus> {
-    const response = await fetch(`${this.url}/api/v1/status`, { headers: { authorization: `Bearer ${this.key}` } });
+    const response = await fetch(`${this.url}/api/v1/status`, { headers: { authorization: `Bearer ${this.key}` } }).catch(
+      (error: unknown) => {
+        throw new Error(`the coordinator does not answer; it said:\n${this.coordinator.text.slice(-3_000)}`, { cause: error });
+      },
+    );
     return (await response.json()) as FleetStatus;
   }
 
@@ -217,6 +221,11 @@ export class Fleet {
   /** The pid of the private Redis. */
   redisCli(...args: string[]): Promise<string> {
     return new Program('redis-cli', ['-s', join(this.dataDir, 'redis', 'redis.sock'), ...args], {}, 'redis-cli').output();
+  }
+
+  /** One `lai` command against this coordinator; fails as the command does. */
+  lai(...args: string[]): Promise<string> {
+    return lai({ ...this.env, LAI_API_KEY: this.key, NO_COLOR: '1' }, ...args);
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
 
 /** Why a request went where it went, for people: each attempt, and behind it who else could have had it and who could not. */
 export const explanationText = (explanation: Explanation): string => {
@@ -29,4 +29,19 @@ const placementLines = (placement: ExplainedPlacement | null): string[] => {
     ({ node, model, reason, detail }) => `  ✗ ${node}${model ? ` / ${model}` : ''}: ${reason}, ${detail}`,
   );
   return [...able, ...unable];
+};
+
+export const fetchExplanation = async (
+  { url, key }: { url: string; key: string | null },
+  requestId: string,
+): Promise<Explanation> => {
+  const response = await fetch(`${url}/api/v1/requests/${encodeURIComponent(requestId)}/explanation`, {
+    headers: key ? { authorization: `Bearer ${key}` } : {},
+    signal: AbortSignal.timeout(5_000),
+  }).catch((error: unknown) => {
+    throw new Error(`No coordinator answers at ${url}. Is it running? \`lai up\` starts one.`, { cause: error });
+  });
+  const body = (await response.json()) as { error?: { message: string } };
+  if (!response.ok) throw new Error(body.error?.message ?? `${url} answered HTTP ${response.status}`);
+  return Explanation.parse(body);
 };

@@ -3,11 +3,15 @@ import type { LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { LoadClaims } from './loads.ts';
 
-/** A load may take its time; a replica that died in the middle of asking must not bar the model for longer than this. */
-const CLAIM_MS = 120_000;
+/** A replica that died in the middle of a load must not bar the model for longer than this; one that lives renews it. */
+const CLAIM_MS = 15_000;
 
 export const redisLoadClaims = (redis: LaiRedis, replicaId: string): LoadClaims => ({
-  claim: async (model) => (await redis.set(keys.load(withoutLatest(model)), replicaId, 'PX', CLAIM_MS, 'NX')) === 'OK',
+  claim: async (model) => {
+    const key = keys.load(withoutLatest(model));
+    if ((await redis.set(key, replicaId, 'PX', CLAIM_MS, 'NX')) === 'OK') return true;
+    return (await redis.get(key)) === replicaId && (await redis.pexpire(key, CLAIM_MS)) === 1;
+  },
   release: async (model) => {
     const key = keys.load(withoutLatest(model));
     if ((await redis.get(key)) === replicaId) await redis.del(key);

@@ -1,9 +1,9 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { type NodeSnapshot, sameModel } from '@lai/shared/node';
+import { type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { freeRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, repeat } from './clock.ts';
 import type { Figures } from './figures.ts';
 import type { Nodes } from './nodes.ts';
 
@@ -12,9 +12,17 @@ const LONGEST_BAR_MS = 5 * 60_000;
 /** A GPU's own reading lags a load by up to 1.5 s. */
 const READING_LAG_MS = 2_000;
 
+/** A third of how long a claim lives. */
+const RENEW_MS = 5_000;
+/** Before somebody who was told that another is at it asks again. */
+const ASK_AGAIN_MS = 500;
+/** A claim that could not be given back; after this long it has ended by itself. */
+const GIVE_BACK_AGAIN_MS = 1_000;
+const GIVE_BACK_TIMES = 15;
+
 /** Where the whole fleet agrees that one replica at a time asks for a model. */
 export interface LoadClaims {
-  /** False when somebody else is at it. Ends by itself should we die. */
+  /** False when somebody else is at it. Again by who has it: renews it. Ends by itself, soon, should we die. */
   claim(model: string): Promise<boolean>;
   release(model: string): Promise<void>;
 }
@@ -36,6 +44,8 @@ export class Loads {
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
   /** By node and model: free memory when a load last ran out of it. */
   readonly #shortages = new Map<string, number>();
+  /** Models that somebody else is loading, as far as we know. */
+  readonly #elsewhere = new Set<string>();
 
   constructor(options: { nodes: Nodes; claims: LoadClaims; figures: Figures; clock: Clock; onDone: () => void; log: Logger }) {
     this.#nodes = options.nodes;
@@ -49,7 +59,7 @@ export class Loads {
   /** Asks the node to load the model, unless somebody is at it already. */
   request(candidate: Candidate): void {
     const { nodeId, model } = candidate;
-    if (this.#isLoading(model)) return;
+    if (this.#isLoading(model) || this.#elsewhere.has(withoutLatest(model))) return;
     const loading = this.#loading.get(nodeId) ?? new Set<string>();
     this.#loading.set(nodeId, loading.add(model));
     void this.#load(candidate).finally(() => {
@@ -73,12 +83,17 @@ export class Loads {
 
   async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
     const link = this.#nodes.link(nodeId);
-    if (!link || !(await this.#claims.claim(model).catch(() => true))) return;
+    if (!link || !(await this.#claims.claim(model).catch(() => true))) {
+      this.#askAgainLater(model);
+      return;
+    }
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
+    const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
-    await this.#claims.release(model).catch(() => {});
+    stopRenewing();
+    this.#giveBack(model, GIVE_BACK_TIMES);
     if (outcome.ok) {
       this.#figures.learn(nodeId, model, { loadMs: this.#clock.nowMs() - startedAtMs });
       this.#bars.get(nodeId)?.delete(model);
@@ -88,6 +103,26 @@ export class Loads {
     }
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     this.#remember(nodeId, model, outcome.code, before);
+  }
+
+  /** Not at once: whoever is at it takes seconds, and would be asked about it a thousand times. */
+  #askAgainLater(model: string): void {
+    const name = withoutLatest(model);
+    this.#elsewhere.add(name);
+    this.#clock.after(ASK_AGAIN_MS, () => {
+      this.#elsewhere.delete(name);
+      this.#onDone();
+    });
+  }
+
+  /** Until it is given back, has ended by itself, or is needed again. */
+  #giveBack(model: string, timesLeft: number): void {
+    if (timesLeft === 0) return;
+    this.#claims.release(model).catch(() => {
+      this.#clock.after(GIVE_BACK_AGAIN_MS, () => {
+        if (!this.#isLoading(model)) this.#giveBack(model, timesLeft - 1);
+      });
+    });
   }
 
   /** What the load took, when nothing else changed meanwhile. */

@@ -195,7 +195,7 @@ export class Jobs {
     hint(job.target);
   }
 
-  /** What a crash left behind: jobs that are recorded but in nobody's queue or hands. Also tells this replica which lines to look at. */
+  /** What a crash left behind: jobs whose taker is gone, and jobs that are recorded but in nobody's queue or hands. */
   async #sweep(): Promise<void> {
     const { store, queues, clock, hint, log } = this.#options;
     if (!store.isUp) return;
@@ -206,15 +206,23 @@ export class Jobs {
           await store.forget(id);
           continue;
         }
+        await queues.of(job.target).recover();
         hint(job.target);
         if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
-        else if (job.state === 'queued' && clock.nowMs() - job.submittedAtMs > SETTLE_MS) {
-          if ((await queues.of(job.target).stateOf(queueIdOf(id, 0))) === 'gone') await this.#enqueue(job);
-        }
+        else if (await this.#isLost(job)) await this.#enqueue(job, job.fence + 1);
       }
     } catch (error) {
       log.debug({ err: error }, 'open jobs not looked at');
     }
+  }
+
+  /** In no queue under any of the ids it has had there, and not in our hands. */
+  async #isLost(job: StoredJob): Promise<boolean> {
+    const { queues, clock } = this.#options;
+    if (clock.nowMs() - job.submittedAtMs < SETTLE_MS || this.#running.has(job.id)) return false;
+    const queue = queues.of(job.target);
+    const states = await Promise.all(Array.from({ length: job.fence + 2 }, (_, run) => queue.stateOf(queueIdOf(job.id, run))));
+    return states.every((state) => state === 'gone');
   }
 
   async #expire(job: StoredJob): Promise<void> {

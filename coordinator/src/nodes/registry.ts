@@ -167,9 +167,13 @@ export class Registry<Link = unknown> {
   /** Reads what the other replicas have written; for the start, and for when messages may have been missed. */
   async readAll(): Promise<void> {
     if (!isUp(this.#redis)) return;
-    const nodeIds = await this.#redis.smembers(keys.nodes);
-    const records = await Promise.all(nodeIds.map((nodeId) => this.#redis.get(keys.node(nodeId))));
-    for (const json of records) if (json !== null) this.hear(json);
+    try {
+      const nodeIds = await this.#redis.smembers(keys.nodes);
+      const records = await Promise.all(nodeIds.map((nodeId) => this.#redis.get(keys.node(nodeId))));
+      for (const json of records) if (json !== null) this.hear(json);
+    } catch (error) {
+      this.#log.debug({ err: error }, 'records of other replicas not read; they are told again within seconds');
+    }
   }
 
   /** Tells Redis everything again; it may have forgotten. */

@@ -7,7 +7,7 @@ type Part = Record<string, unknown> & { type: string };
 
 /** A Messages request in chat's words. */
 export const chatFromMessages = (request: MessagesRequest): ChatCompletionRequest => {
-  const system: ChatMessage[] = request.system ? [{ role: 'system', content: textOf(request.system) }] : [];
+  const system: ChatMessage[] = request.system ? [{ role: 'system', content: systemText(request.system) }] : [];
   const messages = withOneSystemMessage([...system, ...request.messages.flatMap(messagesOf)]);
   if (!messages.some(({ role }) => role !== 'system'))
     throw new CodedError('invalid_value', { message: 'messages: at least one message is required', param: 'messages' });
@@ -105,6 +105,12 @@ const textOfDocument = (block: AnthropicBlock, source: { type?: string; data?: s
   const title = typeof block['title'] === 'string' ? block['title'] : 'document';
   return source?.type === 'text' ? `${title}:\n${source.data ?? ''}` : `[${title}: this document cannot be read here]`;
 };
+
+/** Claude Code puts a line for Anthropic's accounts first, another one each time: it is not for the model, and breaks its cache. */
+const BILLING = /^x-anthropic-billing-header:/;
+
+const systemText = (system: string | readonly AnthropicBlock[]): string =>
+  textOf(typeof system === 'string' ? system : system.filter(({ text }) => !BILLING.test(text ?? '')));
 
 const textOf = (content: string | readonly AnthropicBlock[]): string =>
   typeof content === 'string'

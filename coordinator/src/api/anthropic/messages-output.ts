@@ -20,6 +20,9 @@ const STOP_REASONS: Readonly<Record<string, string>> = {
   content_filter: 'refusal',
 };
 
+/** Fields that must be there and are only Anthropic's to fill. */
+const NOTHING_OF = { stop_details: null, container: null };
+
 /**
  * Says a chat answer as an Anthropic message: the events of a stream, and the message they add up to.
  *
@@ -54,7 +57,12 @@ export class MessageComposer {
     switch (delta.kind) {
       case 'text':
       case 'refusal':
-        return this.#say('text', { type: 'text', text: '' }, { type: 'text_delta', text: delta.text }, delta.text);
+        return this.#say(
+          'text',
+          { type: 'text', text: '', citations: null },
+          { type: 'text_delta', text: delta.text },
+          delta.text,
+        );
       case 'reasoning':
         return this.#say(
           'thinking',
@@ -82,7 +90,7 @@ export class MessageComposer {
     return {
       events: [
         ...closing,
-        { type: 'message_delta', delta: { stop_reason, stop_sequence: null }, usage: this.#usageFields() },
+        { type: 'message_delta', delta: { stop_reason, stop_sequence: null, ...NOTHING_OF }, usage: this.#usageFields() },
         { type: 'message_stop' },
       ],
       message,
@@ -95,7 +103,13 @@ export class MessageComposer {
 
   #takeCall({ index, id, name, arguments: args }: Extract<ChatDelta, { kind: 'tool' }>): Fields[] {
     const isNew = this.#open?.kind !== 'tool' || this.#open.callIndex !== index;
-    const block = { type: 'tool_use', id: id ?? `toolu_${randomUUID().replaceAll('-', '')}`, name: name ?? '', input: {} };
+    const block = {
+      type: 'tool_use',
+      id: id ?? `toolu_${randomUUID().replaceAll('-', '')}`,
+      name: name ?? '',
+      input: {},
+      caller: { type: 'direct' },
+    };
     const opening = isNew ? this.#begin({ kind: 'tool', callIndex: index, block, text: '' }) : [];
     if (args === '') return opening;
     if (this.#open) this.#open.text += args;
@@ -135,7 +149,8 @@ export class MessageComposer {
       content: [...this.#content],
       stop_reason: null,
       stop_sequence: null,
-      usage: this.#usageFields(),
+      ...NOTHING_OF,
+      usage: { ...this.#usageFields(), cache_creation: null, inference_geo: null, service_tier: null },
     };
   }
 
@@ -147,6 +162,8 @@ export class MessageComposer {
       cache_creation_input_tokens: 0,
       cache_read_input_tokens: cachedTokens,
       output_tokens: outputTokens,
+      output_tokens_details: null,
+      server_tool_use: null,
     };
   }
 }

@@ -9,9 +9,12 @@ export const anthropicModels = (models: readonly ModelEntry[]): AnthropicModelLi
   last_id: models.at(-1)?.id ?? null,
 });
 
-export const anthropicModel = ({ id, name, created }: ModelEntry) => ({
+export const anthropicModel = ({ id, name, created, context_length }: ModelEntry) => ({
   type: 'model' as const,
   id,
   display_name: name,
   created_at: new Date(created * 1_000).toISOString(),
+  max_input_tokens: context_length,
+  max_tokens: context_length,
+  capabilities: null,
 });

@@ -185,7 +185,7 @@ export class ResponseComposer {
   }
 
   #response(status: string, more: Fields = {}): Fields {
-    return { ...this.#head, status, output: [...this.#output], usage: usageOf(this.#usage), ...more };
+    return { ...this.#head, status, output: [...this.#output], ...usageOf(this.#usage), ...more };
   }
 }
 
@@ -249,11 +249,16 @@ const headOf = (request: ResponseRequest, model: string, createdAtSeconds: numbe
   ...(request.prompt_cache_key ? { prompt_cache_key: request.prompt_cache_key } : {}),
 });
 
-const usageOf = (usage: TokenCounts | null): Fields | null =>
-  usage && {
-    input_tokens: usage.inputTokens,
-    input_tokens_details: { cached_tokens: usage.cachedTokens },
-    output_tokens: usage.outputTokens,
-    output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-    total_tokens: usage.inputTokens + usage.outputTokens,
-  };
+/** Absent until the runtime has counted. */
+const usageOf = (usage: TokenCounts | null): Fields =>
+  usage === null
+    ? {}
+    : {
+        usage: {
+          input_tokens: usage.inputTokens,
+          input_tokens_details: { cached_tokens: usage.cachedTokens },
+          output_tokens: usage.outputTokens,
+          output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+          total_tokens: usage.inputTokens + usage.outputTokens,
+        },
+      };

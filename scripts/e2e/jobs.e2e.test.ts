@@ -1,0 +1,168 @@
+import { createHmac } from 'node:crypto';
+import { createServer } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Fleet, freePort } from './fleet.ts';
+
+const MODEL = 'story:1b';
+
+interface JobView {
+  readonly id: string;
+  readonly status: string;
+  readonly node: string | null;
+  readonly result: {
+    readonly object: string;
+    readonly choices: readonly { readonly message: { readonly content: string } }[];
+  } | null;
+  readonly error: { readonly code: string } | null;
+}
+
+describe('asynchronous jobs', () => {
+  let fleet: Fleet;
+  let hookPort: number;
+
+  beforeAll(async () => {
+    hookPort = await freePort();
+    const node = (name: string) => ({
+      name,
+      models: `${MODEL}=0.1GB,slots=2,tps=100,caps=chat`,
+      tuning: { prefillMs: 5, coldLoadMsPerGb: 0 },
+    });
+    fleet = await Fleet.start({ nodes: [node('left'), node('right')], env: { LAI_WEBHOOK_HOSTS: `127.0.0.1:${hookPort}` } });
+    await fleet.warmUp(MODEL);
+  });
+  afterAll(() => fleet?.stop());
+
+  const call = async (path: string, init: RequestInit & { headers?: Record<string, string> } = {}, door = fleet) => {
+    const response = await fetch(`${door.url}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${fleet.key}`, 'content-type': 'application/json', ...init.headers },
+    });
+    return {
+      status: response.status,
+      body: (await response.json()) as JobView & { error: { code: string; message: string } | null },
+    };
+  };
+  const submit = (text: string, headers: Record<string, string> = {}, max_tokens = 10) =>
+    call('/v1/jobs', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ model: MODEL, max_tokens, messages: [{ role: 'user', content: text }] }),
+    });
+  const ended = async (id: string, limitMs = 30_000): Promise<JobView> => {
+    await expect
+      .poll(async () => (await call(`/v1/jobs/${id}`)).body.status, { timeout: limitMs, interval: 50 })
+      .not.toMatch(/queued|running/);
+    return (await call(`/v1/jobs/${id}`)).body;
+  };
+
+  it('are accepted with 202 and keep their answer', async () => {
+    const { status, body } = await submit('Tell me a story.');
+    expect(status).toBe(202);
+    const job = await ended(body.id);
+    expect(job.status).toBe('completed');
+    expect(job.result?.object).toBe('chat.completion');
+    expect(job.result?.choices[0]?.message.content).toContain(`[simulated on ${job.node}]`);
+  });
+
+  it('submitted twice under one Idempotency-Key are one job, and another body under it is refused', async () => {
+    const headers = { 'idempotency-key': 'order-1' };
+    const [first, second] = await Promise.all([submit('Once.', headers), submit('Once.', headers)]);
+    expect(first.body.id).toBe(second.body.id);
+    const other = await submit('Twice.', headers);
+    expect(other.status).toBe(422);
+    expect(other.body.error?.code).toBe('idempotency_mismatch');
+    await ended(first.body.id);
+    const requests = await Promise.all(fleet.nodes.map(async (node) => (await node.engineState()).requests.done));
+    // The story before, this one, and a load on each node.
+    expect(requests.reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+
+  it('are cancelled while they run', async () => {
+    const { body } = await submit('A long story.', {}, 1_000);
+    await expect.poll(async () => (await call(`/v1/jobs/${body.id}`)).body.status, { timeout: 5_000 }).toBe('running');
+    expect((await call(`/v1/jobs/${body.id}/cancel`, { method: 'POST' })).body.status).toBe('canceled');
+    await fleet.until('the slot is free', (status) => status.running === 0);
+    expect((await call(`/v1/jobs/${body.id}`)).body).toMatchObject({ status: 'canceled', result: null });
+  });
+
+  it('bad ones are refused at once', async () => {
+    expect((await call('/v1/jobs', { method: 'POST', body: '{"a":1}' })).body.error?.code).toBe('invalid_value');
+    expect((await submit('x', { 'x-lai-webhook': 'http://169.254.169.254/' })).body.error?.code).toBe('invalid_header');
+    expect((await submit('x', { 'x-lai-priority': 'now' })).body.error?.code).toBe('invalid_header');
+    expect((await call('/v1/jobs/job_00000000000000000000000000000000')).status).toBe(404);
+  });
+
+  it('tell a webhook when they have ended, signed', async () => {
+    const { promise: told, resolve } = Promise.withResolvers<{ signature: string; body: string }>();
+    const hook = createServer(async (request, response) => {
+      let body = '';
+      for await (const piece of request) body += piece;
+      resolve({ signature: String(request.headers['x-lai-signature']), body });
+      response.end();
+    }).listen(hookPort, '127.0.0.1');
+    try {
+      const { body } = await submit('Tell the hook.', { 'x-lai-webhook': `http://127.0.0.1:${hookPort}/done` });
+      const news = await told;
+      expect(JSON.parse(news.body)).toMatchObject({ id: body.id, status: 'completed' });
+      const [, seconds, mac] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(news.signature) ?? [];
+      expect(mac).toBeDefined();
+      expect(createHmac('sha256', 'wrong').update(`${seconds}.${news.body}`).digest('hex')).not.toBe(mac);
+    } finally {
+      hook.close();
+    }
+  });
+
+  it('outlive the death of agent, coordinator and Redis, and end once', async () => {
+    const ids = (await Promise.all(Array.from({ length: 12 }, (_, index) => submit(`Story ${index}.`, {}, 150)))).map(
+      ({ body }) => body.id,
+    );
+    await fleet.until('some run', (status) => status.running > 0);
+    fleet.node('left').agent.kill('SIGKILL');
+    await fleet.restartAgent('left');
+    process.kill(Number(/process_id:(\d+)/.exec(await fleet.redisCli('info', 'server'))?.[1]), 'SIGKILL');
+    await expect.poll(async () => (await fleet.status()).redis, { timeout: 10_000 }).toBe('up');
+    fleet.coordinator.kill('SIGKILL');
+    await fleet.coordinator.exited;
+    await fleet.restartCoordinator();
+    await fleet.until(
+      'the nodes are back',
+      (status) => status.nodes.filter((node) => node.liveness === 'alive').length === 2,
+      30_000,
+    );
+    const jobs = await Promise.all(ids.map((id) => ended(id, 60_000)));
+    expect(jobs.map((job) => job.status)).toEqual(Array(12).fill('completed'));
+    for (const job of jobs) expect(job.result?.choices[0]?.message.content).toContain('[simulated on');
+  }, 120_000);
+});
+
+describe('explain', () => {
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    const tuning = { prefillMs: 5, coldLoadMsPerGb: 0 };
+    fleet = await Fleet.start({
+      nodes: [
+        { name: 'able', models: `${MODEL}=0.1GB,slots=2,tps=100,caps=chat`, tuning },
+        { name: 'other', models: 'other:1b=0.1GB,slots=2,tps=100,caps=chat', tuning },
+      ],
+    });
+  });
+  afterAll(() => fleet?.stop());
+
+  it('says who could have had a request, who could not and why', async () => {
+    const response = await fleet.chat({
+      model: MODEL,
+      stream: false,
+      max_tokens: 3,
+      messages: [{ role: 'user', content: 'Hi.' }],
+    });
+    const id = response.headers.get('x-request-id') ?? '';
+    await response.json();
+    await expect.poll(() => fleet.lai('explain', id).catch(() => ''), { timeout: 5_000 }).toContain(id);
+    const text = await fleet.lai('explain', id);
+    expect(text).toMatch(/attempt 1: .*able.* with story:1b: end/);
+    expect(text).toMatch(/1\. able \/ story:1b: run, first token expected after \d+ ms/);
+    expect(text).toMatch(/✗ other: no_model/);
+    await expect(fleet.lai('explain', 'req_none')).rejects.toThrow(/Nothing is known/);
+  });
+});
