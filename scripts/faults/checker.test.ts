@@ -48,7 +48,7 @@ const honest = ({
   ...(second ? [second] : []),
   info({ what: 'exit', program: 'agent right', how: 'SIGKILL', isInjected: true }),
   info({ what: 'quiet', running: 0, waiting: 0 }),
-  info({ what: 'slots', node: 'left', leased: 0, inUse: 0, maxInUse: 4, limit: 4 }),
+  info({ what: 'slots', node: 'left', leased: 0, attempts: [], inUse: 0, maxInUse: 4, limit: 4 }),
   info({ what: 'capacity', node: 'left', believed: ['b', 'a'], true: ['a', 'b'], settledMs: 200, limitMs: 5_000 }),
   info({ what: 'gauge', name: 'keys in Redis', before: 100, after: 108, slack: 5 }),
   info({ what: 'job.accepted', job: 'j-1' }),
@@ -86,17 +86,17 @@ describe('the checker', () => {
     [
       'I5',
       'a lease that nobody uses',
-      honest({ more: [info({ what: 'slots', node: 'left', leased: 1, inUse: 0, maxInUse: 1, limit: 4 })] }),
+      honest({ more: [info({ what: 'slots', node: 'left', leased: 1, attempts: ['b'], inUse: 0, maxInUse: 1, limit: 4 })] }),
     ],
     [
       'I5',
       'a slot still in use',
-      honest({ more: [info({ what: 'slots', node: 'left', leased: 1, inUse: 1, maxInUse: 1, limit: 4 })] }),
+      honest({ more: [info({ what: 'slots', node: 'left', leased: 1, attempts: ['b'], inUse: 1, maxInUse: 1, limit: 4 })] }),
     ],
     [
       'I5',
       'more at once than there are slots',
-      honest({ more: [info({ what: 'slots', node: 'left', leased: 0, inUse: 0, maxInUse: 5, limit: 4 })] }),
+      honest({ more: [info({ what: 'slots', node: 'left', leased: 0, attempts: [], inUse: 0, maxInUse: 5, limit: 4 })] }),
     ],
     ['I5', 'a request still counted', honest({ more: [info({ what: 'quiet', running: 1, waiting: 0 })] })],
     [

@@ -109,8 +109,10 @@ const slotsAddUp: Check = ({ info }) => [
       ? []
       : [`when all was quiet, the coordinator still counted ${running} running and ${waiting} waiting`],
   ),
-  ...info('slots').flatMap(({ node, leased, inUse, maxInUse, limit }) => [
-    ...(leased === 0 && inUse === 0 ? [] : [`${node}: nothing runs, but ${leased} slots are leased and ${inUse} in use`]),
+  ...info('slots').flatMap(({ node, leased, attempts, inUse, maxInUse, limit }) => [
+    ...(leased === 0 && inUse === 0
+      ? []
+      : [`${node}: nothing runs, but ${leased} slots are leased (attempts ${attempts.join(', ')}) and ${inUse} in use`]),
     ...(maxInUse <= limit ? [] : [`${node}: ${maxInUse} requests ran at once in ${limit} slots`]),
   ]),
 ];

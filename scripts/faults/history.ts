@@ -58,6 +58,8 @@ export type Info = { readonly type: 'info'; readonly atMs: number } & (
       readonly what: 'slots';
       readonly node: string;
       readonly leased: number;
+      /** Attempts that the leases are for. */
+      readonly attempts: readonly string[];
       readonly inUse: number;
       readonly maxInUse: number;
       readonly limit: number;

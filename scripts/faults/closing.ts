@@ -1,0 +1,148 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Stage } from './stage.ts';
+import { redisCli } from './stage-redis.ts';
+
+const QUIET_LIMIT_MS = 5_000;
+const CAPACITY_LIMIT_MS = 5_000;
+
+/** What must be the same before and after; each with what it may differ by beside five per cent. */
+export type Gauges = ReadonlyMap<string, { readonly value: number; readonly slack: number }>;
+
+const MB = 1024 * 1024;
+/** V8 keeps what it once had, up to a point. */
+const RSS_SLACK_BYTES = 96 * MB;
+const FD_SLACK = 12;
+/** BullMQ keeps up to a hundred finished jobs per queue, and there are figures and strikes per node. */
+const KEY_SLACK = 250;
+const REDIS_SLACK_BYTES = 8 * MB;
+
+/** Memory and file descriptors of the coordinators, memory and keys of Redis. Linux only; elsewhere there are none. */
+export const readGauges = async (stage: Stage): Promise<Gauges> => {
+  const gauges = new Map<string, { value: number; slack: number }>();
+  for (const { program } of stage.replicas) {
+    const rssKb = Number(/VmRSS:\s+(\d+)/.exec(readText(`/proc/${program.pid}/status`))?.[1]);
+    const fds = countFiles(`/proc/${program.pid}/fd`);
+    if (Number.isFinite(rssKb)) gauges.set(`memory of ${program.name} (bytes)`, { value: rssKb * 1024, slack: RSS_SLACK_BYTES });
+    if (fds !== null) gauges.set(`file descriptors of ${program.name}`, { value: fds, slack: FD_SLACK });
+  }
+  const keys = Number((await redisCli(stage.redisSocket, 'dbsize')).trim());
+  const bytes = Number(/used_memory:(\d+)/.exec(await redisCli(stage.redisSocket, 'info', 'memory'))?.[1]);
+  gauges.set('keys in Redis', { value: keys, slack: KEY_SLACK });
+  gauges.set('memory of Redis (bytes)', { value: bytes, slack: REDIS_SLACK_BYTES });
+  return gauges;
+};
+
+const readText = (file: string): string => {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+};
+
+const countFiles = (folder: string): number | null => {
+  try {
+    return readdirSync(folder).length;
+  } catch {
+    return null;
+  }
+};
+
+/** After a fault: waits for quiet, then writes down what is still taken, believed and used, for the checker to judge. */
+export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> => {
+  const { history } = stage;
+  await Promise.all(stage.nodes.filter(({ state }) => state !== 'down').map((node) => node.ready(15_000).catch(() => {})));
+  const quietFromMs = performance.now();
+  const left = await taken(stage);
+  history.add({ type: 'info', what: 'quiet', ...left.counts });
+  for (const slots of left.slots) history.add({ type: 'info', what: 'slots', ...slots });
+  await compareCapacity(stage, quietFromMs);
+  for (const node of stage.nodes)
+    for (const line of node.outcries) history.add({ type: 'info', what: 'outcry', program: `agent ${node.name}`, line });
+  for (const [name, { value, slack }] of await readGauges(stage)) {
+    const was = before.get(name)?.value;
+    if (was !== undefined) history.add({ type: 'info', what: 'gauge', name, before: was, after: value, slack });
+  }
+};
+
+/** What is taken once nothing should be, looked at until it is nothing or time is up. */
+const taken = async (stage: Stage) => {
+  const deadline = performance.now() + QUIET_LIMIT_MS;
+  for (;;) {
+    const statuses = await Promise.all(stage.replicas.map((replica) => stage.status(replica)));
+    const counts = {
+      running: statuses.reduce((sum, { running }) => sum + running, 0),
+      waiting: statuses.reduce((sum, { waiting }) => sum + waiting, 0),
+    };
+    const leases = await leasesByNode(stage, statuses[0]?.nodes ?? []);
+    const slots = await Promise.all(
+      stage.nodes.map(async ({ name, engine }) => {
+        const { models } = await engine.state();
+        const sum = (pick: (model: (typeof models)[number]) => number) => models.reduce((total, model) => total + pick(model), 0);
+        return {
+          node: name,
+          leased: leases.get(name)?.length ?? 0,
+          attempts: leases.get(name) ?? [],
+          inUse: sum((model) => model.slotsInUse),
+          maxInUse: Math.max(0, ...models.map((model) => model.maxSlotsInUse)),
+          limit: Math.max(0, ...models.map((model) => model.slots)),
+        };
+      }),
+    );
+    const isQuiet = counts.running + counts.waiting === 0 && slots.every(({ leased, inUse }) => leased + inUse === 0);
+    if (isQuiet || performance.now() > deadline) return { counts, slots };
+    await pause(100);
+  }
+};
+
+type NodeViews = Awaited<ReturnType<Stage['status']>>['nodes'];
+
+/** Ids of leases, which are those of their attempts, that have not expired. */
+const leasesByNode = async (stage: Stage, nodes: NodeViews): Promise<Map<string, string[]>> => {
+  const script = `
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local out = {}
+    for i, id in ipairs(ARGV) do
+      out[i] = '|' .. table.concat(redis.call('ZRANGEBYSCORE', 'lai:{node:' .. id .. '}:leases', now, '+inf'), ' ')
+    end
+    return out`;
+  const ids = nodes.map(({ nodeId }) => nodeId);
+  const rows = (await redisCli(stage.redisSocket, 'eval', script, '0', ...ids)).trim().split('\n');
+  const leases = (index: number) =>
+    (rows[index] ?? '|')
+      .slice(1)
+      .split(' ')
+      .filter((id) => id !== '');
+  return new Map(nodes.map(({ snapshot }, index) => [snapshot?.name ?? '', leases(index)]));
+};
+
+/** Waits for the coordinators to believe what the engines say. */
+const compareCapacity = async (stage: Stage, sinceMs: number): Promise<void> => {
+  for (const replica of stage.replicas) {
+    const deadline = sinceMs + CAPACITY_LIMIT_MS;
+    for (;;) {
+      const { nodes } = await stage.status(replica);
+      const rows = await Promise.all(
+        stage.nodes
+          .filter(({ state }) => state === 'ready')
+          .map(async ({ name, engine }) => {
+            const view = nodes.find(({ snapshot }) => snapshot?.name === name);
+            const believed =
+              view?.liveness === 'alive' ? (view.snapshot?.models ?? []).filter(({ state }) => state === 'warm') : [];
+            const real = (await engine.state()).models.filter(({ phase }) => phase === 'warm');
+            return { node: name, believed: believed.map(({ id }) => id).sort(), true: real.map((model) => model.name).sort() };
+          }),
+      );
+      const isSame = rows.every((row) => row.believed.join() === row.true.join());
+      if (isSame || performance.now() > deadline) {
+        const settledMs = performance.now() - sinceMs;
+        for (const row of rows)
+          stage.history.add({ type: 'info', what: 'capacity', ...row, settledMs, limitMs: CAPACITY_LIMIT_MS + 1_000 });
+        break;
+      }
+      await pause(100);
+    }
+  }
+};
