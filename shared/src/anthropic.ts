@@ -76,6 +76,9 @@ export const AnthropicModel = z.object({
   id: z.string(),
   display_name: z.string(),
   created_at: z.string(),
+  max_input_tokens: z.number().int().nullable(),
+  max_tokens: z.number().int().nullable(),
+  capabilities: z.null(),
 });
 
 export const AnthropicModelList = z.object({

@@ -64,6 +64,6 @@ export const ResponseObject = z.looseObject({
   output: z.array(z.looseObject({ type: z.string(), id: z.string() })),
   usage: z
     .looseObject({ input_tokens: z.number().int(), output_tokens: z.number().int(), total_tokens: z.number().int() })
-    .nullable(),
+    .optional(),
 });
 export type ResponseObject = z.infer<typeof ResponseObject>;
