@@ -52,6 +52,7 @@ describe('no secret and no prompt', () => {
       method,
       headers: { authorization: `Bearer ${fleet.key}`, 'content-type': 'application/json', ...headers },
       ...(method === 'GET' ? {} : { body }),
+      signal: AbortSignal.timeout(20_000),
     });
     if (!response.ok) errors.push(await response.clone().text());
     return response;
@@ -98,13 +99,10 @@ describe('no secret and no prompt', () => {
     await send('/v1/chat/completions', JSON.stringify({ model: MODEL, messages: PROMPT }));
     await send('/v1/chat/completions', chat({}), { authorization: `Bearer ${made.key}0` });
     await send('/v1/chat/completions', chat({}), { 'x-lai-timeout': 'soon' });
-    for (const fault of ['status-500', 'kill', 'garbage'])
-      await fleet
-        .node('attic')
-        .control('fault', { kind: fault })
-        .then(() => send('/v1/chat/completions', chat({ stream: true }), { 'x-lai-timeout': '3000' }))
-        .then((response) => response.text())
-        .catch(() => {});
+    for (const kind of ['error', 'oom', 'reset', 'crash']) {
+      await fleet.node('attic').control('fault', { kind, times: 1 });
+      await (await send('/v1/chat/completions', chat({ stream: true }), { 'x-lai-timeout': '3' })).text();
+    }
   };
 
   /** Everything below the folder, as one text; binary files too. */
