@@ -158,7 +158,8 @@ describe.skipIf('missing' in found)(title, () => {
     });
     afterAll(() => fleet?.stop());
 
-    const ask = { model: 'steady', messages: [{ role: 'user' as const, content: 'cold rain' }], max_tokens: 40, temperature: 1 };
+    const messages = [{ role: 'user' as const, content: 'cold rain' }];
+    const ask = { model: 'steady', messages, max_tokens: 40, temperature: 2, frequency_penalty: 1.5 };
 
     it('streams from a cold model', async () => {
       const stream = await client.chat.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } });
@@ -199,8 +200,8 @@ describe.skipIf('missing' in found)(title, () => {
     });
 
     it('says that a prompt is too long', async () => {
-      const messages = [{ role: 'user' as const, content: 'word '.repeat(4_000) }];
-      await expect(client.chat.completions.create({ ...ask, messages })).rejects.toMatchObject({
+      const long = [{ role: 'user' as const, content: 'word '.repeat(4_000) }];
+      await expect(client.chat.completions.create({ ...ask, messages: long })).rejects.toMatchObject({
         status: 400,
         code: 'context_length_exceeded',
       });

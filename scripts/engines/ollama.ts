@@ -112,7 +112,10 @@ export async function ensureOllama(cacheDir = engineCacheDir(), onBuild: () => v
   }
 }
 
-/** Makes a GGUF file known to a running Ollama under `model`; `url` is its address without a trailing slash. */
+/**
+ * Makes a GGUF file known to a running Ollama under `model`; `url` is its address without a trailing slash. It runs on one thread: more
+ * of them wait for each other on a small machine that does other things too.
+ */
 export async function importGguf(options: { url: string; model: string; file: string; signal: AbortSignal }): Promise<void> {
   const bytes = readFileSync(options.file);
   const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -121,7 +124,12 @@ export async function importGguf(options: { url: string; model: string; file: st
   const create = await fetch(`${options.url}/api/create`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model: options.model, files: { [basename(options.file)]: digest }, stream: false }),
+    body: JSON.stringify({
+      model: options.model,
+      files: { [basename(options.file)]: digest },
+      parameters: { num_thread: 1 },
+      stream: false,
+    }),
     signal: options.signal,
   });
   const answer = await create.text();

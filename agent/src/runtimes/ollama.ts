@@ -163,11 +163,7 @@ export class Ollama implements Runtime {
   }
 
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
-    await callEngine(this.#url('/api/generate'), Generated, {
-      method: 'POST',
-      body: { model: id, keep_alive: this.#keepAlive, stream: false },
-      signal,
-    });
+    await this.#touch(id, this.#keepAlive, signal);
   }
 
   async unloadModel(id: string, signal: AbortSignal): Promise<void> {
@@ -181,13 +177,9 @@ export class Ollama implements Runtime {
     while (await isListed()) await pause(UNLOAD_POLL_MS, undefined, { signal });
   }
 
-  /** An empty request sets the timer anew; a negative one never runs out. */
+  /** A negative timer never runs out. */
   async keepModel(id: string, isPinned: boolean, signal: AbortSignal): Promise<void> {
-    await callEngine(this.#url('/api/generate'), Generated, {
-      method: 'POST',
-      body: { model: id, keep_alive: isPinned ? -1 : this.#keepAlive, stream: false },
-      signal,
-    });
+    await this.#touch(id, isPinned ? -1 : this.#keepAlive, signal);
   }
 
   async pullModel(id: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
@@ -207,6 +199,17 @@ export class Ollama implements Runtime {
   async close(): Promise<void> {
     this.#become('stopped', null);
     await this.#onClose();
+  }
+
+  /** An empty request loads the model and winds its timer; one that only makes vectors has to be asked for nothing by another route. */
+  async #touch(id: string, keepAlive: number, signal: AbortSignal): Promise<void> {
+    const isForVectors = this.#shown.get(id)?.capabilities.includes('embedding') === true;
+    const empty = isForVectors ? { input: '' } : { stream: false };
+    await callEngine(this.#url(isForVectors ? '/api/embed' : '/api/generate'), Generated, {
+      method: 'POST',
+      body: { model: id, keep_alive: keepAlive, ...empty },
+      signal,
+    });
   }
 
   #contextOf(name: string, { longestContext, ownContext }: Shown): number | null {

@@ -157,6 +157,10 @@ const native = async (visit: Visit, kind: 'chat' | 'generate'): Promise<void> =>
   if (!body || !found) return;
   const keepAliveMs = keepAliveOf(body['keep_alive']);
   const isEmpty = kind === 'chat' ? !Array.isArray(body['messages']) || body['messages'].length === 0 : !body['prompt'];
+  // Recorded from 0.24.0: one that only makes vectors is loaded by asking for none.
+  if (isEmpty && keepAliveMs !== 0 && isEmbeddingOnly(found.model.spec)) {
+    return sendReply(exchange.res, ollamaError('native', 400, `"${found.name}" does not support ${kind}`));
+  }
   if (isEmpty) return loadOrUnload(visit, { ...found, keepAliveMs, kind, body });
   const prompt = promptOfOllama(body);
   const refusal = unsuitable({ ...found, door: 'native', kind, prompt, maxPromptTokens: nativeLimit(found.model, kind, body) });
