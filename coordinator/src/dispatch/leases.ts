@@ -23,6 +23,8 @@ export class Leases {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #held = new Map<string, Lease>();
+  /** Reserved, and not answered for by the store yet: a renewal would take them whatever the answer. */
+  readonly #claiming = new Set<string>();
   readonly #counts = new Map<string, Counts>();
   /** Slots that other replicas hold, as the last claim on the node saw it. */
   readonly #others = new Map<string, { readonly node: number; readonly byModel: Map<string, number>; readonly atMs: number }>();
@@ -64,6 +66,7 @@ export class Leases {
     const { id, nodeId, model } = request;
     const lease = { id, nodeId, model };
     this.adopt(lease);
+    this.#claiming.add(id);
     try {
       const answer = await this.#store.claim(request, LEASE_TTL_MS);
       this.#hear(lease, answer);
@@ -75,6 +78,8 @@ export class Leases {
       // It may have been taken all the same: release, so that it does not wait for its expiry.
       this.release(lease);
       throw error;
+    } finally {
+      this.#claiming.delete(id);
     }
   }
 
@@ -110,6 +115,7 @@ export class Leases {
   renewAll(): void {
     if (!this.#store.isUp()) return;
     for (const lease of this.#held.values()) {
+      if (this.#claiming.has(lease.id)) continue;
       this.#store
         .renew(lease, LEASE_TTL_MS)
         .catch((error: unknown) => this.#log.debug({ err: error, leaseId: lease.id }, 'lease not renewed'));
