@@ -18,6 +18,8 @@ export class World {
   readonly clients: Client[] = [];
   /** Models that some load of failed. */
   readonly failedLoads = new Set<string>();
+  /** When a replica last was frozen; what it holds in Redis may have ended meanwhile. */
+  lastFreezeAtMs = Number.NEGATIVE_INFINITY;
   readonly #random: Random;
   readonly #ground: Ground;
   readonly #history: History;
@@ -45,8 +47,14 @@ export class World {
     return this.replicas.filter((replica) => replica.isAlive);
   }
 
-  machine(nodeId: string): Machine | undefined {
-    return this.machines.find(({ id }) => id === nodeId);
+  /** Its way to Redis and to its nodes works, as far as it can know. */
+  isCalm(replica: Replica): boolean {
+    return replica.isAlive && !replica.clock.isFrozen && replica.redis.isUp;
+  }
+
+  /** The replica that holds the node's connection. */
+  ownerOf(nodeId: string): Replica | undefined {
+    return this.alive.find(({ registry }) => registry.session(nodeId)?.isOpen === true);
   }
 
   /** Null when nobody is there to take it: the client's connection is refused. */
@@ -113,6 +121,7 @@ export class World {
       }
       case 'replica.freeze': {
         const replica = this.replicas[step.replica % this.replicas.length];
+        this.lastFreezeAtMs = this.timeline.nowMs;
         replica?.clock.freeze();
         later(() => replica?.clock.thaw());
         return;

@@ -174,7 +174,8 @@ export class Engine {
       run.sent += 1;
       this.#say(run, 'content');
       if (run.sent < run.asks.tokens) this.#token(run);
-      else this.#complete(run);
+      // What kills engines is never seen to succeed.
+      else if (run.asks.poison === null) this.#complete(run);
     });
   }
 

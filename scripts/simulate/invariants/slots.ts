@@ -62,7 +62,7 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
         for (const client of world.clients) {
           if (!client.isWaiting) continue;
           const { request, replica, fingerprint } = client;
-          const isCalm = isRedisWell && replica.isAlive && !replica.clock.isFrozen && replica.redis.isUp;
+          const isCalm = isRedisWell && world.isCalm(replica);
           const isFree = replica.quarantine.permission(fingerprint).kind === 'free';
           for (const machine of world.machines) {
             const place = `${request.id} ${machine.id}`;
@@ -71,7 +71,9 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
               (model) =>
                 machine.engine.freeSlots(model) > 0 && replica.cooldowns.untilMs(machine.id, model) <= world.timeline.nowMs,
             );
-            const isFor = isCalm && isFree && machine.isWell && hasSlot && !tried.get(request.id)?.has(machine.id);
+            const owner = world.ownerOf(machine.id);
+            const isThere = machine.isWell && owner !== undefined && world.isCalm(owner);
+            const isFor = isCalm && isFree && isThere && hasSlot && !tried.get(request.id)?.has(machine.id);
             const looks = isFor ? (beside.get(place) ?? 0) + 1 : 0;
             beside.set(place, looks);
             if (looks * LOOK_MS === BESIDE_FREE_MS)

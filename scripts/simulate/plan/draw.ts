@@ -36,7 +36,7 @@ const calm: Mood = {
   faults: {},
   faultEveryMs: Number.POSITIVE_INFINITY,
   requestEveryMs: 300,
-  lastsMs: 15_000,
+  lastsMs: 17_000,
   poisonChance: 0,
   failChance: 0,
   warmChance: 0.8,
@@ -53,7 +53,7 @@ const replicaFaults: Faults = { 'replica.kill': 3, 'replica.freeze': 2, 'redis.c
 
 const MOODS: Record<Profile, Mood> = {
   calm,
-  storm: { ...calm, requestEveryMs: 40, lastsMs: 6_000 },
+  storm: { ...calm, requestEveryMs: 40, lastsMs: 8_000 },
   redis: { ...calm, faults: redisFaults, faultEveryMs: 2_500 },
   network: { ...calm, faults: networkFaults, faultEveryMs: 1_000 },
   machines: { ...calm, faults: machineFaults, faultEveryMs: 1_200, failChance: 0.1 },
@@ -66,7 +66,7 @@ const MOODS: Record<Profile, Mood> = {
     requestEveryMs: 200,
   },
   cold: { ...calm, faults: { ...machineFaults, 'redis.cut': 1, 'redis.down': 1 }, faultEveryMs: 5_000, warmChance: 0.15 },
-  flood: { ...calm, requestEveryMs: 50, lastsMs: 5_000 },
+  flood: { ...calm, requestEveryMs: 50, lastsMs: 7_000 },
   everything: {
     ...calm,
     faults: { ...redisFaults, ...networkFaults, ...machineFaults, ...replicaFaults },
@@ -146,7 +146,7 @@ const drawRequests = (
 ): Step[] => {
   const steps: Step[] = [];
   const poisonTexts = ['death', 'doom'];
-  let atMs = random.between(200, 2_000);
+  let atMs = random.between(2_000, 3_000); // by then everybody has heard of everybody
   while (atMs < mood.lastsMs && steps.length < MOST_STEPS * 0.8) {
     // Some come alone, some all at once.
     const together = random.chance(0.1) ? random.whole(2, 25) : 1;

@@ -6,7 +6,7 @@ import type { RedisConnection } from './redis.ts';
 
 /** redis/claim-lease.lua and its neighbours, and dispatch/{lease-store,strike-store,load-claims}.ts, on simulated Redis. */
 
-const LOAD_CLAIM_MS = 120_000;
+const LOAD_CLAIM_MS = 15_000;
 
 export const simulatedLeaseStore = (redis: RedisConnection): LeaseStore => ({
   isUp: () => redis.isUp,
@@ -64,7 +64,7 @@ export const simulatedLoadClaims = (redis: RedisConnection, replicaId: string): 
   claim: (model) =>
     redis.ask(({ loadClaims }, nowMs) => {
       const known = loadClaims.get(model);
-      if (known && known.untilMs > nowMs) return false;
+      if (known && known.untilMs > nowMs && known.replicaId !== replicaId) return false;
       loadClaims.set(model, { replicaId, untilMs: nowMs + LOAD_CLAIM_MS });
       return true;
     }),
