@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
 import type { Principal } from '../access/api-keys.ts';
+import { demand } from '../access/middleware.ts';
 import type { StoredJob } from '../jobs/job-store.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Webhooks } from '../jobs/webhooks.ts';
@@ -28,6 +29,7 @@ export const submitJob = async (request: IncomingMessage, principal: Principal, 
   const priority = priorityFromHeaders(headers) ?? 'batch';
   const bytes = await readBytes(request);
   const { question } = questionIn(bytes, { maxTextBytes: door.maxTextBodyBytes });
+  demand(principal, 'inference.run', { model: question.target.model });
   const job = await door.jobs.submit({
     keyId: principal.keyId,
     route: question.route,

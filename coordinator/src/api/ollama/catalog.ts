@@ -1,5 +1,6 @@
 import { CodedError } from '@lai/shared/errors';
 import { OllamaNamedRequest } from '@lai/shared/ollama';
+import { demand } from '../../access/middleware.ts';
 import { readJsonBody } from '../openai/body.ts';
 import { writeJson } from '../openai/respond.ts';
 import type { Call, Door } from '../openai/serve.ts';
@@ -44,5 +45,6 @@ const nameOf = async (call: Call, door: Door): Promise<string> => {
   });
   const name = value.model ?? value.name;
   if (name === undefined) throw new CodedError('invalid_value', { message: 'model is required', param: 'model' });
+  demand(call.principal, 'inference.run', { model: name });
   return name;
 };
