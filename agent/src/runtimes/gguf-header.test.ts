@@ -1,0 +1,113 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, describe, expect, it } from 'vitest';
+import { readGgufFacts } from './gguf-header.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'lai-gguf-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+// The format, as far as these files need it: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+const uint32 = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
+const uint64 = (value: number) => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+};
+const text = (value: string) => Buffer.concat([uint64(Buffer.byteLength(value)), Buffer.from(value)]);
+const entry = {
+  text: (key: string, value: string) => Buffer.concat([text(key), uint32(8), text(value)]),
+  number: (key: string, value: number) => Buffer.concat([text(key), uint32(4), uint32(value)]),
+  long: (key: string, value: number) => Buffer.concat([text(key), uint32(10), uint64(value)]),
+  flag: (key: string) => Buffer.concat([text(key), uint32(7), Buffer.of(1)]),
+  texts: (key: string, values: readonly string[]) =>
+    Buffer.concat([text(key), uint32(9), uint32(8), uint64(values.length), ...values.map(text)]),
+  floats: (key: string, count: number) =>
+    Buffer.concat([text(key), uint32(9), uint32(6), uint64(count), Buffer.alloc(count * 4)]),
+};
+
+let files = 0;
+const write = (entries: readonly Buffer[], { version = 3, magic = 'GGUF' } = {}) => {
+  const file = join(dir, `${files++}.gguf`);
+  writeFileSync(file, Buffer.concat([Buffer.from(magic), uint32(version), uint64(0), uint64(entries.length), ...entries]));
+  return file;
+};
+
+const llama = [entry.text('general.architecture', 'llama'), entry.number('llama.context_length', 8_192)];
+
+describe("a model file's header", () => {
+  it('tells what kind of model it is and how much it takes in', async () => {
+    expect(await readGgufFacts(write(llama))).toMatchObject({
+      architecture: 'llama',
+      contextLength: 8_192,
+      poolingType: null,
+      hasChatTemplate: false,
+      canUseTools: false,
+    });
+  });
+
+  it.each<[string, Buffer[], object]>([
+    ['a chat model', [entry.text('tokenizer.chat_template', '{{ messages }}')], { hasChatTemplate: true, canUseTools: false }],
+    ['one that knows tools', [entry.text('tokenizer.chat_template', '{% if tools %}')], { canUseTools: true }],
+    [
+      'one whose word for tools is part of another',
+      [entry.text('tokenizer.chat_template', '{{ toolset }}')],
+      { canUseTools: false },
+    ],
+    ['one for vectors', [entry.number('llama.pooling_type', 1)], { poolingType: 1 }],
+    ['one that ranks', [entry.number('llama.pooling_type', 4)], { poolingType: 4 }],
+    ['one without pooling', [entry.number('llama.pooling_type', 0)], { poolingType: null }],
+    ['one with a long number', [entry.long('llama.context_length', 131_072)], { contextLength: 131_072 }],
+  ])('knows %s', async (_, more, facts) => {
+    expect(await readGgufFacts(write([...llama, ...more]))).toMatchObject(facts);
+  });
+
+  it.each(['bert', 'nomic-bert', 'jina-bert-v2', 'gemma-embedding'])(
+    'knows that %s makes vectors, stated or not',
+    async (name) => {
+      expect(await readGgufFacts(write([entry.text('general.architecture', name)]))).toMatchObject({ poolingType: 1 });
+    },
+  );
+
+  it('is read to its end, whatever stands in between', async () => {
+    const between = [
+      entry.texts('tokenizer.ggml.tokens', ['a', '', 'ö'.repeat(300_000), 'b']),
+      entry.floats('tokenizer.ggml.scores', 400_000),
+      entry.flag('tokenizer.ggml.add_bos_token'),
+    ];
+    const file = write([entry.text('general.architecture', 'llama'), ...between, entry.number('llama.context_length', 77)]);
+    expect(await readGgufFacts(file)).toMatchObject({ contextLength: 77 });
+  });
+
+  it('of another format, another version, or cut off, tells nothing', async () => {
+    expect(await readGgufFacts(write(llama, { magic: 'GGML' }))).toBeNull();
+    expect(await readGgufFacts(write(llama, { version: 99 }))).toBeNull();
+    const file = write(llama);
+    truncateSync(file, 40);
+    expect(await readGgufFacts(file)).toBeNull();
+    writeFileSync(file, '');
+    expect(await readGgufFacts(file)).toBeNull();
+  });
+
+  it('that lies about its lengths is given up, not believed', async () => {
+    const huge = Buffer.concat([text('x'), uint32(8), uint64(2 ** 50)]);
+    expect(await readGgufFacts(write([huge, ...llama]))).toBeNull();
+    const endless = Buffer.concat([text('x'), uint32(9), uint32(8), uint64(2 ** 40)]);
+    expect(await readGgufFacts(write([endless]))).toBeNull();
+  });
+
+  it('with a vocabulary of a quarter of a million words does not hold up anything else', async () => {
+    const words = Array.from({ length: 250_000 }, (_, index) => `word${index}`);
+    const file = write([entry.texts('tokenizer.ggml.tokens', words), ...llama]);
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    await readGgufFacts(file);
+    delay.disable();
+    expect(delay.max / 1e6).toBeLessThan(50);
+  });
+});

@@ -1,0 +1,154 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GgufFacts } from './gguf-header.ts';
+import { type LlamaLaunch, llamaCapabilities, llamaContext, readLaunch } from './llama-model.ts';
+import { type ModelInFolder, presetOf, scanModelsDir, watchModelsDir } from './llama-models-dir.ts';
+
+const facts: GgufFacts = {
+  architecture: 'llama',
+  contextLength: 8_192,
+  poolingType: null,
+  hasChatTemplate: true,
+  canUseTools: true,
+  sizeBytes: 1,
+};
+const launch: LlamaLaunch = { file: '/m/x.gguf', projector: null, isForEmbeddings: false, slots: 2, contextLength: null };
+
+describe('the arguments a model is started with', () => {
+  it('tell its file, its slots, its context and what it is for', () => {
+    expect(
+      readLaunch([
+        'llama-server',
+        '--embeddings',
+        '--ctx-size',
+        '1024',
+        '--model',
+        '/m/x.gguf',
+        '--mmproj',
+        '/m/p.gguf',
+        '-np',
+        '4',
+      ]),
+    ).toEqual({ file: '/m/x.gguf', projector: '/m/p.gguf', isForEmbeddings: true, slots: 4, contextLength: 1_024 });
+  });
+
+  it('tell nothing where nothing is said', () => {
+    expect(readLaunch(['llama-server', '--ctx-size', '0', '--parallel', '-1'])).toEqual({
+      file: null,
+      projector: null,
+      isForEmbeddings: false,
+      slots: null,
+      contextLength: null,
+    });
+  });
+});
+
+describe('what a llama-server model can do', () => {
+  it.each<[string, Partial<Parameters<typeof llamaCapabilities>[0]>, string[]]>([
+    ['a chat model', { facts }, ['chat', 'completion', 'json', 'tools']],
+    ['one without tools', { facts: { ...facts, canUseTools: false } }, ['chat', 'completion', 'json']],
+    ['a base model', { facts: { ...facts, hasChatTemplate: false, canUseTools: false } }, ['completion', 'json']],
+    ['one with a projector', { facts, launch: { ...launch, projector: 'p' } }, ['chat', 'completion', 'json', 'tools', 'vision']],
+    ['one that says it sees', { facts, modalities: ['text', 'image'] }, ['chat', 'completion', 'json', 'tools', 'vision']],
+    ['one that hears', { facts, modalities: ['text', 'audio'] }, ['chat', 'completion', 'json', 'tools', 'audio']],
+    ['one for vectors', { facts: { ...facts, poolingType: 1 }, launch: { ...launch, isForEmbeddings: true } }, ['embedding']],
+    ['one for vectors that was not started for them', { facts: { ...facts, poolingType: 1 } }, []],
+    ['one that ranks', { facts: { ...facts, poolingType: 4 }, launch: { ...launch, isForEmbeddings: true } }, ['rerank']],
+    ['one of which only the name is known', { facts: null, launch: null, id: 'nomic-embed' }, ['embedding']],
+    ['another one of which only the name is known', { facts: null, launch: null }, ['chat', 'completion', 'json', 'tools']],
+  ])('%s', (_, known, capabilities) => {
+    expect(llamaCapabilities({ facts: null, launch, modalities: ['text'], id: 'x', ...known })).toEqual(capabilities);
+  });
+});
+
+describe('the context one request may have', () => {
+  it.each<[string, Partial<Parameters<typeof llamaContext>[0]>, number | null]>([
+    ['is what the loaded model says', { loaded: 512, launch: { ...launch, contextLength: 4_096 } }, 512],
+    ['is the slot’s share of what was asked for', { launch: { ...launch, contextLength: 4_096 } }, 2_048],
+    ['is all of it for vectors', { launch: { ...launch, contextLength: 4_096 }, isEmbedding: true }, 4_096],
+    ['is the model’s own when nobody asked', {}, 8_192],
+    ['is not known where nothing is', { launch: null, trained: null }, null],
+  ])('%s', (_, known, context) => {
+    expect(llamaContext({ loaded: null, trained: 8_192, launch, isEmbedding: false, ...known })).toBe(context);
+  });
+});
+
+describe('a folder of models', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'lai-models-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  const put = (path: string, bytes = 10) => {
+    mkdirSync(join(dir, path, '..'), { recursive: true });
+    writeFileSync(join(dir, path), Buffer.alloc(bytes));
+  };
+
+  it('has the models that the router will find, by the names that it gives them', async () => {
+    put('solo.gguf');
+    put('mmproj-solo.gguf');
+    put('readme.md');
+    put('shards/big-00001-of-00002.gguf', 30);
+    put('shards/big-00002-of-00002.gguf', 12);
+    put('eyes/model.gguf');
+    put('eyes/mmproj-model.gguf');
+    put('empty/notes.txt');
+    expect((await scanModelsDir(dir)).map(({ id, hasProjector, sizeBytes }) => [id, hasProjector, sizeBytes])).toEqual([
+      ['eyes', true, 10],
+      ['shards', false, 42],
+      ['solo', false, 10],
+    ]);
+  });
+
+  it('that is not there has none', async () => {
+    expect(await scanModelsDir(join(dir, 'nowhere'))).toEqual([]);
+  });
+
+  it('is worth another look when something came, went or was exchanged, and not otherwise', async () => {
+    const look = watchModelsDir({ dir, presetFile: join(dir, 'preset.ini'), contextLength: null, slots: 2 });
+    put('a.gguf');
+    expect(await look()).toBe(true); // the preset is new
+    expect(await look()).toBe(false);
+    put('b.gguf');
+    expect(await look()).toBe(true);
+    put('b.gguf', 11);
+    expect(await look()).toBe(true);
+    rmSync(join(dir, 'a.gguf'));
+    expect(await look()).toBe(true);
+    expect(await look()).toBe(false);
+    expect(readFileSync(join(dir, 'preset.ini'), 'utf8')).toBe('version = 1\n');
+  });
+
+  const found = (id: string, more: Partial<GgufFacts> = {}): ModelInFolder => ({
+    id,
+    file: `/m/${id}.gguf`,
+    hasProjector: false,
+    sizeBytes: 1,
+    facts: { ...facts, ...more },
+  });
+
+  it('has a preset that starts models for vectors as such, and gives every request the wanted context', () => {
+    const models = [
+      found('chat'),
+      found('short', { contextLength: 1_024 }),
+      found('vec', { poolingType: 1 }),
+      found('rank', { poolingType: 4 }),
+    ];
+    expect(presetOf(models, { contextLength: 4_096, slots: 2 })).toBe(
+      [
+        'version = 1',
+        '[chat]\nc = 8192',
+        '[short]\nc = 2048',
+        '[vec]\nembeddings = true',
+        '[rank]\nembeddings = true\nreranking = true\n',
+      ].join('\n\n'),
+    );
+  });
+
+  it('has a preset that no file’s name can break out of', () => {
+    expect(presetOf([found('a]\nb = 1\n[c', { poolingType: 1 })], { contextLength: null, slots: 1 })).toBe('version = 1\n');
+  });
+});
