@@ -34,6 +34,7 @@ import { newRequestId } from './api/openai/request-options.ts';
 import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
 import type { Call, Door } from './api/openai/serve.ts';
+import { mountDocs } from './api/openapi/mount.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
 import type { Database } from './store/database.ts';
@@ -144,6 +145,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   );
   app.get('/api/v1/status', may('fleet.read'), (c) => c.json(fleetStatus(options)));
   mountAdminRoutes(app, { may, as: options.administration });
+  mountDocs(app, may);
   return app;
 };
 
