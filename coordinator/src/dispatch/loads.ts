@@ -46,6 +46,8 @@ export class Loads {
   readonly #shortages = new Map<string, number>();
   /** Models that somebody else is loading, as far as we know. */
   readonly #elsewhere = new Set<string>();
+  /** By model: claims that are being given back. */
+  readonly #releasing = new Map<string, Promise<void>>();
 
   constructor(options: { nodes: Nodes; claims: LoadClaims; figures: Figures; clock: Clock; onDone: () => void; log: Logger }) {
     this.#nodes = options.nodes;
@@ -83,6 +85,8 @@ export class Loads {
 
   async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
     const link = this.#nodes.link(nodeId);
+    // A release that is on its way would take the new claim with it.
+    await this.#releasing.get(withoutLatest(model));
     if (!link || !(await this.#claims.claim(model).catch(() => true))) {
       this.#askAgainLater(model);
       return;
@@ -117,12 +121,18 @@ export class Loads {
 
   /** Until it is given back, has ended by itself, or is needed again. */
   #giveBack(model: string, timesLeft: number): void {
-    if (timesLeft === 0) return;
-    this.#claims.release(model).catch(() => {
-      this.#clock.after(GIVE_BACK_AGAIN_MS, () => {
-        if (!this.#isLoading(model)) this.#giveBack(model, timesLeft - 1);
-      });
-    });
+    const name = withoutLatest(model);
+    const tryAgain = () => {
+      if (timesLeft > 1 && !this.#isLoading(model)) this.#giveBack(model, timesLeft - 1);
+    };
+    const releasing = this.#claims.release(model).then(
+      () => void this.#releasing.delete(name),
+      () => {
+        this.#releasing.delete(name);
+        this.#clock.after(GIVE_BACK_AGAIN_MS, tryAgain);
+      },
+    );
+    this.#releasing.set(name, releasing);
   }
 
   /** What the load took, when nothing else changed meanwhile. */
