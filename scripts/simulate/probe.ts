@@ -1,7 +1,10 @@
 import type { Client } from './client.ts';
+import type { RequestPlan } from './plan/plan.ts';
 import type { World } from './world.ts';
 
 const ANSWER_LIMIT_MS = 60_000;
+/** Until slots are given back and the books are closed. */
+const AFTERWARDS_MS = 1_000;
 /** What a load is estimated to need at most; see scheduler/fit.ts. */
 const needBytes = (sizeBytes: number): number => sizeBytes * 1.5 + 2 ** 28;
 
@@ -13,28 +16,25 @@ export const probe = async (world: World): Promise<string[]> => {
   const clients: Client[] = [];
   for (const model of modelsToAskFor(world)) {
     for (const [at, { isAlive }] of world.replicas.entries()) {
-      if (!isAlive) continue;
-      const client = world.arrive({
-        ...{ id: `probe-${clients.length + 1}`, replica: at, key: 'probe', priorityClass: 'interactive', model },
-        ...{ text: `probe ${clients.length + 1}`, tokens: 1, poison: null, failChance: 0 },
-        ...{ queueMs: ANSWER_LIMIT_MS, totalMs: ANSWER_LIMIT_MS, abortAfterMs: null, readPauseMs: 0 },
-      });
+      const client = isAlive ? world.arrive(requestFor(model, at, clients.length + 1)) : null;
       if (client) clients.push(client);
     }
+    await world.timeline.run(world.timeline.nowMs + ANSWER_LIMIT_MS + 2_000, () => clients.every((client) => client.isOver));
   }
-  await world.timeline.run(world.timeline.nowMs + ANSWER_LIMIT_MS + 2_000, () => clients.every((client) => client.isOver));
-  await world.timeline.run(world.timeline.nowMs + 3_000);
+  await world.timeline.run(world.timeline.nowMs + AFTERWARDS_MS);
+  const unserved = clients.filter(({ how }) => how !== 'end');
+  const busy = world.alive.filter(({ leases, matching }) => leases.held + matching.waiting + matching.running > 0);
   return [
-    ...clients
-      .filter(({ how }) => how !== 'end')
-      .map(({ request, replica, how }) => `after all, ${request.model} is not served at ${replica.id}: ${how}`),
-    ...world.alive.flatMap(({ id, leases, matching }) =>
-      leases.held + matching.waiting + matching.running === 0
-        ? []
-        : [`after the last request ${id} still holds ${leases.held} leases`],
-    ),
+    ...unserved.map(({ request, replica, how }) => `after all, ${request.model} is not served at ${replica.id}: ${how}`),
+    ...busy.map(({ id, leases }) => `after the last request ${id} still holds ${leases.held} leases`),
   ];
 };
+
+const requestFor = (model: string, replica: number, count: number): RequestPlan => ({
+  ...{ id: `probe-${count}`, replica, key: 'probe', priorityClass: 'interactive', model },
+  ...{ text: `probe ${count}`, tokens: 1, poison: null, failChance: 0 },
+  ...{ queueMs: ANSWER_LIMIT_MS, totalMs: ANSWER_LIMIT_MS, abortAfterMs: null, readPauseMs: 0 },
+});
 
 /** Loads that failed lately are barred for minutes, and what is too large stays so. */
 const modelsToAskFor = (world: World): string[] => {
