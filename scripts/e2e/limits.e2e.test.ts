@@ -57,28 +57,44 @@ describe('under load', () => {
     expect(state.models[0]?.slotsInUse).toBe(0);
   });
 
-  it('a client that leaves the queue is forgotten', async () => {
-    const running = Array.from({ length: 5 }, () => fleet.chat(ask(200)));
+  /** Takes all five slots for as long as the test likes. */
+  const takeAllSlots = async (): Promise<() => Promise<void>> => {
+    const leaving = new AbortController();
+    const running = Array.from({ length: 5 }, () =>
+      fleet.chat(
+        { ...ask(1_000), messages: [{ role: 'user', content: 'Slowly. #fault=slow:1:100' }] },
+        { signal: leaving.signal },
+      ),
+    );
     await fleet.until('all slots are taken', (status) => status.running === 5);
+    return async () => {
+      leaving.abort();
+      await Promise.allSettled(running);
+      await fleet.until('nothing runs', (status) => status.running === 0);
+    };
+  };
+
+  it('a client that leaves the queue is forgotten', async () => {
+    const freeSlots = await takeAllSlots();
     const leaving = new AbortController();
     const waiting = fleet.chat(ask(10), { signal: leaving.signal });
     await fleet.until('one waits', (status) => status.waiting === 1);
     leaving.abort();
     await expect(waiting).rejects.toThrow();
     await fleet.until('nobody waits', (status) => status.waiting === 0);
-    for (const response of await Promise.all(running)) expect((await readStream(response)).isDone).toBe(true);
+    expect((await fleet.status()).running).toBe(5);
+    await freeSlots();
   });
 
   it('a request that finds no slot in time gets 503 with the reasons and a Retry-After', async () => {
-    const running = Array.from({ length: 5 }, () => fleet.chat(ask(500)));
-    await fleet.until('all slots are taken', (status) => status.running === 5);
+    const freeSlots = await takeAllSlots();
     const response = await fleet.chat(ask(10), { headers: { 'x-lai-timeout': '0.3' } });
     expect(response.status).toBe(503);
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
     const { error } = (await response.json()) as { error: { code: string; message: string } };
     expect(error.code).toBe('no_capacity');
     expect(error.message).toContain('left: is busy');
-    for (const answer of await Promise.all(running)) await readStream(answer);
+    await freeSlots();
   });
 
   it('a non-streaming client gets the same answer in one piece', async () => {

@@ -4,9 +4,9 @@ import { readStream } from './stream.ts';
 
 const MODEL = 'story:1b';
 let count = 0;
-const ask = (max_tokens: number) => {
+const ask = (max_tokens: number, more = '') => {
   count += 1;
-  return { model: MODEL, stream: true, max_tokens, messages: [{ role: 'user', content: `Tell me story ${count}.` }] };
+  return { model: MODEL, stream: true, max_tokens, messages: [{ role: 'user', content: `Tell me story ${count}.${more}` }] };
 };
 
 describe('two coordinators on one Redis', () => {
@@ -76,7 +76,7 @@ describe('two coordinators on one Redis', () => {
   });
 
   it('answer on when one is killed: uncommitted requests on its nodes move, others are told', async () => {
-    const running = Array.from({ length: 6 }, async () => readStream(await first.chat(ask(300))));
+    const running = Array.from({ length: 6 }, async () => readStream(await first.chat(ask(200, ' #fault=slow:1:25'))));
     await first.until('all slots are taken', (status) => status.running === 6);
     second.coordinator.kill('SIGKILL');
     const endings = await Promise.all(running);

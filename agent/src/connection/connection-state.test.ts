@@ -32,7 +32,7 @@ const refused: ConnectionState = { kind: 'refused', reason: 'unknown_node', mess
 /** Third failure in a row: half of min(30 s, 250 ms × 2^2). */
 const lostAgain: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 500 };
 /** Longer than after a mere loss, because somebody said no. */
-const rejectedAgain: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 4_000 };
+const rejectedAgain: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 2_500 };
 const spread: ConnectionState = { kind: 'waiting', failures: 0, waitMs: 1_000 };
 
 const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
