@@ -19,6 +19,7 @@ import { writeTable } from './docs.ts';
 import { type ClientEngine, startClientEngine } from './engine.ts';
 import { layOut, libraries, runLibrary, type Told } from './libraries.ts';
 import { FEATURES, type Feature, type Outcome, problemsOf, type Row, tableOf } from './matrix.ts';
+import { lintDocument } from './openapi-lint.ts';
 import { installed, LIBRARIES } from './packages.ts';
 import { publishedSchemas } from './published-schemas.ts';
 
@@ -134,7 +135,7 @@ const fleet = await Fleet.start({
 let rows: Row[] = [];
 let wrongBodies: string[] = [];
 try {
-  if (values.only.length === 0) wrongBodies = await trySchemas(fleet);
+  if (values.only.length === 0) wrongBodies = [...(await trySchemas(fleet)), ...(await lintDocument(fleet.url))];
   rows = [...(wantedLibraries.length > 0 ? await tryLibraries(fleet, engine) : []), ...(await tryCommands(fleet, engine))];
 } finally {
   await fleet.stop();

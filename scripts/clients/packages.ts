@@ -21,6 +21,9 @@ export const LIBRARIES = {
 /** What checks bodies against OpenAI's own schemas. */
 export const VALIDATORS = { ajv: '8.20.0', 'ajv-formats': '3.0.1', yaml: '2.9.1' } as const;
 
+/** What reads our OpenAPI document as others will. */
+export const LINTER = { '@redocly/cli': '2.77.0' } as const;
+
 export const COMMANDS = {
   opencode: { 'opencode-ai': '1.18.33' },
   codex: { '@openai/codex': '0.169.0' },

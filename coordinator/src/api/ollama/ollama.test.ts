@@ -1,0 +1,168 @@
+import type { LoadedModel } from '@lai/shared/node';
+import { OllamaChatRequest, OllamaGenerateRequest, OllamaTags } from '@lai/shared/ollama';
+import { describe, expect, it } from 'vitest';
+import type { NodeRecord } from '../../nodes/registry.ts';
+import { isOllamaPath } from './error-envelope.ts';
+import { chatFromGenerate, chatFromOllama, completionFromGenerate } from './input.ts';
+import { running, show, tags } from './models.ts';
+import { OllamaComposer } from './output.ts';
+
+const chatOf = (fields: Record<string, unknown>, canThink = false) =>
+  chatFromOllama(OllamaChatRequest.parse({ model: 'm', ...fields }), canThink);
+const user = (content: unknown) => ({ role: 'user', content });
+
+describe("Ollama's requests, as chat", () => {
+  it('carry over the options that do not make a runtime load anew', () => {
+    expect(
+      chatOf({ messages: [user('x')], options: { temperature: 0, num_predict: 5, num_ctx: 99, stop: ['a'], seed: 1 } }),
+    ).toEqual({ model: 'm', messages: [user('x')], temperature: 0, stop: ['a'], seed: 1, max_tokens: 5 });
+    expect(chatOf({ messages: [], options: { num_predict: -1 } })).not.toHaveProperty('max_tokens');
+  });
+
+  it('wish for JSON, with a schema or without', () => {
+    expect(chatOf({ format: 'json' })).toMatchObject({ response_format: { type: 'json_object' } });
+    expect(chatOf({ format: { type: 'object' } })).toMatchObject({
+      response_format: { type: 'json_schema', json_schema: { schema: { type: 'object' } } },
+    });
+    expect(chatOf({ format: '' })).not.toHaveProperty('response_format');
+  });
+
+  it.each([
+    [true, 'medium'],
+    [false, 'none'],
+    ['high', 'high'],
+  ])('wish for thinking (%s) where a model can', (think, effort) => {
+    expect(chatOf({ think }, true)).toMatchObject({ reasoning_effort: effort });
+    expect(chatOf({ think }, false)).not.toHaveProperty('reasoning_effort');
+  });
+
+  it('show images, told apart by their first bytes', () => {
+    expect(
+      chatOf({ messages: [{ role: 'user', content: 'x', images: ['/9j/4AAQ', 'iVBORw0KGgo='] }] }).messages[0]?.content,
+    ).toMatchObject([
+      { type: 'text', text: 'x' },
+      { image_url: { url: 'data:image/jpeg;base64,/9j/4AAQ' } },
+      { image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
+    ]);
+  });
+
+  it('match results to calls by their order, since calls have no ids', () => {
+    const call = (name: string) => ({ function: { name, arguments: { a: 1 } } });
+    const { messages } = chatOf({
+      messages: [
+        user('?'),
+        { role: 'assistant', content: '', tool_calls: [call('f'), call('g')] },
+        { role: 'tool', content: '1' },
+        { role: 'tool', content: '2' },
+      ],
+    });
+    expect(messages[1]).toMatchObject({
+      content: null,
+      tool_calls: [{ id: 'call_1', function: { arguments: '{"a":1}' } }, { id: 'call_2' }],
+    });
+    expect(messages.slice(2)).toMatchObject([{ tool_call_id: 'call_1' }, { tool_call_id: 'call_2' }]);
+  });
+
+  it('of generate have a system message, or are plain completions', () => {
+    const request = OllamaGenerateRequest.parse({ model: 'm', prompt: 'p', system: 's', suffix: 'z', options: { top_k: 2 } });
+    expect(chatFromGenerate(request, false).messages).toEqual([{ role: 'system', content: 's' }, user('p')]);
+    expect(completionFromGenerate(request)).toEqual({ model: 'm', prompt: 'p', suffix: 'z', top_k: 2 });
+  });
+});
+
+describe("Ollama's answers", () => {
+  const end = { kind: 'end', finishReason: 'stop', usage: null, timings: { firstContentMs: 20, totalMs: 120 } } as const;
+
+  it('are lines, with calls whole at the end', () => {
+    const composer = new OllamaComposer({ kind: 'chat', model: 'm', receivedAtMs: Date.now() });
+    const lines = [
+      ...composer.take({ kind: 'reasoning', text: 'hm' }),
+      ...composer.take({ kind: 'text', text: 'a' }),
+      ...composer.take({ kind: 'tool', index: 0, id: 'x', name: 'f', arguments: '{"a"' }),
+      ...composer.take({ kind: 'tool', index: 0, id: null, name: null, arguments: ':1}' }),
+      ...composer.take({ kind: 'finish', reason: 'tool_calls' }),
+      ...composer.complete(end),
+    ];
+    expect(lines).toMatchObject([
+      { message: { content: '', thinking: 'hm' }, done: false },
+      { message: { content: 'a' }, done: false },
+      { message: { content: '', tool_calls: [{ function: { name: 'f', arguments: { a: 1 } } }] }, done: false },
+      { message: { content: '' }, done: true, done_reason: 'stop', prompt_eval_duration: 20_000_000, eval_duration: 100_000_000 },
+    ]);
+  });
+
+  it('are one line for whoever does not stream', () => {
+    const composer = new OllamaComposer({ kind: 'generate', model: 'm', receivedAtMs: Date.now() });
+    for (const text of ['a', 'b']) composer.take({ kind: 'text', text });
+    composer.take({ kind: 'finish', reason: 'length' });
+    composer.take({ kind: 'usage', usage: { inputTokens: 3, outputTokens: 2, cachedTokens: 0, reasoningTokens: 0 } });
+    expect(composer.whole(end)).toMatchObject({
+      response: 'ab',
+      done: true,
+      done_reason: 'length',
+      prompt_eval_count: 3,
+      eval_count: 2,
+    });
+  });
+});
+
+describe("Ollama's lists", () => {
+  const model = (id: string, facts: Partial<LoadedModel> = {}) =>
+    ({
+      id,
+      state: 'cold',
+      capabilities: ['chat', 'json'],
+      contextLength: 4_096,
+      sizeBytes: 10,
+      vramBytes: null,
+      expiresAtMs: null,
+      ...facts,
+    }) as LoadedModel;
+  const node = (models: LoadedModel[], liveness = 'alive') =>
+    ({ liveness, snapshot: { takenAtMs: 0, models } }) as unknown as NodeRecord;
+
+  it('have every model once, named as Ollama names them', () => {
+    const { models } = OllamaTags.parse(
+      tags([
+        node([model('llama3.2:3b-q4_K_M'), model('nomic')]),
+        node([model('nomic:latest', { capabilities: ['embedding'] })]),
+        node([model('gone')], 'dead'),
+      ]),
+    );
+    expect(models.map(({ name }) => name)).toEqual(['llama3.2:3b-q4_K_M', 'nomic:latest']);
+    expect(models[0]?.details).toMatchObject({ family: 'llama', parameter_size: '3B', quantization_level: 'Q4_K_M' });
+    expect(models[1]?.capabilities).toEqual(['completion', 'embedding']);
+    expect(models[0]?.digest).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('say what is in memory, and until when', () => {
+    const { models } = running(
+      [node([model('a', { state: 'warm', expiresAtMs: 5, vramBytes: 7 }), model('b')]), node([model('c', { state: 'warm' })])],
+      0,
+    );
+    expect(models).toMatchObject([
+      { name: 'a:latest', expires_at: new Date(5).toISOString(), size_vram: 7 },
+      { name: 'c:latest' },
+    ]);
+    expect(Date.parse(models[1]?.expires_at ?? '')).toBeGreaterThan(10 ** 12);
+  });
+
+  it('show one of them', () => {
+    expect(show([node([model('a')])], 'a:latest')).toMatchObject({
+      model_info: { 'general.architecture': 'a', 'a.context_length': 4_096 },
+      capabilities: ['completion'],
+    });
+    expect(show([node([model('a')])], 'b')).toBeUndefined();
+  });
+});
+
+it.each([
+  ['/api/chat', true],
+  ['/api/blobs/sha256:0', true],
+  ['/api/v1/status', false],
+  ['/api/version', true],
+  ['/api/versions', false],
+  ['/v1/models', false],
+])('%s is a route of Ollama: %s', (path, expected) => {
+  expect(isOllamaPath(path)).toBe(expected);
+});
