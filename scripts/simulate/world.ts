@@ -18,8 +18,8 @@ export class World {
   readonly clients: Client[] = [];
   /** Models that some load of failed. */
   readonly failedLoads = new Set<string>();
-  /** When a replica last was frozen; what it holds in Redis may have ended meanwhile. */
-  lastFreezeAtMs = Number.NEGATIVE_INFINITY;
+  /** When a replica last was frozen or died: for as long as a lease lives, what it held stays held, or has ended unknown to it. */
+  lastAbsenceAtMs = Number.NEGATIVE_INFINITY;
   readonly #random: Random;
   readonly #ground: Ground;
   readonly #history: History;
@@ -121,9 +121,12 @@ export class World {
       }
       case 'replica.freeze': {
         const replica = this.replicas[step.replica % this.replicas.length];
-        this.lastFreezeAtMs = this.timeline.nowMs;
+        this.lastAbsenceAtMs = this.timeline.nowMs;
         replica?.clock.freeze();
-        later(() => replica?.clock.thaw());
+        later(() => {
+          this.lastAbsenceAtMs = this.timeline.nowMs;
+          replica?.clock.thaw();
+        });
         return;
       }
       case 'replica.kill':
@@ -139,6 +142,7 @@ export class World {
   #killReplica(at: number, forMs: number): void {
     const replica = this.replicas[at];
     if (!replica?.isAlive) return;
+    this.lastAbsenceAtMs = this.timeline.nowMs;
     replica.kill();
     for (const client of this.clients) if (client.replica === replica && !client.isOver) client.replicaDied();
     this.timeline.after(forMs, () => {

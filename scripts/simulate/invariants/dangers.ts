@@ -50,7 +50,7 @@ export const oneLoadAtATime: Invariant = {
         loading.set(model, [...others, { replicaId, nodeId, atMs: world.timeline.nowMs }]);
         for (const other of others) {
           const wasAgreed =
-            world.redis.lastTroubleAtMs < other.atMs - 3_000 && world.redis.isUp && world.lastFreezeAtMs < other.atMs - 20_000;
+            world.redis.lastTroubleAtMs < other.atMs - 3_000 && world.redis.isUp && world.lastAbsenceAtMs < other.atMs - 20_000;
           if (other.replicaId === replicaId || wasAgreed) {
             violated(`${replicaId} has ${nodeId} load ${model} while ${other.replicaId} has ${other.nodeId} load it`);
           }

@@ -58,7 +58,8 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
         tried.set(happening.requestId, (tried.get(happening.requestId) ?? new Set()).add(happening.nodeId));
       },
       look: () => {
-        const isRedisWell = world.redis.isUp && world.redis.slowByMs === 0;
+        const isAllThere = world.timeline.nowMs - world.lastAbsenceAtMs > 20_000;
+        const isRedisWell = world.redis.isUp && world.redis.slowByMs === 0 && isAllThere;
         for (const client of world.clients) {
           if (!client.isWaiting) continue;
           const { request, replica, fingerprint } = client;
