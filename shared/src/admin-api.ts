@@ -69,14 +69,19 @@ export const NewKey = z.strictObject({
 });
 export type NewKey = z.input<typeof NewKey>;
 
+/** A change that changes nothing is a mistake of whoever sent it. */
+const isChange = (change: Record<string, unknown>): boolean => Object.values(change).some((value) => value !== undefined);
+
 /** Only what is there is changed. */
-export const KeyChange = z.strictObject({
-  name: DisplayName.optional(),
-  scopes: z.array(Scope).min(1).max(SCOPES.length).optional(),
-  models: z.array(ModelPattern).min(1).max(200).nullable().optional(),
-  expiresAtMs: epochMs.nullable().optional(),
-  isEnabled: z.boolean().optional(),
-});
+export const KeyChange = z
+  .strictObject({
+    name: DisplayName.optional(),
+    scopes: z.array(Scope).min(1).max(SCOPES.length).optional(),
+    models: z.array(ModelPattern).min(1).max(200).nullable().optional(),
+    expiresAtMs: epochMs.nullable().optional(),
+    isEnabled: z.boolean().optional(),
+  })
+  .refine(isChange, 'nothing to change');
 export type KeyChange = z.infer<typeof KeyChange>;
 
 export const MAX_GRACE_SECONDS = 7 * 24 * 3_600;
@@ -137,7 +142,9 @@ export type TokenView = z.infer<typeof TokenView>;
 export const IssuedToken = z.object({ token: z.string(), view: TokenView });
 export type IssuedToken = z.infer<typeof IssuedToken>;
 
-export const NodeChange = z.strictObject({ name: DisplayName.optional(), group: GroupName.optional() });
+export const NodeChange = z
+  .strictObject({ name: DisplayName.optional(), group: GroupName.optional() })
+  .refine(isChange, 'nothing to change');
 export type NodeChange = z.infer<typeof NodeChange>;
 
 /** A machine that has enrolled, as the operator manages it; what it can do right now is NodeView. */

@@ -11,6 +11,7 @@ describe('a key in the path', () => {
     [`/k/${KEY}/`, KEY, '/'],
     [`/k/${KEY}//v1/models`, KEY, '//v1/models'],
     ['/k/sk-something-secret/v1/models', 'sk-something-secret', '/v1/models'],
+    [`/k/${KEY}/a\r\nb`, KEY, '/a\r\nb'],
     ['/k/', '', '/'],
     ['/k', undefined, '/k'],
     ['/v1/k/x/models', undefined, '/v1/k/x/models'],

@@ -6,7 +6,7 @@ import { keyFromHeader } from './api-keys.ts';
  * is no key of ours: it may be somebody's secret all the same.
  */
 export const splitKeyPath = (path: string): { key: string | undefined; path: string } => {
-  const match = /^\/k\/([^/]*)(\/.*)?$/.exec(path);
+  const match = /^\/k\/([^/]*)(\/.*)?$/s.exec(path);
   return match ? { key: match[1] ?? '', path: match[2] ?? '/' } : { key: undefined, path };
 };
 
