@@ -5,7 +5,7 @@ import { type AfterFailure, afterFailure, MAX_ATTEMPTS } from './failover.ts';
 const stop: AfterFailure = { kind: 'stop' };
 /** Something was tried there and broke. */
 const elsewhere: AfterFailure = { kind: 'again', excludesNode: true, countsAsAttempt: true, needsBudget: true, waitMs: 0 };
-/** The machine went away: as many as were on it must move. */
+/** The machine or its engine went away: as many as were on it must move. */
 const moved: AfterFailure = { ...elsewhere, needsBudget: false };
 /** The node said no before it did anything. */
 const soon: AfterFailure = { kind: 'again', excludesNode: false, countsAsAttempt: false, needsBudget: false, waitMs: 100 };
@@ -53,7 +53,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   accept_timeout: moved,
   preempted: moved,
   engine_unreachable: elsewhere,
-  engine_crashed: elsewhere,
+  engine_crashed: moved,
   engine_error: elsewhere,
   out_of_memory: elsewhere,
   incomplete_answer: elsewhere,

@@ -6,8 +6,11 @@ const REFUSED_WAIT_MS = 100;
 /** The node said no before it did anything: our picture of it was old. Nothing was tried, so nothing counts. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['node_busy', 'node_held', 'engine_overloaded', 'model_loading']);
 
-/** The machine went away or was taken: that many requests must move at once is no storm of ours. */
-const MOVES: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted']);
+/**
+ * The machine went away or was taken, or the engine died under everybody who was on it: that many requests must move at once is no storm
+ * of ours. How often one request may do so is bounded by the quarantine.
+ */
+const MOVES: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted', 'engine_crashed']);
 
 export type AfterFailure =
   | { readonly kind: 'stop' }
