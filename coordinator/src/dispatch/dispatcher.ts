@@ -16,7 +16,7 @@ import { afterFailure } from './failover.ts';
 import type { Figures } from './figures.ts';
 import type { TakenJob } from './job-queue.ts';
 import type { Matching } from './matching.ts';
-import type { Nodes } from './nodes.ts';
+import type { NodeLink, Nodes } from './nodes.ts';
 import type { Quarantine } from './quarantine.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { type Grant, newTicket, type Ticket, type TicketRequest } from './ticket.ts';
@@ -166,7 +166,7 @@ export class Dispatcher {
         trail.queueMs ??= clock.nowMs() - trail.enqueuedAtMs;
         const last = yield* this.#attempt(request, ticket, grant, trail);
         outcome = last.kind === 'end' ? 'end' : last.code;
-        const next = last.kind === 'end' ? STOP : this.#next(request, trail, last.code);
+        const next = last.kind === 'end' ? STOP : this.#next(request, trail, last === GONE ? 'node_busy' : last.code);
         if (next.kind === 'stop' || request.signal.aborted) {
           yield last;
           return;
@@ -217,8 +217,8 @@ export class Dispatcher {
     const link = this.#options.nodes.link(lease.nodeId);
     if (!link || link.epoch !== grant.epoch) {
       matching.release(lease);
-      record.outcome = 'node_lost';
-      return failed('node_lost');
+      record.outcome = GONE.code;
+      return GONE;
     }
     quarantine.started(ticket.fingerprint, lease.nodeId);
     const running = link.startAttempt({
@@ -238,8 +238,20 @@ export class Dispatcher {
     } finally {
       if (record.outcome === 'running') record.outcome = 'canceled';
       this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
-      quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, record.outcome);
+      const { outcome } = record;
+      const end = () =>
+        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, outcome));
+      // Where we turned away, the node may still be at it, and may still die of it.
+      if (TURNED_AWAY.has(outcome)) void running.settled.then(end);
+      else end();
     }
+  }
+
+  /** What an attempt's ending says about its engine. A node that is back, or was never away, has not died; the way to it was broken. */
+  #fate(nodeId: string, { instanceId }: NodeLink, outcome: 'end' | ErrorCode): 'end' | ErrorCode {
+    const isThere = this.#options.nodes.link(nodeId)?.instanceId === instanceId;
+    if (outcome === 'node_lost') return isThere ? 'canceled' : outcome;
+    return TURNED_AWAY.has(outcome) && !isThere ? 'node_lost' : outcome;
   }
 
   /** Holds back what precedes the first content: until then another node may still answer instead. */
@@ -309,11 +321,17 @@ const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
 
 const STOP = { kind: 'stop' } as const;
 
+/** Endings that the coordinator made, not the node. */
+const TURNED_AWAY: ReadonlySet<'end' | ErrorCode> = new Set(['canceled', 'deadline_exceeded', 'accept_timeout']);
+
 const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
   kind: 'failed',
   code,
   message: ERRORS[code].sentence,
 });
+
+/** Granted, but the node has gone meanwhile or connected anew. Nothing was tried there, so it counts like a refusal. */
+const GONE = failed('node_lost');
 
 const asFrame = ({ code, message, retryAfterSeconds }: CodedError): Frame => ({
   ...{ kind: 'failed', code, message },
