@@ -1,6 +1,12 @@
 import type { ErrorCode } from '../../shared/src/errors.ts';
 import type { RequestPlan } from './plan/plan.ts';
 
+/** The request that killed an engine. */
+export interface Culprit {
+  readonly text: string;
+  readonly attemptId: string;
+}
+
 /** What happened, as an observer who sees everything tells it. Invariants read this; the product never does. */
 export type Happening =
   | { readonly kind: 'step'; readonly what: string }
@@ -34,9 +40,9 @@ export type Happening =
   | {
       readonly kind: 'engine.died';
       readonly nodeId: string;
-      /** The text of the request that killed it; null for any other reason. */
-      readonly byText: string | null;
-      readonly attempts: readonly string[];
+      /** Null for any other reason than a request. */
+      readonly by: Culprit | null;
+      readonly inFlight: number;
     }
   | { readonly kind: 'load.asked'; readonly replicaId: string; readonly nodeId: string; readonly model: string }
   | {

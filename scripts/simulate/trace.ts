@@ -57,7 +57,7 @@ const lineOf = (happening: Happening): string => {
     case 'run.ended':
       return `${happening.nodeId} has ended ${happening.attemptId}`;
     case 'engine.died':
-      return `${happening.nodeId}: the engine dies${happening.byText === null ? '' : ` of "${happening.byText}"`}, with ${happening.attempts.length} on it`;
+      return `${happening.nodeId}: the engine dies${happening.by ? ` of ${happening.by.attemptId}, "${happening.by.text}"` : ''}, with ${happening.inFlight} on it`;
     case 'load.asked':
       return `${happening.replicaId} asks ${happening.nodeId} to load ${happening.model}`;
     case 'load.answered':

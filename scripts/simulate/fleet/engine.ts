@@ -2,7 +2,7 @@ import type { AttemptRequest } from '../../../coordinator/src/nodes/node-session
 import type { ChunkKind } from '../../../shared/src/attempt.ts';
 import type { ErrorCode } from '../../../shared/src/errors.ts';
 import type { LoadedModel, NodeSnapshot } from '../../../shared/src/node.ts';
-import type { History } from '../history.ts';
+import type { Culprit, History } from '../history.ts';
 import { GIB, type ModelPlan, type NodePlan, type RequestPlan } from '../plan/plan.ts';
 import type { Random } from '../random.ts';
 import type { ProcessClock } from '../timeline.ts';
@@ -151,7 +151,8 @@ export class Engine {
     const random = this.#random.fork(run.request.attemptId);
     const prefillMs = model.plan.prefillMs * random.between(0.7, 1.5);
     if (asks.poison !== null) {
-      const kill = asks.poison === 'engine' ? () => this.crash(asks.text) : () => this.#dieOf(asks.text);
+      const culprit = { text: asks.text, attemptId: run.request.attemptId };
+      const kill = asks.poison === 'engine' ? () => this.crash(culprit) : () => this.#dieOf(culprit);
       run.cancelNext = this.#clock.after(prefillMs * random.between(0.1, 3), kill);
       if (random.chance(0.7)) return;
     }
@@ -236,11 +237,11 @@ export class Engine {
   // Death
 
   /** The engine process dies with everything on it, and is started again. */
-  crash(byText: string | null): void {
+  crash(by: Culprit | null): void {
     if (this.#isDown) return;
     this.#life += 1;
     this.#isDown = true;
-    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, byText, attempts: [...this.#runs.keys()] });
+    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, by, inFlight: this.#runs.size });
     for (const model of this.#models.values()) {
       model.state = 'cold';
       for (const tell of model.waiting.splice(0)) tell('load_failed');
@@ -255,8 +256,8 @@ export class Engine {
     });
   }
 
-  #dieOf(byText: string): void {
-    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, byText, attempts: [...this.#runs.keys()] });
+  #dieOf(by: Culprit): void {
+    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, by, inFlight: this.#runs.size });
     this.#onMachineDeath();
   }
 

@@ -11,9 +11,9 @@ export const fewEnginesKilled: Invariant = {
     return {
       see: (happening) => {
         if (happening.kind === 'attempt.started') startedBy.set(happening.attemptId, happening.replicaId);
-        if (happening.kind !== 'engine.died' || happening.byText === null) return;
-        const [attemptId = ''] = happening.attempts;
-        const who = `"${happening.byText}" by ${startedBy.get(attemptId)}`;
+        if (happening.kind !== 'engine.died' || happening.by === null) return;
+        const { text, attemptId } = happening.by;
+        const who = `"${text}" by ${startedBy.get(attemptId)}`;
         const count = (kills.get(who) ?? 0) + 1;
         kills.set(who, count);
         if (count > MOST_ENGINES) violated(`${who} has killed ${count} engines`);

@@ -43,6 +43,7 @@ export const slotsAgree: Invariant = {
 };
 
 const BESIDE_FREE_MS = 15_000;
+const LEASE_MS = 15_000;
 const LOOK_MS = 500;
 
 /** A slot that has been free for a long time, on a machine that is well, and somebody who has waited for it all the while. */
@@ -58,8 +59,9 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
         tried.set(happening.requestId, (tried.get(happening.requestId) ?? new Set()).add(happening.nodeId));
       },
       look: () => {
-        const isAllThere = world.timeline.nowMs - world.lastAbsenceAtMs > 20_000;
-        const isRedisWell = world.redis.isUp && world.redis.slowByMs === 0 && isAllThere;
+        // What a replica that is not there, or did not hear, was given stays its own for as long as a lease lives.
+        const troubleAtMs = Math.max(world.lastAbsenceAtMs, world.redis.lastTroubleAtMs);
+        const isRedisWell = world.redis.isUp && world.redis.slowByMs === 0 && world.timeline.nowMs - troubleAtMs > LEASE_MS;
         for (const client of world.clients) {
           if (!client.isWaiting) continue;
           const { request, replica, fingerprint } = client;

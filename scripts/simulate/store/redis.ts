@@ -89,7 +89,8 @@ export class SimulatedRedis {
   }
 
   publish(channel: string, message: unknown, onLost: () => void): void {
-    for (const connection of this.#connections) connection.hear(channel, message, onLost);
+    const heard = [...this.#connections].filter((connection) => connection.hear(channel, message, onLost));
+    if (heard.length === 0) onLost();
   }
 
   #trouble(state: 'up' | 'hung' | 'down'): void {
@@ -179,13 +180,10 @@ export class RedisConnection {
     this.ask(() => this.#redis.publish(channel, message, onLost)).catch(onLost);
   }
 
-  hear(channel: string, message: unknown, onLost: () => void): void {
+  /** False when nobody listens here. */
+  hear(channel: string, message: unknown, onLost: () => void): boolean {
     const listener = this.#subscriptions.get(channel);
-    if (!listener) return;
-    if (!this.#isUp) {
-      onLost();
-      return;
-    }
+    if (!listener || !this.#isUp) return false;
     const generation = this.#generation;
     const { timeline } = this.#redis;
     this.#lastHeardMs = Math.max(this.#lastHeardMs, timeline.nowMs + this.#latencyMs());
@@ -193,6 +191,7 @@ export class RedisConnection {
       if (generation === this.#generation) this.#clock.deliver(() => listener(message));
       else onLost();
     });
+    return true;
   }
 
   break(): void {
