@@ -176,10 +176,11 @@ export class AttemptRunner {
             : failed('incomplete_answer', ending.detail, ending.usage),
       );
     });
-    // Without 'end': the engine's connection broke, or we broke it.
-    response.on('close', () =>
-      reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError('engine_crashed', 'connection closed')),
-    );
+    response.on('close', () => {
+      if (response.readableEnded) return;
+      // The engine's connection broke, or we broke it.
+      reject(this.#abort.signal.aborted ? this.#abort.signal.reason : new RuntimeError('engine_crashed', 'connection closed'));
+    });
     response.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         this.#abort.signal.aborted

