@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Frame } from '@lai/shared/attempt';
 import type { Answer, Trail } from '../../dispatch/dispatcher.ts';
+import { ChunkedBody } from '../../streams/chunked-body.ts';
 import type { StreamWording, WholeWording, Wording } from './wording.ts';
 
 /** A client that takes nothing for this long holds a GPU for nobody. */
@@ -11,10 +12,12 @@ interface Respond<W extends Wording> {
   readonly response: ServerResponse;
   readonly requestId: string;
   readonly wording: W;
+  /** How a failure is told to this client. */
+  reword(failure: Failed): Failed;
 }
 
 export type Ending = Exclude<Frame, { kind: 'chunk' }>;
-type Failed = Extract<Frame, { kind: 'failed' }>;
+export type Failed = Extract<Frame, { kind: 'failed' }>;
 
 /**
  * Writes a streamed answer. Headers wait for the first content, so that they can say who serves, and so that a failure until then is
@@ -24,9 +27,10 @@ export const respondStreaming = async (
   options: Respond<StreamWording> & { readonly keepAliveMs: number; readonly abandon: () => void },
 ): Promise<Ending | null> => {
   const { answer, response, requestId, wording } = options;
+  const body = new ChunkedBody(response);
   const open = () => {
     if (response.headersSent) return;
-    response.writeHead(200, {
+    body.open(200, {
       'content-type': wording.contentType,
       'cache-control': 'no-cache',
       // nginx would collect the stream otherwise.
@@ -37,7 +41,7 @@ export const respondStreaming = async (
   };
   const keepAlive = setInterval(() => {
     open();
-    response.write(wording.keepAlive(waitingSentence(answer)));
+    body.write(wording.keepAlive(waitingSentence(answer)));
   }, options.keepAliveMs);
   try {
     for await (const frame of answer.frames) {
@@ -46,7 +50,7 @@ export const respondStreaming = async (
         if (bytes === null || bytes.length === 0) continue;
         open();
         keepAlive.refresh();
-        if (!response.write(bytes) && !(await drained(response))) {
+        if (!body.write(bytes) && !(await drained(response))) {
           options.abandon();
           return { kind: 'failed', code: 'slow_reader', message: 'the client read too slowly' };
         }
@@ -54,13 +58,13 @@ export const respondStreaming = async (
       }
       if (frame.kind === 'end') {
         open();
-        response.end(wording.end(frame));
-      } else if (response.headersSent) {
-        response.end(wording.failed(frame));
-      } else {
-        writeError(options, frame);
+        body.end(wording.end(frame));
+        return frame;
       }
-      return frame;
+      const failure = options.reword(frame);
+      if (response.headersSent) body.end(wording.failed(failure));
+      else writeError(options, failure);
+      return failure;
     }
     return null;
   } finally {
@@ -69,9 +73,7 @@ export const respondStreaming = async (
 };
 
 /** Collects the same frames and answers with one body, or with an error of the right status. */
-export const respondCollected = async (
-  options: Respond<WholeWording> & { readonly isOutOfTime: () => boolean },
-): Promise<Ending | null> => {
+export const respondCollected = async (options: Respond<WholeWording>): Promise<Ending | null> => {
   const { answer, response, requestId, wording } = options;
   for await (const frame of answer.frames) {
     if (frame.kind === 'chunk') {
@@ -81,16 +83,14 @@ export const respondCollected = async (
     if (frame.kind === 'end') {
       const headers = { ...wording.headers, ...servedHeaders(requestId, answer.trail) };
       writeJson(response, 200, headers, wording.finish(frame));
-    } else {
-      writeError(options, options.isOutOfTime() ? { ...frame, message: `${frame.message} ${INSTEAD_OF_SILENCE}` } : frame);
+      return frame;
     }
-    return frame;
+    const failure = options.reword(frame);
+    writeError(options, failure);
+    return failure;
   }
   return null;
 };
-
-const INSTEAD_OF_SILENCE =
-  'An answer that is not streamed must come within 280 s: ask for a stream, which is held open, or send it to POST /v1/jobs.';
 
 /** Who served it, as far as it is known when the headers go out. */
 const servedHeaders = (requestId: string, trail: Trail): Record<string, string> => {

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Frame } from '@lai/shared/attempt';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { Principal } from '../../access/api-keys.ts';
@@ -8,7 +7,7 @@ import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatch
 import type { Registry } from '../../nodes/registry.ts';
 import { affinityOf, type Conversation } from './affinity.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './request-options.ts';
-import { type Ending, respondCollected, respondStreaming } from './respond.ts';
+import { type Ending, type Failed, respondCollected, respondStreaming } from './respond.ts';
 import type { Wording } from './wording.ts';
 
 /** The SDKs' own limit for one request. */
@@ -17,6 +16,8 @@ const TOTAL_MS = 600_000;
 const SILENT_MS = 280_000;
 /** After its key was revoked a client has this long to take the error. */
 const LAST_WORDS_MS = 500;
+const INSTEAD_OF_SILENCE =
+  'An answer that is not streamed must come within 280 s: ask for a stream, which is held open, or send it to POST /v1/jobs.';
 
 /** One HTTP request of a client that may infer. */
 export interface Call {
@@ -56,7 +57,7 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
   const timeoutMs = timeoutFromHeaders(request.headers);
   const totalMs = timeoutMs ?? (isStreaming ? TOTAL_MS : SILENT_MS);
   const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  response.once('close', () => response.writableFinished || gone.abort());
   const hangUp = () => {
     gone.abort();
     // A client that does not read would hold up the end that it is to be told.
@@ -76,27 +77,19 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     deadlineMs: receivedAtMs + totalMs,
     signal: gone.signal,
   };
-  const dispatched = door.dispatcher.answer(dispatch);
-  const answer = { ...dispatched, frames: untilRevoked(dispatched.frames, revoked) };
+  const answer = door.dispatcher.answer(dispatch);
   const respond = { answer, response, requestId, abandon: () => response.destroy() };
+  // What ends because the key was revoked ends with that as its reason.
+  const reword = (failure: Failed): Failed => {
+    if (revoked.aborted) return { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };
+    const wasSilent = !isStreaming && timeoutMs === null && Date.now() - receivedAtMs >= totalMs;
+    return wasSilent ? { ...failure, message: `${failure.message} ${INSTEAD_OF_SILENCE}` } : failure;
+  };
   const ending = isStreaming
-    ? await respondStreaming({ ...respond, wording, keepAliveMs: door.keepAliveMs })
-    : await respondCollected({
-        ...respond,
-        wording,
-        isOutOfTime: () => timeoutMs === null && Date.now() - receivedAtMs >= totalMs,
-      });
+    ? await respondStreaming({ ...respond, reword, wording, keepAliveMs: door.keepAliveMs })
+    : await respondCollected({ ...respond, reword, wording });
   logAnswer(door.log, { requestId, route: question.route, trail: answer.trail, ending, totalMs: Date.now() - receivedAtMs });
 };
-
-/** What ends because the key was revoked ends with that as its reason. */
-async function* untilRevoked(frames: AsyncIterable<Frame>, revoked: AbortSignal): AsyncGenerator<Frame, void> {
-  for await (const frame of frames) {
-    if (frame.kind === 'failed' && revoked.aborted)
-      yield { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };
-    else yield frame;
-  }
-}
 
 const logAnswer = (
   log: Logger,
