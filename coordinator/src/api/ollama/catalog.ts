@@ -1,50 +1,116 @@
-import { CodedError } from '@lai/shared/errors';
+import { CodedError, ERRORS } from '@lai/shared/errors';
+import { ModelName, sameModel } from '@lai/shared/node';
 import { OllamaNamedRequest } from '@lai/shared/ollama';
 import { demand } from '../../access/middleware.ts';
+import type { NodeRecord } from '../../nodes/registry.ts';
+import type { CommandFrame, CommandRequest } from '../../nodes/running-command.ts';
 import { readJsonBody } from '../openai/body.ts';
 import { writeJson } from '../openai/respond.ts';
 import type { Call, Door } from '../openai/serve.ts';
 import { show } from './models.ts';
+import { homeFor } from './pull-target.ts';
 
 /** `POST /api/show` */
 export const showModel = async (call: Call, door: Door): Promise<void> => {
-  const name = await nameOf(call, door);
+  const { name } = await namedIn(call, door);
+  demand(call.principal, 'inference.run', { model: name });
   const shown = show(door.registry.list(), name);
-  if (!shown) throw new CodedError('model_not_found', { message: `model '${name}' not found`, param: 'model' });
+  if (!shown) throw unknownModel(name);
   writeJson(call.response, 200, { 'x-request-id': call.requestId }, shown);
 };
 
-/** `POST /api/pull`. A model that a node has already is pulled; bringing a new one is the operator's to decide. */
+/**
+ * `POST /api/pull`. A model that some node has is there already, for everybody; bringing a new one into the house is the operator's to
+ * decide. It goes to the node with the most room for it, and goes on when the client leaves: a download is worth finishing.
+ */
 export const pullModel = async (call: Call, door: Door): Promise<void> => {
-  const name = await nameOf(call, door);
-  if (!show(door.registry.list(), name)) {
-    throw new CodedError('permission_denied', {
-      message: `No node has ${name}, and models are not brought to nodes through this API. Pull it on the node itself.`,
-    });
+  const { name, isStreaming } = await namedIn(call, door);
+  demand(call.principal, 'inference.run', { model: name });
+  const answer = pullAnswer(call, isStreaming);
+  if (show(door.registry.list(), name)) return answer.end({ status: 'success' });
+  demand(call.principal, 'node.write');
+  if (!ModelName.safeParse(name).success)
+    throw new CodedError('invalid_value', { message: `model: ${name} is not a model's name`, param: 'model' });
+  const home = homeFor(door.registry.list());
+  const session = home && door.registry.session(home.nodeId);
+  if (!home || !session) throw new CodedError('no_capacity', { message: 'No node is connected that could take a model.' });
+  answer.say({ status: `pulling ${name} to ${home.snapshot.name}` });
+  for await (const frame of session.command({ type: 'model.pull', model: name })) {
+    if (frame.kind === 'progress') answer.say(progressLine(frame));
+    else if (frame.kind === 'failed') answer.end({ error: sentenceOf(frame, home) });
+    else answer.end({ status: 'success' });
   }
-  writeJson(
-    call.response,
-    200,
-    { 'x-request-id': call.requestId, 'content-type': 'application/x-ndjson' },
-    { status: 'success' },
-  );
 };
 
-/** `DELETE /api/delete` */
+/** `DELETE /api/delete`: off every connected node that has it. */
 export const deleteModel = async (call: Call, door: Door): Promise<void> => {
-  const name = await nameOf(call, door);
-  throw new CodedError('permission_denied', {
-    message: `Models are not deleted through this API: ${name} may be on several nodes. Delete it on the node itself.`,
-  });
+  const { name } = await namedIn(call, door);
+  demand(call.principal, 'node.write');
+  await onEveryNode(door, name, (model) => ({ type: 'model.delete', model }));
+  call.response.writeHead(200, { 'x-request-id': call.requestId, 'content-length': 0 }).end();
 };
 
-const nameOf = async (call: Call, door: Door): Promise<string> => {
+/** What a prompt of nothing with `keep_alive: 0` asks for: out of every node's memory, politely. */
+export const unloadModel = async (call: Call, door: Door, name: string): Promise<void> => {
+  demand(call.principal, 'node.write');
+  await onEveryNode(door, name, (model) => ({ type: 'model.unload', model }));
+};
+
+/** Throws what the first node that could not do it said; the others have done it nevertheless. */
+const onEveryNode = async (door: Door, name: string, request: (model: string) => CommandRequest): Promise<void> => {
+  const homes = door.registry.list().flatMap((node) => {
+    const model = node.liveness === 'dead' ? undefined : node.snapshot.models.find(({ id }) => sameModel(id, name));
+    const session = door.registry.session(node.nodeId);
+    return model && session ? [{ node, session, model: model.id }] : [];
+  });
+  if (homes.length === 0) throw unknownModel(name);
+  const endings = await Promise.all(
+    homes.map(async ({ node, session, model }) => ({ node, ending: await endingOf(session.command(request(model))) })),
+  );
+  for (const { node, ending } of endings)
+    if (ending.kind === 'failed') throw new CodedError(ending.code, { message: sentenceOf(ending, node) });
+};
+
+const endingOf = async (frames: AsyncIterable<CommandFrame>): Promise<Exclude<CommandFrame, { kind: 'progress' }>> => {
+  for await (const frame of frames) if (frame.kind !== 'progress') return frame;
+  return { kind: 'failed', code: 'node_lost', detail: null };
+};
+
+/** The engine's own text is for the log. */
+const sentenceOf = ({ code }: Extract<CommandFrame, { kind: 'failed' }>, { snapshot }: NodeRecord): string =>
+  `${snapshot.name}: ${ERRORS[code].sentence}`;
+
+const progressLine = ({ stage, completedBytes, totalBytes }: Extract<CommandFrame, { kind: 'progress' }>) => ({
+  status: stage,
+  ...(totalBytes === null ? {} : { total: Math.round(totalBytes) }),
+  ...(completedBytes === null ? {} : { completed: Math.round(completedBytes) }),
+});
+
+/** Lines as they come, or only the last one for whoever did not want to watch. */
+const pullAnswer = ({ response, requestId }: Call, isStreaming: boolean) => {
+  const headers = { 'x-request-id': requestId, 'cache-control': 'no-cache' };
+  const say = (line: unknown): void => {
+    if (!isStreaming || response.destroyed) return;
+    if (!response.headersSent) response.writeHead(200, { ...headers, 'content-type': 'application/x-ndjson' });
+    response.write(`${JSON.stringify(line)}\n`);
+  };
+  const end = (line: { status: string } | { error: string }): void => {
+    say(line);
+    if (isStreaming) response.end();
+    else if (!response.destroyed) writeJson(response, 'error' in line ? 502 : 200, headers, line);
+  };
+  return { say, end };
+};
+
+const unknownModel = (name: string): CodedError =>
+  new CodedError('model_not_found', { message: `model '${name}' not found`, param: 'model' });
+
+const namedIn = async (call: Call, door: Door): Promise<{ name: string; isStreaming: boolean }> => {
   const { value } = await readJsonBody(call.request, OllamaNamedRequest, {
     maxTextBytes: door.maxTextBodyBytes,
     isAnyMediaType: true,
   });
   const name = value.model ?? value.name;
   if (name === undefined) throw new CodedError('invalid_value', { message: 'model is required', param: 'model' });
-  demand(call.principal, 'inference.run', { model: name });
-  return name;
+  return { name, isStreaming: value.stream !== false };
 };

@@ -8,8 +8,10 @@ import { BytesCollector } from '../openai/collect-bytes.ts';
 import { inEncoding } from '../openai/embedding-vectors.ts';
 import { findModel } from '../openai/models.ts';
 import { completionTarget, embeddingTarget, plainConversation } from '../openai/needs.ts';
+import { writeJson } from '../openai/respond.ts';
 import { type Call, type Door, type Question, serve } from '../openai/serve.ts';
 import type { WholeWording, Wording } from '../openai/wording.ts';
+import { unloadModel } from './catalog.ts';
 import { ollamaError } from './error-envelope.ts';
 import { chatFromGenerate, chatFromOllama, completionFromGenerate } from './input.ts';
 import { OllamaComposer } from './output.ts';
@@ -22,7 +24,7 @@ const read = <T>(call: Call, door: Door, schema: z.ZodType<T>) =>
 export const chat = async (call: Call, door: Door): Promise<void> => {
   const { value: request } = await read(call, door, OllamaChatRequest);
   const composer = new OllamaComposer({ kind: 'chat', model: request.model, receivedAtMs: call.receivedAtMs });
-  if (!request.messages?.length) return load(call, door, { model: request.model, composer });
+  if (!request.messages?.length) return loadOrUnload(call, door, { request, composer });
   const question = chatQuestion(chatFromOllama(request, canThink(door, request.model)));
   await serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false }));
 };
@@ -31,7 +33,7 @@ export const chat = async (call: Call, door: Door): Promise<void> => {
 export const generate = async (call: Call, door: Door): Promise<void> => {
   const { value: request } = await read(call, door, OllamaGenerateRequest);
   const composer = new OllamaComposer({ kind: 'generate', model: request.model, receivedAtMs: call.receivedAtMs });
-  if (!request.prompt && !request.suffix && !request.images?.length) return load(call, door, { model: request.model, composer });
+  if (!request.prompt && !request.suffix && !request.images?.length) return loadOrUnload(call, door, { request, composer });
   const question =
     request.raw === true || request.suffix
       ? completionQuestion(request)
@@ -70,16 +72,27 @@ export const embeddings = async (call: Call, door: Door): Promise<void> => {
   );
 };
 
-/**
- * A request without a prompt is Ollama's way to load a model. Here it is a question for one token: it waits for its turn, and the
- * scheduler decides where the model is loaded.
- */
+/** A request without a prompt is Ollama's way to load a model, and with `keep_alive: 0` its way to send it away. */
+const loadOrUnload = async (
+  call: Call,
+  door: Door,
+  {
+    request,
+    composer,
+  }: { request: { model: string; keep_alive?: string | number | null | undefined }; composer: OllamaComposer },
+): Promise<void> => {
+  if (request.keep_alive !== 0 && request.keep_alive !== '0') return load(call, door, { model: request.model, composer });
+  await unloadModel(call, door, request.model);
+  writeJson(call.response, 200, { 'x-request-id': call.requestId }, composer.moved('unload'));
+};
+
+/** Here it is a question for one token: it waits for its turn, and the scheduler decides where the model is loaded. */
 const load = async (call: Call, door: Door, { model, composer }: { model: string; composer: OllamaComposer }): Promise<void> => {
   const isForVectors = findModel(door.registry.list(), model)?.capabilities.includes('chat') === false;
   const question = isForVectors
     ? embeddingQuestion({ model, input: 'load' })
     : chatQuestion({ model, messages: [{ role: 'user', content: 'load' }], max_tokens: 1 });
-  await serve(call, door, question, { kind: 'whole', error: ollamaError, push: () => {}, finish: () => composer.loaded() });
+  await serve(call, door, question, { kind: 'whole', error: ollamaError, push: () => {}, finish: () => composer.moved('load') });
 };
 
 const canThink = (door: Door, model: string): boolean =>

@@ -65,9 +65,9 @@ export class OllamaComposer {
     return { ...line, ...this.#ending(frame.timings) };
   }
 
-  /** What is said of a model that was only to be loaded. */
-  loaded(): Fields {
-    return { ...this.#line({ text: '' }), done: true, done_reason: 'load' };
+  /** What is said when a model was only to be brought into memory or out of it. */
+  moved(reason: 'load' | 'unload'): Fields {
+    return { ...this.#line({ text: '' }), done: true, done_reason: reason };
   }
 
   #addCall({ index, id, name, arguments: args }: Extract<ChatDelta, { kind: 'tool' }>): void {

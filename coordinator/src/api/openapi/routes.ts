@@ -240,7 +240,7 @@ export const routes: readonly DocumentedRoute[] = [
     path: '/api/pull',
     api: 'Ollama',
     operationId: 'ollamaPull',
-    summary: 'Says whether a model is there',
+    summary: 'Bring a model onto the node with the most room (operators); nothing to do when a node has it',
     request: ollama.OllamaNamedRequest,
     response: Pulled,
   },
@@ -249,7 +249,7 @@ export const routes: readonly DocumentedRoute[] = [
     path: '/api/delete',
     api: 'Ollama',
     operationId: 'ollamaDelete',
-    summary: 'Refused: a model may be on several nodes',
+    summary: 'Take a model off every node that has it (operators)',
     request: ollama.OllamaNamedRequest,
   },
   {
