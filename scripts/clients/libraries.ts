@@ -33,7 +33,15 @@ export interface Told {
   readonly key: string;
   readonly model: string;
   readonly coldModel: string;
+  /** Its answer is long enough to be broken off. */
+  readonly slowModel: string;
+  readonly embedder: string;
+  /** Is in every answer. */
   readonly greeting: string;
+  /** A prompt that does not fit. */
+  readonly tooLong: string;
+  /** The engine is a real one with a model that knows no words: what it says is not looked at. */
+  readonly isReal: boolean;
   /** A PNG in base64. */
   readonly image: string;
 }

@@ -1,7 +1,7 @@
 /**
  * Real clients, unmodified from npm, against a coordinator, its Redis, an agent and an engine as real processes.
  *
- *   npm run clients                            libraries and command-line programs
+ *   npm run clients                            libraries and command-line programs; libraries also with a real llama-server
  *   npm run clients -- --libraries             the libraries alone (a minute)
  *   npm run clients -- --only codex            one of them
  *   npm run clients -- --hold-seconds 30       how long a cold load holds them (30; less is quicker and proves less)
@@ -22,6 +22,7 @@ import { FEATURES, type Feature, type Outcome, problemsOf, type Row, tableOf } f
 import { lintDocument } from './openapi-lint.ts';
 import { installed, LIBRARIES } from './packages.ts';
 import { publishedSchemas } from './published-schemas.ts';
+import { tryRealEngine } from './real-engine.ts';
 
 const { values } = parseArgs({
   options: {
@@ -64,7 +65,8 @@ const tryLibraries = async (fleet: Fleet, engine: ClientEngine): Promise<Row[]> 
   const folder = await installed(LIBRARIES);
   layOut(folder);
   const toldOf = (program: string): Told => ({
-    ...{ url: fleet.url, key: fleet.key, model: 'talker', coldModel: coldModelOf(program), greeting: GREETING, image: IMAGE },
+    ...{ url: fleet.url, key: fleet.key, model: 'talker', coldModel: coldModelOf(program), slowModel: 'talker' },
+    ...{ embedder: 'embedder', greeting: GREETING, image: IMAGE, tooLong: 'TOOLONG', isReal: false },
   });
   // The holds wait side by side; everything else takes turns, so that what the engine sees is whose it is.
   const holds = wantedLibraries.map(({ program }) =>
@@ -141,8 +143,12 @@ try {
   await fleet.stop();
   await engine.close();
 }
+const real = wantedLibraries.length > 0 ? await tryRealEngine(wantedLibraries) : { missing: 'no library was asked for' };
 console.log(`\n${tableOf(rows)}\n`);
-const problems = [...problemsOf(rows), ...wrongBodies];
+console.log(
+  'missing' in real ? `With a real engine: not tried, ${real.missing}\n` : `With ${real.engine}:\n\n${tableOf(real.rows)}\n`,
+);
+const problems = [...problemsOf(rows), ...('missing' in real ? [] : problemsOf(real.rows)), ...wrongBodies];
 for (const problem of problems) console.log(problem);
-if (values.write) writeTable(rows, holdMs / 1_000);
+if (values.write) writeTable({ rows, real: 'missing' in real ? null : real, holdSeconds: holdMs / 1_000 });
 process.exit(problems.length > 0 ? 1 : 0);

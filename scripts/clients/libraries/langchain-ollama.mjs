@@ -6,6 +6,6 @@ const configuration = ({ url, key }) => ({ baseUrl: url, headers: { authorizatio
 
 export default langchainFeatures({
   chat: (t, model) => new ChatOllama({ model, ...configuration(t) }),
-  embeddings: (t) => new OllamaEmbeddings({ model: 'embedder', ...configuration(t) }),
+  embeddings: (t) => new OllamaEmbeddings({ model: t.embedder, ...configuration(t) }),
   isTooLong: (error) => /context/.test(error.message),
 });

@@ -6,6 +6,6 @@ const configuration = ({ url, key }) => ({ configuration: { baseURL: `${url}/v1`
 
 export default langchainFeatures({
   chat: (t, model) => new ChatOpenAI({ model, ...configuration(t) }),
-  embeddings: (t) => new OpenAIEmbeddings({ model: 'embedder', ...configuration(t) }),
+  embeddings: (t) => new OpenAIEmbeddings({ model: t.embedder, ...configuration(t) }),
   isTooLong: (error) => error.code === 'context_length_exceeded' || error.name === 'ContextOverflowError',
 });

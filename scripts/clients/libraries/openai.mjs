@@ -51,17 +51,17 @@ export default {
     t.expect(choices[0].message.content.includes('1 image'), choices);
   },
   async embeddings(t) {
-    const { data } = await open(t).embeddings.create({ model: 'embedder', input: ['a', 'b'] });
-    t.expect(data.length === 2 && data[1].embedding[1] === -0.25, data);
+    const { data } = await open(t).embeddings.create({ model: t.embedder, input: ['a', 'b'] });
+    t.expect(data.length === 2 && (t.isReal || data[1].embedding[1] === -0.25), data);
   },
   async cancel(t) {
-    const stream = await open(t).chat.completions.create({ model: t.model, messages: user('SLOW'), stream: true });
+    const stream = await open(t).chat.completions.create({ model: t.slowModel, messages: user('SLOW'), stream: true });
     for await (const _ of stream) break;
   },
   async errors(t) {
     const unknown = await t.failure(open(t).chat.completions.create({ model: 'nope', messages: user('Hi.') }));
     t.expect(unknown instanceof OpenAI.NotFoundError && unknown.code === 'model_not_found', unknown);
-    const long = await t.failure(open(t).chat.completions.create({ model: t.model, messages: user('TOOLONG'), stream: true }));
+    const long = await t.failure(open(t).chat.completions.create({ model: t.model, messages: user(t.tooLong), stream: true }));
     t.expect(long instanceof OpenAI.BadRequestError && long.code === 'context_length_exceeded', long);
     const key = await t.failure(open({ ...t, key: 'sk-wrong' }).models.list());
     t.expect(key instanceof OpenAI.AuthenticationError, key);
