@@ -29,6 +29,10 @@ const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
 /** A node that has not ended an attempt so long after its deadline will not. */
 const DEADLINE_GRACE_MS = 500;
+/** News that a node has died come this much later from another replica. */
+const NEWS_MS = 1_000;
+/** After this the record of a node whose owner died is gone everywhere. */
+const CERTAIN_MS = 25_000;
 
 export interface DispatchRequest {
   readonly requestId: string;
@@ -160,8 +164,11 @@ export class Dispatcher {
     request.signal.addEventListener('abort', leave, { once: true });
     let outcome = 'canceled';
     try {
-      if (request.signal.aborted) throw new CodedError('canceled');
-      let grant = granted ?? (await matching.admit(ticket));
+      if (request.signal.aborted) {
+        if (granted) matching.release(granted.lease);
+        throw new CodedError('canceled');
+      }
+      let grant = granted ? await this.#checked(ticket, granted) : await matching.admit(ticket);
       for (;;) {
         trail.queueMs ??= clock.nowMs() - trail.enqueuedAtMs;
         const last = yield* this.#attempt(request, ticket, grant, trail);
@@ -189,6 +196,15 @@ export class Dispatcher {
       matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
       this.#options.onEnded?.({ request, trail, outcome, endedAtMs: clock.nowMs(), lastPlacement: ticket.lastPlacement });
     }
+  }
+
+  /** The slot that came with a request, or a better one, should it be wrong for what this request turns out to be. */
+  async #checked(ticket: Ticket, granted: Grant): Promise<Grant> {
+    const { matching } = this.#options;
+    if (matching.accepts(ticket, granted)) return granted;
+    const another = matching.admitAgain(ticket);
+    matching.release(granted.lease);
+    return another;
   }
 
   #next(request: DispatchRequest, trail: Trail, code: ErrorCode) {
@@ -242,16 +258,23 @@ export class Dispatcher {
       const end = () =>
         quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, outcome));
       // Where we turned away, the node may still be at it, and may still die of it.
-      if (TURNED_AWAY.has(outcome)) void running.settled.then(end);
+      if (TURNED_AWAY.has(outcome)) void running.settled.then(() => clock.after(NEWS_MS, end));
       else end();
+      if (outcome === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
     }
   }
 
-  /** What an attempt's ending says about its engine. A node that is back, or was never away, has not died; the way to it was broken. */
-  #fate(nodeId: string, { instanceId }: NodeLink, outcome: 'end' | ErrorCode): 'end' | ErrorCode {
-    const isThere = this.#options.nodes.link(nodeId)?.instanceId === instanceId;
-    if (outcome === 'node_lost') return isThere ? 'canceled' : outcome;
-    return TURNED_AWAY.has(outcome) && !isThere ? 'node_lost' : outcome;
+  /** What an attempt's ending says about its engine. A node that is back already, with the same process, has not died. */
+  #fate(nodeId: string, { epoch, instanceId }: NodeLink, outcome: 'end' | ErrorCode): 'end' | ErrorCode {
+    const now = this.#options.nodes.link(nodeId);
+    if (outcome === 'node_lost') return now && now.epoch !== epoch && now.instanceId === instanceId ? 'canceled' : outcome;
+    return TURNED_AWAY.has(outcome) && now?.instanceId !== instanceId ? 'node_lost' : outcome;
+  }
+
+  /** Still connected as it was: only the way to it, over another replica, was broken. It will never return, since it never left. */
+  #acquit(nodeId: string, { epoch, instanceId }: NodeLink): void {
+    const isAlive = this.#options.nodes.list().some((node) => node.nodeId === nodeId && node.liveness !== 'dead');
+    if (isAlive && this.#options.nodes.link(nodeId)?.epoch === epoch) this.#options.quarantine.nodeReturned(nodeId, instanceId);
   }
 
   /** Holds back what precedes the first content: until then another node may still answer instead. */

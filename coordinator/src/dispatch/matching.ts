@@ -134,6 +134,14 @@ export class Matching {
     this.#options.leases.adopt(grant.lease);
   }
 
+  /** Is a slot that was found by somebody who did not know this request right for it? If it must have the node for itself, it has from now on. */
+  accepts(ticket: Ticket, grant: Grant): boolean {
+    const { nodeId } = grant.lease;
+    if (!this.#suits(ticket, { nodeId, epoch: grant.epoch })) return false;
+    this.#reserveIfAlone(ticket, nodeId);
+    return true;
+  }
+
   /** After a failed attempt: its job is still ours, so it waits for a slot only, before everybody in the queues. */
   admitAgain(ticket: Ticket): Promise<Grant> {
     const granted = this.#expect(ticket);
@@ -175,7 +183,13 @@ export class Matching {
     this.#options.leases.adopt(grant.lease);
     ticket.job = job;
     this.#lineOf(ticket.target).leave(ticket, this.#options.clock.nowMs());
-    this.#settle(ticket, grant);
+    if (this.accepts(ticket, grant)) {
+      this.#settle(ticket, grant);
+    } else {
+      this.release(grant.lease);
+      this.#claim(ticket);
+      this.pump();
+    }
     return true;
   }
 
@@ -448,7 +462,7 @@ export class Matching {
   }
 
   /** The slot was chosen for whoever is first; is it right for the one who came? */
-  #suits(ticket: Ticket, { nodeId, epoch }: Candidate): boolean {
+  #suits(ticket: Ticket, { nodeId, epoch }: Pick<Candidate, 'nodeId' | 'epoch'>): boolean {
     if (ticket.tried.get(nodeId) === epoch || ticket.notBeforeMs > this.#options.clock.nowMs()) return false;
     const permission = this.#options.quarantine.permission(ticket.fingerprint);
     switch (permission.kind) {
@@ -473,9 +487,12 @@ export class Matching {
   }
 
   #grant(ticket: Ticket, grant: Grant): void {
-    const { quarantine } = this.#options;
-    if (quarantine.permission(ticket.fingerprint).kind === 'alone') this.#reserved.set(grant.lease.nodeId, ticket);
+    this.#reserveIfAlone(ticket, grant.lease.nodeId);
     this.#settle(ticket, grant);
+  }
+
+  #reserveIfAlone(ticket: Ticket, nodeId: string): void {
+    if (this.#options.quarantine.permission(ticket.fingerprint).kind === 'alone') this.#reserved.set(nodeId, ticket);
   }
 
   #settle(ticket: Ticket, grant: Grant): void {
