@@ -51,6 +51,10 @@ export class Quarantine {
   /** Fingerprints that have been answered once: whatever kills an engine later, it was not they. */
   readonly #proven = new Set<string>();
   readonly #lost: Lost[] = [];
+  /** By node: how often it has connected, and as which agent process the last time. */
+  readonly #returns = new Map<string, { readonly instanceId: string; readonly count: number }>();
+  /** By fingerprint and node: how often the node had connected when the newest copy was started there. */
+  readonly #startedAfter = new Map<string, number>();
   readonly #stop: () => void;
 
   constructor(options: { store: StrikeStore; clock: Clock; onBlocked?: (fingerprint: string) => void }) {
@@ -75,6 +79,7 @@ export class Quarantine {
     const nodes = this.#running.get(fingerprint) ?? new Map<string, number>();
     nodes.set(nodeId, (nodes.get(nodeId) ?? 0) + 1);
     this.#running.set(fingerprint, nodes);
+    this.#startedAfter.set(`${fingerprint}\n${nodeId}`, this.#returns.get(nodeId)?.count ?? 0);
   }
 
   /** Every attempt that started, once. `instanceId` names the agent process that ran it. */
@@ -84,9 +89,11 @@ export class Quarantine {
     if (left > 0) nodes?.set(nodeId, left);
     else nodes?.delete(nodeId);
     if (nodes?.size === 0) this.#running.delete(fingerprint);
+    const hasReturned = this.#hasReturnedSince(fingerprint, nodeId, instanceId);
+    if (left <= 0) this.#startedAfter.delete(`${fingerprint}\n${nodeId}`);
     if (outcome === 'end') this.#prove(fingerprint);
     if (outcome === 'engine_crashed') this.#strike(fingerprint, 1);
-    if (outcome === 'node_lost') {
+    if (outcome === 'node_lost' && !hasReturned) {
       this.#strike(fingerprint, 1);
       this.#lost.push({ fingerprint, nodeId, instanceId });
       if (this.#lost.length > 1_000) this.#lost.shift();
@@ -95,10 +102,17 @@ export class Quarantine {
 
   /** The node is connected again: with the same agent process nothing had died, and its strikes are taken back. */
   nodeReturned(nodeId: string, instanceId: string): void {
+    this.#returns.set(nodeId, { instanceId, count: (this.#returns.get(nodeId)?.count ?? 0) + 1 });
     for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
       this.#lost.splice(this.#lost.indexOf(lost), 1);
       if (lost.instanceId === instanceId) this.#strike(lost.fingerprint, -1);
     }
+  }
+
+  /** News of a loss may come after the node has connected anew (its coordinator died, its old socket hung): then nothing had died either. */
+  #hasReturnedSince(fingerprint: string, nodeId: string, instanceId: string): boolean {
+    const last = this.#returns.get(nodeId);
+    return last?.instanceId === instanceId && last.count > (this.#startedAfter.get(`${fingerprint}\n${nodeId}`) ?? last.count);
   }
 
   /** Takes over what other replicas have counted. */

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from './clock.ts';
+import { Quarantine } from './quarantine.ts';
+
+const clock: Clock = { nowMs: () => 1_000, after: () => () => {} };
+const store = { add: async () => 1, all: async () => new Map<string, number>() };
+const newQuarantine = () => new Quarantine({ store, clock });
+
+describe('a request whose node was lost', () => {
+  it('is suspicious, and blocked after the second time', () => {
+    const quarantine = newQuarantine();
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.started('request', 'left');
+    quarantine.ended('request', 'left', 'agent-1', 'node_lost');
+    expect(quarantine.permission('request').kind).toBe('alone');
+    quarantine.started('request', 'right');
+    quarantine.ended('request', 'right', 'agent-2', 'node_lost');
+    expect(quarantine.permission('request').kind).toBe('blocked');
+  });
+
+  it('is free again when the node returns with the same agent process', () => {
+    const quarantine = newQuarantine();
+    quarantine.started('request', 'left');
+    quarantine.ended('request', 'left', 'agent-1', 'node_lost');
+    quarantine.nodeReturned('left', 'agent-1');
+    expect(quarantine.permission('request').kind).toBe('free');
+  });
+
+  it('is not suspected when the node had returned with the same agent process before its loss was noticed', () => {
+    const quarantine = newQuarantine();
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.started('request', 'left');
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.ended('request', 'left', 'agent-1', 'node_lost');
+    expect(quarantine.permission('request').kind).toBe('free');
+  });
+
+  it('is suspected when the node had returned with another agent process before its loss was noticed', () => {
+    const quarantine = newQuarantine();
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.started('request', 'left');
+    quarantine.nodeReturned('left', 'agent-2');
+    quarantine.ended('request', 'left', 'agent-1', 'node_lost');
+    expect(quarantine.permission('request').kind).toBe('alone');
+  });
+
+  it('is suspected when it was started after the return', () => {
+    const quarantine = newQuarantine();
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.started('request', 'left');
+    quarantine.ended('request', 'left', 'agent-1', 'node_lost');
+    expect(quarantine.permission('request').kind).toBe('alone');
+  });
+});
