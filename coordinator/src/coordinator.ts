@@ -91,7 +91,11 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   subscriber.onBack(() => void registry.readAll());
   await replicas.start({
     item: (sender, item) => relay.take(sender, item) || (item.kind === 'message' && dispatch.hear(item.message)),
-    gone: (replicaId) => relay.replicaGone(replicaId),
+    gone: (replicaId) => {
+      // Its nodes first, so that none of the attempts which end now are sent there again.
+      registry.replicaGone(replicaId);
+      relay.replicaGone(replicaId);
+    },
   });
   await registry.readAll();
   const memory = new RedisMemory({

@@ -164,6 +164,16 @@ export class Registry<Link = unknown> {
     this.#notify();
   }
 
+  /** A replica is no more: its nodes are not connected to anybody, until they say otherwise elsewhere. */
+  replicaGone(replicaId: string): void {
+    const gone = [...this.#remote.values()].filter(({ record }) => record.replicaId === replicaId);
+    for (const { record } of gone) {
+      this.#remote.delete(record.nodeId);
+      this.#bury({ ...record, liveness: 'dead' });
+    }
+    if (gone.length > 0) this.#notify();
+  }
+
   /** Reads what the other replicas have written; for the start, and for when messages may have been missed. */
   async readAll(): Promise<void> {
     if (!isUp(this.#redis)) return;
