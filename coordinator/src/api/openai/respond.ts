@@ -28,7 +28,7 @@ export const respondStreaming = async (
 ): Promise<Ending | null> => {
   const { answer, response, requestId, wording } = options;
   const body = new ChunkedBody(response);
-  const open = () => {
+  const open = (isServed: boolean) => {
     if (response.headersSent) return;
     body.open(200, {
       'content-type': wording.contentType,
@@ -36,11 +36,11 @@ export const respondStreaming = async (
       // nginx would collect the stream otherwise.
       'x-accel-buffering': 'no',
       ...wording.headers,
-      ...servedHeaders(requestId, answer.trail),
+      ...servedHeaders(requestId, answer.trail, isServed),
     });
   };
   const keepAlive = setInterval(() => {
-    open();
+    open(false);
     body.write(wording.keepAlive(waitingSentence(answer)));
   }, options.keepAliveMs);
   try {
@@ -48,7 +48,7 @@ export const respondStreaming = async (
       if (frame.kind === 'chunk') {
         const bytes = wording.chunk(frame.chunk, frame.bytes);
         if (bytes === null || bytes.length === 0) continue;
-        open();
+        open(true);
         keepAlive.refresh();
         if (!body.write(bytes) && !(await drained(response))) {
           options.abandon();
@@ -57,7 +57,7 @@ export const respondStreaming = async (
         continue;
       }
       if (frame.kind === 'end') {
-        open();
+        open(true);
         body.end(wording.end(frame));
         return frame;
       }
@@ -92,9 +92,9 @@ export const respondCollected = async (options: Respond<WholeWording>): Promise<
   return null;
 };
 
-/** Who served it, as far as it is known when the headers go out. */
-const servedHeaders = (requestId: string, trail: Trail): Record<string, string> => {
-  const served = trail.attempts.at(-1);
+/** Who serves it, unless the headers go out before that is known: the node of the moment may still lose it to another. */
+const servedHeaders = (requestId: string, trail: Trail, isServed = true): Record<string, string> => {
+  const served = isServed ? trail.attempts.at(-1) : undefined;
   return {
     'x-request-id': requestId,
     'x-lai-request-id': requestId,
