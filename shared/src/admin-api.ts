@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NodeSnapshot } from './node.ts';
+import { GAMING_MODES, ModelName, NodeDesired, NodeSnapshot } from './node.ts';
 
 /** Shapes of the management API (`/api/v1/…`), shared by the coordinator, the CLI and the dashboard. */
 
@@ -143,9 +143,21 @@ export const IssuedToken = z.object({ token: z.string(), view: TokenView });
 export type IssuedToken = z.infer<typeof IssuedToken>;
 
 export const NodeChange = z
-  .strictObject({ name: DisplayName.optional(), group: GroupName.optional() })
+  .strictObject({
+    name: DisplayName.optional(),
+    group: GroupName.optional(),
+    /** Takes no new work, finishes what it has. */
+    isDraining: z.boolean().optional(),
+    /** Stay in memory however long nobody asks for them. */
+    pinnedModels: z.array(ModelName).max(100).optional(),
+    /** Null takes the wish back. The owner of the machine has the last word. */
+    gaming: z
+      .strictObject({ mode: z.enum(GAMING_MODES), untilMs: epochMs.nullable().default(null) })
+      .nullable()
+      .optional(),
+  })
   .refine(isChange, 'nothing to change');
-export type NodeChange = z.infer<typeof NodeChange>;
+export type NodeChange = z.input<typeof NodeChange>;
 
 /** A machine that has enrolled, as the operator manages it; what it can do right now is NodeView. */
 export const NodeEntry = z.object({
@@ -161,6 +173,8 @@ export const NodeEntry = z.object({
   lastAddress: z.string().nullable(),
   /** Plain: it came over a network without encryption. */
   lastTransport: z.enum(['tls', 'loopback', 'plain']).nullable(),
+  /** What operators want of it; what it does is in its snapshot. */
+  desired: NodeDesired,
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 

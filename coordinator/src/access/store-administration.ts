@@ -12,11 +12,21 @@ import {
 } from '@lai/shared/admin-api';
 import { keyFingerprint } from '@lai/shared/ed25519';
 import { CodedError } from '@lai/shared/errors';
+import type { NodeDesired } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { findApiKey, listApiKeys, replaceSecret, revokeApiKey, updateApiKey } from '../store/api-keys.ts';
 import { listAuditRows } from '../store/audit-log.ts';
 import type { Database } from '../store/database.ts';
-import { deleteNode, findNode, listAllNodes, moveNode, type NodeRow, type NodeState, updateNode } from '../store/nodes.ts';
+import {
+  deleteNode,
+  desiredOf,
+  findNode,
+  listAllNodes,
+  moveNode,
+  type NodeRow,
+  type NodeState,
+  updateNode,
+} from '../store/nodes.ts';
 import { findRegistrationToken, listRegistrationTokens, revokeRegistrationToken } from '../store/registration-tokens.ts';
 import type { Administration } from './administration.ts';
 import { createApiKey, newSecret } from './api-keys.ts';
@@ -163,11 +173,12 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
 
     changeNode: async (id, wish: NodeChange) => {
       const row = await change({ action: 'node.change', object: id, detail: { ...wish } }, async (trx) => {
-        const isChanged = await updateNode(trx, id, {
-          ...(wish.name === undefined ? {} : { name: wish.name }),
-          ...(wish.group === undefined ? {} : { node_group: wish.group }),
+        const before = await nodeById(trx, id);
+        await updateNode(trx, id, {
+          name: wish.name ?? before.name,
+          node_group: wish.group ?? before.node_group,
+          desired: JSON.stringify(desiredAfter(desiredOf(before), wish)),
         });
-        if (!isChanged) throw notFound('node', id);
         return nodeById(trx, id);
       });
       announce({ kind: 'node', id });
@@ -186,6 +197,17 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
     listAudit: async (page) => (await listAuditRows(db, page)).map(auditEntry),
 
     verifyAudit: (expected) => verifyAudit(db, expected),
+  };
+};
+
+/** The generation says to a node that is connected that there is something new. */
+const desiredAfter = (before: NodeDesired, wish: NodeChange): NodeDesired => {
+  const gaming = wish.gaming === undefined ? before.gaming : wish.gaming;
+  return {
+    generation: before.generation + 1,
+    isDraining: wish.isDraining ?? before.isDraining,
+    pinnedModels: wish.pinnedModels ?? before.pinnedModels,
+    ...(gaming ? { gaming: { mode: gaming.mode, untilMs: gaming.untilMs ?? null } } : {}),
   };
 };
 

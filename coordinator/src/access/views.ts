@@ -2,7 +2,7 @@ import type { AuditEntry, KeyView, NodeEntry, Scope, TokenView } from '@lai/shar
 import { fingerprintWords, keyFingerprint } from '@lai/shared/ed25519';
 import type { ApiKeyRow } from '../store/api-keys.ts';
 import type { AuditRow } from '../store/audit-log.ts';
-import type { NodeRow } from '../store/nodes.ts';
+import { desiredOf, type NodeRow } from '../store/nodes.ts';
 import type { RegistrationTokenRow } from '../store/registration-tokens.ts';
 
 /** What operators see of rows: everything but hashes and keys. */
@@ -55,6 +55,7 @@ export const nodeEntry = async (row: NodeRow): Promise<NodeEntry> => ({
   lastConnectedAtMs: row.last_connected_at_ms,
   lastAddress: row.last_address,
   lastTransport: row.last_transport,
+  desired: desiredOf(row),
 });
 
 export const auditEntry = (row: AuditRow): AuditEntry => ({

@@ -1,4 +1,5 @@
 import { type IdentityKeys, isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
+import type { NodeDesired } from '@lai/shared/node';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import { decodeAgentMessage, encodeMessage, handshakeTranscript, rotationTranscript } from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage, RejectReason } from '@lai/shared/protocol/coordinator-message';
@@ -7,7 +8,7 @@ import type { Logger } from 'pino';
 import type WebSocket from 'ws';
 import { lockNode, rotateNodeKey } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
-import { advanceGeneration, findNode, type NodeRow } from '../store/nodes.ts';
+import { advanceGeneration, desiredOf, findNode, type NodeRow } from '../store/nodes.ts';
 
 /** A socket that has not proved who it is within this is closed. */
 export const HANDSHAKE_LIMIT_MS = 5_000;
@@ -17,6 +18,7 @@ export type Handshake =
       readonly ok: true;
       readonly nodeId: string;
       readonly name: string;
+      readonly desired: NodeDesired;
       readonly publicKey: string;
       readonly protocol: number;
       readonly generation: number;
@@ -88,6 +90,7 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
     ok: true,
     nodeId,
     name: node.name,
+    desired: desiredOf(node),
     publicKey: await takeNextKey(node, proof.nextKey, coordinatorNonce, context),
     protocol: Math.min(hello.protocol, PROTOCOL),
     generation,

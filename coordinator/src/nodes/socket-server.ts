@@ -11,7 +11,7 @@ import type { Revocation } from '../access/revocations.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
-import { confirmGeneration, findNode, recordConnection } from '../store/nodes.ts';
+import { confirmGeneration, desiredOf, findNode, type NodeRow, recordConnection } from '../store/nodes.ts';
 import { FloodMeter } from './flood-meter.ts';
 import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
@@ -30,6 +30,8 @@ interface Member {
   readonly socket: WebSocket;
   /** What the fleet calls it: the operator's word counts, not the agent's. */
   name: string;
+  /** Of the operator's wishes that it was told. */
+  desiredGeneration: number;
 }
 
 /**
@@ -63,8 +65,16 @@ export const acceptAgents = (options: {
       const row = await findNode(db, member.session.nodeId);
       const refusal = refusalByState(row);
       if (refusal) putOut(member, refusal);
-      else member.name = row?.name ?? member.name;
+      else if (row) tell(member, row);
     }
+  };
+
+  const tell = (member: Member, row: NodeRow): void => {
+    member.name = row.name;
+    const desired = desiredOf(row);
+    if (desired.generation === member.desiredGeneration) return;
+    member.desiredGeneration = desired.generation;
+    member.session.send({ type: 'node.desire', desired });
   };
 
   const putOut = ({ session, socket }: Member, { reason, message, isFinal }: Extract<Handshake, { ok: false }>): void => {
@@ -108,7 +118,7 @@ export const acceptAgents = (options: {
       },
       log,
     });
-    const member: Member = { session, socket, name: result.name };
+    const member: Member = { session, socket, name: result.name, desiredGeneration: result.desired.generation };
     members.set(nodeId, member);
     registry.add(session);
     meter(socket, () => log.error({ alert: 'node.flood', nodeId, name: member.name }, 'node sends without end; closing it'));
@@ -119,7 +129,7 @@ export const acceptAgents = (options: {
       generation,
       publicKey,
       statusIntervalMs: STATUS_INTERVAL_MS,
-      desired: { generation: 0, isDraining: false, pinnedModels: [] },
+      desired: result.desired,
     });
     log.info({ nodeId, name: member.name, epoch, transport: from.transport }, 'node connected');
     await recordConnection(db, nodeId, { atMs: Date.now(), ...from });

@@ -1,6 +1,11 @@
+import { NodeDesired } from '@lai/shared/node';
 import type { Database, NewNodeRow, NodeRow, NodeState, Transport } from './tables.ts';
 
 export type { NodeRow, NodeState, Transport } from './tables.ts';
+
+/** What operators want of a node. */
+export const desiredOf = ({ desired }: Pick<NodeRow, 'desired'>): NodeDesired =>
+  desired === null ? { generation: 0, isDraining: false, pinnedModels: [] } : NodeDesired.parse(JSON.parse(desired));
 
 export const insertNode = async (db: Database, row: NewNodeRow): Promise<void> => {
   await db.insertInto('nodes').values(row).execute();
@@ -42,8 +47,10 @@ export const moveNode = async (
 export const updateNode = async (
   db: Database,
   id: string,
-  change: Partial<Pick<NodeRow, 'name' | 'node_group'>>,
-): Promise<boolean> => (await db.updateTable('nodes').set(change).where('id', '=', id).executeTakeFirst()).numUpdatedRows > 0n;
+  change: Pick<NodeRow, 'name' | 'node_group' | 'desired'>,
+): Promise<void> => {
+  await db.updateTable('nodes').set(change).where('id', '=', id).execute();
+};
 
 export const deleteNode = async (db: Database, id: string): Promise<boolean> =>
   (await db.deleteFrom('nodes').where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n;

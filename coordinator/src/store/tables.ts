@@ -52,6 +52,8 @@ export interface Tables {
     last_connected_at_ms: Generated<number | null>;
     last_address: Generated<string | null>;
     last_transport: Generated<Transport | null>;
+    /** What operators want of it, as JSON (`NodeDesired`); null as long as nobody wanted anything. */
+    desired: Generated<string | null>;
   };
   /** Why requests went where they went; `explanation` is JSON, kept for a day. */
   explanations: {
