@@ -1,4 +1,4 @@
-import type { AnthropicBlock, AnthropicMessage, AnthropicTool, MessagesRequest } from '@lai/shared/anthropic';
+import { AnthropicBlock, type AnthropicMessage, type AnthropicTool, type MessagesRequest } from '@lai/shared/anthropic';
 import { CodedError } from '@lai/shared/errors';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
 import { type ChatMessage, withOneSystemMessage } from '../openai/chat-question.ts';
@@ -66,13 +66,23 @@ const assistantMessage = (blocks: readonly AnthropicBlock[]): ChatMessage => {
 
 /** A tool's message takes text only; images it returned are shown by the user right after. */
 const resultOf = (block: AnthropicBlock): { message: ChatMessage; images: Part[] } => {
-  const content = block['content'] as string | AnthropicBlock[] | undefined;
-  const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []).flatMap(partOf);
+  const parts = innerBlocks(block).flatMap(partOf);
   const text = parts.map((part) => part['text'] ?? '').join('');
   return {
     message: { role: 'tool', tool_call_id: block.tool_use_id ?? '', content: block.is_error ? `Error: ${text}` : text },
     images: parts.filter((part) => part.type === 'image_url'),
   };
+};
+
+/** What stands in a block, as far as it is blocks: results of tools that Anthropic runs are objects of many kinds. */
+const innerBlocks = (block: AnthropicBlock): AnthropicBlock[] => {
+  const content = block['content'];
+  if (typeof content === 'string') return [{ type: 'text', text: content }];
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((inner) => {
+    const read = AnthropicBlock.safeParse(inner);
+    return read.success ? [read.data] : [];
+  });
 };
 
 const simplest = (parts: readonly Part[]): string | Part[] =>
@@ -93,7 +103,7 @@ const partOf = (block: AnthropicBlock): Part[] => {
     case 'document':
       return [{ type: 'text', text: textOfDocument(block, source) }];
     case 'search_result':
-      return [{ type: 'text', text: textOf((block['content'] as AnthropicBlock[] | undefined) ?? []) }];
+      return [{ type: 'text', text: textOf(innerBlocks(block)) }];
     default:
       // Thinking is the model's own and comes anew; a newer kind of block leaves nothing to say.
       return [];
