@@ -128,6 +128,12 @@ describe('a connection', () => {
     expect(run([...failing, ...failing, 'dial', 'opened', 'challenged', 'welcomed', 'lost'])).toMatchObject({ failures: 1 });
   });
 
+  it('looks for its coordinator again within a minute, whatever that one said', () => {
+    const open = run(['dial', 'opened', 'challenged', 'welcomed'], 0);
+    for (const spreadMs of [2 ** 31, Number.MAX_SAFE_INTEGER])
+      expect(nextState(open, { kind: 'goaway', spreadMs }, 0.999)).toEqual({ kind: 'waiting', failures: 0, waitMs: 59_940 });
+  });
+
   it('comes back at its own time after a goaway', () => {
     expect(run(['dial', 'opened', 'challenged', 'welcomed', 'goaway'], 0)).toMatchObject({ waitMs: 0 });
     expect(run(['dial', 'opened', 'challenged', 'welcomed', 'goaway'], 0.999)).toMatchObject({ waitMs: 1_998 });

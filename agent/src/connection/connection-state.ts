@@ -30,6 +30,9 @@ export type ConnectionEvent =
 
 export const initialState: ConnectionState = { kind: 'waiting', failures: 0, waitMs: 0 };
 
+/** However long a coordinator wants to be left alone, a node looks for it again within this. */
+const MAX_SPREAD_MS = 60_000;
+
 export const nextState = (state: ConnectionState, event: ConnectionEvent, random: number): ConnectionState => {
   if (state.kind === 'refused') return state;
   const failures = 'failures' in state ? state.failures : 0;
@@ -47,7 +50,7 @@ export const nextState = (state: ConnectionState, event: ConnectionEvent, random
         ? { kind: 'refused', reason: event.reason, message: event.message }
         : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures + 3, random) };
     case 'goaway':
-      return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * event.spreadMs) };
+      return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * Math.min(event.spreadMs, MAX_SPREAD_MS)) };
     case 'lost':
       // A connection that once stood comes back fast; the first retry has no company yet.
       return state.kind === 'waiting' ? state : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures, random) };
