@@ -2,11 +2,11 @@
  * Bundles the package in the current directory: each entry becomes one file that Node 24 runs without node_modules.
  * Called as the `build` script of a package (`node ../scripts/build.ts`), so Turborepo can cache it.
  */
-import { copyFileSync, existsSync, globSync } from 'node:fs';
+import { copyFileSync, existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { argv, cwd, exit } from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 /** Package folder → its bundles. */
 const bundles: Record<string, { entry: string; outfile: string }[]> = {
@@ -34,6 +34,20 @@ const banner = [
   'const __dirname = import.meta.dirname;',
 ].join('\n');
 
+/**
+ * `import { z } from 'zod'` is one object with everything in it, all languages included, and none of it can be left out of a bundle.
+ * `import * as z` means the same and can be shaken: 14 MB less memory per process.
+ */
+const shakeZod: Plugin = {
+  name: 'shake-zod',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/^import \{ z \} from 'zod';$/m, "import * as z from 'zod';"),
+      loader: 'ts',
+    }));
+  },
+};
+
 export async function bundle(options: { entry: string; outfile: string }): Promise<void> {
   await build({
     entryPoints: [options.entry],
@@ -44,6 +58,7 @@ export async function bundle(options: { entry: string; outfile: string }): Promi
     format: 'esm',
     sourcemap: 'linked',
     external: optional,
+    plugins: [shakeZod],
     banner: { js: banner },
     logLevel: 'warning',
   });

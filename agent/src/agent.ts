@@ -35,6 +35,8 @@ const WORK_REPORT_MS = 1_000;
 const DISK_POLL_MS = 30_000;
 const UPKEEP_MS = 5_000;
 const SLEEP_LOOK_MS = 2_000;
+/** The histogram counts from one look to the next, so an undisturbed loop shows this much. */
+const MEASURE_MS = 10;
 
 interface Running extends Interruptible {
   readonly runner: AttemptRunner;
@@ -186,7 +188,7 @@ export class Agent {
 
   async start(): Promise<void> {
     if (this.#config.measure) {
-      this.#eventLoopDelay = monitorEventLoopDelay({ resolution: 10 });
+      this.#eventLoopDelay = monitorEventLoopDelay({ resolution: MEASURE_MS });
       this.#eventLoopDelay.enable();
     }
     await Promise.all([this.#supervisor.start(), this.#pollDisk()]);
@@ -234,7 +236,7 @@ export class Agent {
   /** For the machine's owner; see local/. */
   status(): LocalStatus {
     const { state } = this.#connection;
-    const delayMs = this.#eventLoopDelay ? this.#eventLoopDelay.max / 1e6 : null;
+    const delayMs = this.#eventLoopDelay ? Math.max(0, this.#eventLoopDelay.max / 1e6 - MEASURE_MS) : null;
     this.#eventLoopDelay?.reset();
     return {
       version: LOCAL_VERSION,

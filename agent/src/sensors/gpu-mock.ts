@@ -1,3 +1,4 @@
+import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import type { GpuProbe, ProbeTiming } from './gpu-probe.ts';
 import { GpuReadings } from './gpu-readings.ts';
 import { MockGpu, simulatedGpu } from './mock-gpu.ts';
@@ -17,12 +18,10 @@ export function startMockProbe({ url, timing }: { url: string; timing: ProbeTimi
       trouble = reason === null ? null : `The mock engine at ${address.origin} shows no GPU: ${reason}`;
     },
     sample: async (signal) => {
-      const response = await fetch(address, { signal });
-      if (!response.ok) {
-        await response.body?.cancel();
-        throw new Error(`status ${response.status}`);
-      }
-      readings.put([simulatedGpu(MockGpu.parse(await response.json()))]);
+      const response = await openEngineRequest({ url: address, signal });
+      const text = await readText(response);
+      if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
+      readings.put([simulatedGpu(MockGpu.parse(JSON.parse(text)))]);
     },
   });
   return {

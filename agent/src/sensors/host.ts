@@ -1,7 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import systeminformation from 'systeminformation';
 import { within } from './within.ts';
 
 /** What a machine is. Read once: several of these start PowerShell on Windows and `system_profiler` on a Mac. */
@@ -27,6 +26,7 @@ const DISK_WITHIN_MS = 2_000;
  * `graphics()` runs nvidia-smi with execFileSync, and stops every token stream of the agent meanwhile.
  */
 export async function readHostInventory(): Promise<HostInventory> {
+  const { default: systeminformation } = await import('systeminformation');
   const [cpu, system, distribution] = await Promise.all([
     within(INVENTORY_WITHIN_MS, systeminformation.cpu()),
     within(INVENTORY_WITHIN_MS, systeminformation.system()),

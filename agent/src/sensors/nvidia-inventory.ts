@@ -34,9 +34,11 @@ export class NvidiaInventory {
   }
 
   async #ask(): Promise<NvidiaTree> {
+    // Loaded with the first question: most machines have no such card, and the package brings an XML parser.
+    const { default: askPackage } = await import('node-nvidia-smi');
     if (this.#isClosed) return { kind: 'unreadable', reason: 'the probe is closed' };
     if (this.#call !== null) return { kind: 'unreadable', reason: 'an earlier nvidia-smi still hangs' };
-    const call = callNvidiaSmi(this.#searchPath);
+    const call = callNvidiaSmi(this.#searchPath, askPackage);
     this.#call = call;
     void call.gone.then(() => {
       this.#call = null;

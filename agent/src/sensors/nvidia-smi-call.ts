@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import diagnostics from 'node:diagnostics_channel';
-import smi from 'node-nvidia-smi';
+import type smi from 'node-nvidia-smi';
 import { killShell } from './kill-shell.ts';
 
 export type NvidiaSmiCall = {
@@ -16,7 +16,7 @@ export type NvidiaSmiCall = {
  * word on standard error counts as failure. Node announces every started process on a diagnostics channel, and the package
  * starts its own before it returns, so listening for just that moment gives us the process, and with it what the package lacks.
  */
-export function callNvidiaSmi(searchPath: string): NvidiaSmiCall {
+export function callNvidiaSmi(searchPath: string, askPackage: typeof smi): NvidiaSmiCall {
   const found: { program: ChildProcess | null } = { program: null };
   const listen = (message: unknown): void => {
     found.program ??= (message as { process: ChildProcess }).process;
@@ -26,7 +26,7 @@ export function callNvidiaSmi(searchPath: string): NvidiaSmiCall {
   diagnostics.subscribe('child_process', listen);
   process.env['PATH'] = searchPath;
   try {
-    smi((error, data) => {
+    askPackage((error, data) => {
       if (error) tree.reject(error instanceof Error ? error : new Error(error));
       else tree.resolve(data);
     });

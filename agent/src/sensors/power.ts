@@ -1,4 +1,3 @@
-import systeminformation from 'systeminformation';
 import { type Instant, sleepGap } from './sleep-gap.ts';
 import { within } from './within.ts';
 
@@ -10,6 +9,8 @@ const LOOK_EVERY_MS = 1_000;
 
 /** For a cadence of a minute or so: on Windows this starts PowerShell. */
 export async function readPower(): Promise<Power> {
+  // Loaded when it is needed: it is large, and most machines never ask.
+  const { default: systeminformation } = await import('systeminformation');
   return powerOf(await within(BATTERY_WITHIN_MS, systeminformation.battery()));
 }
 

@@ -1,27 +1,30 @@
 import { accessSync, constants, mkdirSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
+import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 
 const PROBE_LIMIT_MS = 1_500;
 
 /** The version that answers at this address, `''` when it answers without telling one, null when nobody does. Never rejects. */
 export const versionAt = async (url: URL, signal: AbortSignal = AbortSignal.timeout(PROBE_LIMIT_MS)): Promise<string | null> => {
+  const text = await textAt(url, {}, signal);
   try {
-    const response = await fetch(url, { signal, redirect: 'error' });
-    const text = await response.text();
-    if (!response.ok) return null;
-    return (JSON.parse(text) as { version?: string }).version ?? '';
+    return text === null ? null : ((JSON.parse(text) as { version?: string }).version ?? '');
   } catch {
     return null;
   }
 };
 
 /** What this address says, at most 1 MB of it; null when nobody answers or the answer is a refusal. Never rejects. */
-export const pageAt = async (url: URL, headers: Record<string, string> = {}): Promise<string | null> => {
+export const pageAt = async (url: URL, headers: Record<string, string> = {}): Promise<string | null> =>
+  (await textAt(url, headers, AbortSignal.timeout(PROBE_LIMIT_MS)))?.replaceAll(/"\s*:\s*/g, '":') ?? null;
+
+/** Not `fetch`: its first use costs 15 MB for good. */
+const textAt = async (url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<string | null> => {
   try {
-    const response = await fetch(url, { headers, signal: AbortSignal.timeout(PROBE_LIMIT_MS), redirect: 'error' });
-    const text = await response.text();
-    return response.ok ? text.slice(0, 1_000_000).replaceAll(/"\s*:\s*/g, '":') : null;
+    const response = await openEngineRequest({ url, headers, signal });
+    const text = await readText(response, 1_000_000);
+    return response.statusCode === 200 ? text : null;
   } catch {
     return null;
   }
