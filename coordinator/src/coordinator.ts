@@ -23,12 +23,14 @@ import { ExplainLog } from './explain/explain-log.ts';
 import { readPayloadKey } from './jobs/payload-cipher.ts';
 import { startJobs } from './jobs/start.ts';
 import { Registry } from './nodes/registry.ts';
+import type { CommandLink } from './nodes/running-command.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
 import { checkPolicy, connectRedis, isUp } from './redis/client.ts';
 import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
 import { keys } from './redis/keys.ts';
 import { RedisMemory } from './redis/memory.ts';
 import { Subscriber } from './redis/subscriber.ts';
+import { CommandRelay } from './replicas/command-relay.ts';
 import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
 import { type Database, databasePlace, openDatabase } from './store/database.ts';
@@ -60,10 +62,11 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   const subscriber = new Subscriber(redis);
   const replicas = new Replicas({ id: randomUUID(), redis, subscriber, log });
   const relay: Relay = new Relay({ replicas, session: (nodeId) => registry.session(nodeId), log });
-  const registry: Registry<NodeLink> = new Registry({
+  const commandRelay: CommandRelay = new CommandRelay({ replicas, session: (nodeId) => registry.session(nodeId) });
+  const registry: Registry<NodeLink & CommandLink> = new Registry({
     replicaId: replicas.id,
     redis,
-    remoteLink: (record) => relay.link(record),
+    remoteLink: (record) => ({ ...relay.link(record), ...commandRelay.link(record) }),
     log,
   });
   const explainLog = new ExplainLog({ db, log });
@@ -90,11 +93,13 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   await subscriber.listen(keys.nodeChannel, (json) => registry.hear(json.toString()));
   subscriber.onBack(() => void registry.readAll());
   await replicas.start({
-    item: (sender, item) => relay.take(sender, item) || (item.kind === 'message' && dispatch.hear(item.message)),
+    item: (sender, item) =>
+      relay.take(sender, item) || commandRelay.take(sender, item) || (item.kind === 'message' && dispatch.hear(item.message)),
     gone: (replicaId) => {
       // Its nodes first, so that none of the attempts which end now are sent there again.
       registry.replicaGone(replicaId);
       relay.replicaGone(replicaId);
+      commandRelay.replicaGone(replicaId);
     },
   });
   await registry.readAll();

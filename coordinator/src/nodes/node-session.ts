@@ -18,7 +18,7 @@ import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import { FrameStream } from '../streams/frame-stream.ts';
 import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from './liveness.ts';
-import { type CommandRequest, RunningCommand } from './running-command.ts';
+import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
 
 /** A node that does not even take the frame within this is not waited for: another one may. */
 const ACCEPT_LIMIT_MS = 750;
@@ -27,6 +27,7 @@ const SETTLE_LIMIT_MS = 5_000;
 /** Beyond the node's own deadlines: for when the node is alive but says nothing. */
 const DEADLINE_GRACE_MS = 2_000;
 const CREDIT_STEP_BYTES = STREAM_WINDOW_BYTES / 2;
+const LOST = { kind: 'failed', code: 'node_lost', detail: null } as const;
 
 export interface AttemptRequest {
   readonly attemptId: string;
@@ -51,6 +52,8 @@ export interface Wire {
 
 export type LoadOutcome = { readonly ok: true } | { readonly ok: false; readonly code: ErrorCode };
 
+export const loadOutcome = (end: CommandEnd): LoadOutcome => (end.kind === 'done' ? { ok: true } : { ok: false, code: end.code });
+
 interface Stream {
   readonly id: number;
   readonly attemptId: string;
@@ -72,7 +75,7 @@ export interface SessionEvents {
  * One live socket of one node, from welcome to close. Single writer of its streams. When it closes, every stream ends with
  * `failed{node_lost}`; it calls nobody, because whoever needs to know is reading a stream.
  */
-export class NodeSession {
+export class NodeSession implements CommandLink {
   readonly nodeId: string;
   readonly epoch: number;
   readonly instanceId: string;
@@ -162,25 +165,19 @@ export class NodeSession {
 
   /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
   async loadModel(model: string): Promise<LoadOutcome> {
-    for await (const frame of this.command({ type: 'model.load', model })) {
-      if (frame.kind === 'done') return { ok: true };
-      if (frame.kind === 'failed') return { ok: false, code: frame.code };
-    }
-    return { ok: false, code: 'node_lost' };
+    return loadOutcome(await this.command({ type: 'model.load', model }).ending());
   }
 
   /** Asks the node to do something with a model; it goes on whoever reads its frames. */
-  command(request: CommandRequest): RunningCommand {
-    const commandId = randomUUID();
+  command(request: CommandRequest, commandId: string = randomUUID()): RunningCommand {
     const command = new RunningCommand({
       commandId,
-      // Loads may take minutes, and agents of before progress was told are silent meanwhile.
-      isWatched: request.type !== 'model.load',
+      type: request.type,
       onCancel: () => this.cancelCommand(commandId),
       onEnd: () => this.#commands.delete(commandId),
     });
     if (this.#socket.readyState !== WebSocket.OPEN) {
-      command.end({ kind: 'failed', code: 'node_lost', detail: null });
+      command.take(LOST);
       return command;
     }
     this.#commands.set(commandId, command);
@@ -188,7 +185,6 @@ export class NodeSession {
     return command;
   }
 
-  /** Of the commands that run on the node, also those of an earlier connection. */
   cancelCommand(commandId: string): void {
     this.send({ type: 'model.cancel', commandId });
   }
@@ -241,7 +237,7 @@ export class NodeSession {
       }
       case 'command.progress':
       case 'command.result':
-        this.#commands.get(message.commandId)?.take(message);
+        this.#commands.get(message.commandId)?.take(commandFrame(message));
         return;
       default:
         this.#log.debug({ nodeId: this.nodeId, type: message.type }, 'message has no meaning here');
@@ -286,7 +282,7 @@ export class NodeSession {
     clearTimeout(this.#pingTimer);
     this.#liveness = 'dead';
     for (const stream of [...this.#streams.values()]) this.#end(stream.attemptId, failure('node_lost'));
-    for (const command of [...this.#commands.values()]) command.end({ kind: 'failed', code: 'node_lost', detail: null });
+    for (const command of [...this.#commands.values()]) command.take(LOST);
     this.#events.closed();
   }
 

@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type CommandFrame, RunningCommand } from './running-command.ts';
+import { type CommandFrame, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
 
-const progress = (completedBytes: number) =>
-  ({ type: 'command.progress', commandId: 'c', stage: 'pulling', completedBytes, totalBytes: 100 }) as const;
-const begin = (isWatched = true) => {
+const progress = (completedBytes: number) => ({ kind: 'progress', stage: 'pulling', completedBytes, totalBytes: 100 }) as const;
+const begin = (type: CommandRequest['type'] = 'model.pull') => {
   const canceled: string[] = [];
-  const command = new RunningCommand({ commandId: 'c', isWatched, onCancel: () => canceled.push('c') });
+  const command = new RunningCommand({ commandId: 'c', type, onCancel: () => canceled.push('c') });
   return { command, canceled };
 };
 const read = async (command: RunningCommand): Promise<CommandFrame[]> => {
@@ -29,14 +28,14 @@ describe('a command on a node', () => {
     await vi.advanceTimersByTimeAsync(0);
     command.take(progress(20));
     await vi.advanceTimersByTimeAsync(0);
-    command.take({ type: 'command.result', commandId: 'c', ok: true });
+    command.take({ kind: 'done' });
     expect(await frames).toMatchObject([{ completedBytes: 10 }, { completedBytes: 20 }, { kind: 'done' }]);
   });
 
   it('gives a slow reader the newest progress only', async () => {
     const { command } = begin();
     for (const bytes of [10, 20, 30]) command.take(progress(bytes));
-    command.take({ type: 'command.result', commandId: 'c', ok: false, code: 'out_of_memory', detail: 'kv cache' });
+    command.take({ kind: 'failed', code: 'out_of_memory', detail: 'kv cache' });
     expect(await read(command)).toEqual([
       { kind: 'progress', stage: 'pulling', completedBytes: 30, totalBytes: 100 },
       { kind: 'failed', code: 'out_of_memory', detail: 'kv cache' },
@@ -45,8 +44,8 @@ describe('a command on a node', () => {
 
   it('ends once', async () => {
     const { command } = begin();
-    command.end({ kind: 'failed', code: 'node_lost', detail: null });
-    command.take({ type: 'command.result', commandId: 'c', ok: true });
+    command.take({ kind: 'failed', code: 'node_lost', detail: null });
+    command.take({ kind: 'done' });
     expect(await read(command)).toEqual([{ kind: 'failed', code: 'node_lost', detail: null }]);
   });
 
@@ -68,11 +67,11 @@ describe('a command on a node', () => {
     expect((await frames).at(-1)).toMatchObject({ kind: 'failed', code: 'node_lost' });
   });
 
-  it('that is not watched may be silent for as long as it takes', async () => {
-    const { command } = begin(false);
+  it('to load a model may be silent for as long as it takes', async () => {
+    const { command } = begin('model.load');
     const frames = read(command);
     await vi.advanceTimersByTimeAsync(3_600_000);
-    command.take({ type: 'command.result', commandId: 'c', ok: true });
+    command.take({ kind: 'done' });
     expect(await frames).toEqual([{ kind: 'done' }]);
   });
 
@@ -83,8 +82,19 @@ describe('a command on a node', () => {
     expect(canceled).toEqual([]);
     command.cancel();
     expect(canceled).toEqual(['c']);
-    command.end({ kind: 'done' });
+    command.take({ kind: 'done' });
     command.cancel();
     expect(canceled).toEqual(['c']);
+  });
+
+  it('is read from what the node says', () => {
+    expect(commandFrame({ type: 'command.result', commandId: 'c', ok: true })).toEqual({ kind: 'done' });
+    expect(commandFrame({ type: 'command.result', commandId: 'c', ok: false })).toEqual({
+      kind: 'failed',
+      code: 'internal_error',
+      detail: null,
+    });
+    const news = { stage: 'pulling', completedBytes: 1, totalBytes: null };
+    expect(commandFrame({ type: 'command.progress', commandId: 'c', ...news })).toEqual({ kind: 'progress', ...news });
   });
 });

@@ -1,21 +1,38 @@
+import { FailureCode } from '@lai/shared/attempt';
 import type { ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import type { ModelCommand } from '@lai/shared/protocol/coordinator-message';
+import { z } from 'zod';
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'commandId'> : never;
 /** What may be asked of a node's models: the closed list of the protocol. */
 export type CommandRequest = WithoutId<ModelCommand>;
 
-export type CommandFrame =
-  | {
-      readonly kind: 'progress';
-      readonly stage: string;
-      readonly completedBytes: number | null;
-      readonly totalBytes: number | null;
-    }
-  | { readonly kind: 'done' }
+const bytes = z.number().nonnegative().nullable();
+export const CommandFrame = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('progress'), stage: z.string(), completedBytes: bytes, totalBytes: bytes }),
+  z.object({ kind: z.literal('done') }),
   /** `detail` is the engine's own text: for the operator, not for clients. */
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string | null };
+  z.object({ kind: z.literal('failed'), code: FailureCode, detail: z.string().nullable() }),
+]);
+export type CommandFrame = z.infer<typeof CommandFrame>;
+export type CommandEnd = Exclude<CommandFrame, { kind: 'progress' }>;
+
+/** What a node's models can be told, wherever its socket is. */
+export interface CommandLink {
+  command(request: CommandRequest, commandId?: string): RunningCommand;
+  /** Of the commands that run on the node, also those of an earlier connection. */
+  cancelCommand(commandId: string): void;
+}
+
+export const commandFrame = (message: Extract<AgentMessage, { type: 'command.progress' | 'command.result' }>): CommandFrame => {
+  if (message.type === 'command.progress') {
+    const { stage, completedBytes, totalBytes } = message;
+    return { kind: 'progress', stage, completedBytes, totalBytes };
+  }
+  if (message.ok) return { kind: 'done' };
+  return { kind: 'failed', code: message.code ?? 'internal_error', detail: message.detail ?? null };
+};
 
 /** A node that begins says so at once. */
 const BEGIN_LIMIT_MS = 10_000;
@@ -30,18 +47,19 @@ export class RunningCommand implements AsyncIterable<CommandFrame> {
   readonly commandId: string;
   readonly #onCancel: () => void;
   readonly #onEnd: () => void;
+  /** Silence of the node ends it. */
   readonly #isWatched: boolean;
   #progress: CommandFrame | null = null;
-  #end: CommandFrame | null = null;
+  #end: CommandEnd | null = null;
   #wake = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `isWatched`: silence of the node ends it. */
-  constructor(options: { commandId: string; isWatched: boolean; onCancel: () => void; onEnd?: () => void }) {
+  constructor(options: { commandId: string; type: CommandRequest['type']; onCancel: () => void; onEnd?: () => void }) {
     this.commandId = options.commandId;
     this.#onCancel = options.onCancel;
     this.#onEnd = options.onEnd ?? (() => {});
-    this.#isWatched = options.isWatched;
+    // Loads may take minutes, and agents of before progress was told are silent meanwhile.
+    this.#isWatched = options.type !== 'model.load';
     this.#watch(BEGIN_LIMIT_MS, 'accept_timeout');
   }
 
@@ -49,28 +67,24 @@ export class RunningCommand implements AsyncIterable<CommandFrame> {
     if (this.#end === null) this.#onCancel();
   }
 
-  take(message: Extract<AgentMessage, { type: 'command.progress' | 'command.result' }>): void {
-    if (message.type === 'command.result') {
-      this.end(
-        message.ok
-          ? { kind: 'done' }
-          : { kind: 'failed', code: message.code ?? 'internal_error', detail: message.detail ?? null },
-      );
-      return;
+  /** Only the first ending counts. */
+  take(frame: CommandFrame): void {
+    if (this.#end) return;
+    if (frame.kind === 'progress') {
+      this.#progress = frame;
+      this.#watch(SILENCE_LIMIT_MS, 'node_lost');
+    } else {
+      clearTimeout(this.#timer);
+      this.#end = frame;
+      this.#onEnd();
     }
-    const { stage, completedBytes, totalBytes } = message;
-    this.#progress = { kind: 'progress', stage, completedBytes, totalBytes };
-    this.#watch(SILENCE_LIMIT_MS, 'node_lost');
     this.#wake.resolve();
   }
 
-  /** Only the first ending counts. */
-  end(frame: Exclude<CommandFrame, { kind: 'progress' }>): void {
-    if (this.#end) return;
-    clearTimeout(this.#timer);
-    this.#end = frame;
-    this.#wake.resolve();
-    this.#onEnd();
+  /** Its one ending, for whoever does not want to watch. */
+  async ending(): Promise<CommandEnd> {
+    for await (const frame of this) if (frame.kind !== 'progress') return frame;
+    return { kind: 'failed', code: 'node_lost', detail: null };
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CommandFrame> {
@@ -92,7 +106,7 @@ export class RunningCommand implements AsyncIterable<CommandFrame> {
     clearTimeout(this.#timer);
     if (!this.#isWatched || this.#end) return;
     this.#timer = setTimeout(
-      () => this.end({ kind: 'failed', code, detail: `nothing was heard of it for ${limitMs / 1_000} s` }),
+      () => this.take({ kind: 'failed', code, detail: `nothing was heard of it for ${limitMs / 1_000} s` }),
       limitMs,
     );
   }

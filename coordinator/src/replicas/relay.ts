@@ -3,7 +3,7 @@ import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { BODY_PIECE_BYTES, STREAM_WINDOW_BYTES } from '@lai/shared/protocol/codec';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import type { AttemptRequest, LoadOutcome, NodeSession, RunningAttempt } from '../nodes/node-session.ts';
+import type { AttemptRequest, NodeSession, RunningAttempt } from '../nodes/node-session.ts';
 import type { NodeRecord } from '../nodes/registry.ts';
 import { FrameStream } from '../streams/frame-stream.ts';
 import type { DataItem, Item } from './envelope.ts';
@@ -32,8 +32,6 @@ export const RelayMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('attempt.credit'), stream, bytes: z.number() }),
   z.object({ type: z.literal('attempt.last'), stream, sequence: z.number(), frame: LastFrame }),
   z.object({ type: z.literal('attempt.settled'), stream }),
-  z.object({ type: z.literal('model.load'), stream, nodeId: z.string(), model: z.string() }),
-  z.object({ type: z.literal('model.loaded'), stream, ok: z.boolean(), code: FailureCode.optional() }),
 ]);
 export type RelayMessage = z.infer<typeof RelayMessage>;
 
@@ -58,7 +56,7 @@ interface Incoming {
 }
 
 /**
- * Attempts and loads across replicas, in the same frames as everywhere. Pieces are numbered: a gap (pub/sub lost something) ends the
+ * Attempts across replicas, in the same frames as everywhere. Pieces are numbered: a gap (pub/sub lost something) ends the
  * stream as lost instead of joining what does not belong together. Single writer of its streams.
  */
 export class Relay {
@@ -67,7 +65,6 @@ export class Relay {
   readonly #log: Logger;
   readonly #outgoing = new Map<number, Outgoing>();
   readonly #incoming = new Map<string, Incoming>();
-  readonly #loads = new Map<number, { readonly replicaId: string; readonly finish: (outcome: LoadOutcome) => void }>();
   #lastStream = 0;
 
   constructor(options: { replicas: Replicas; session: (nodeId: string) => NodeSession | undefined; log: Logger }) {
@@ -82,7 +79,6 @@ export class Relay {
       epoch,
       instanceId,
       startAttempt: (request: AttemptRequest) => this.#startRemote(replicaId, { nodeId, epoch }, request),
-      loadModel: (model: string) => this.#loadRemote(replicaId, nodeId, model),
     };
   }
 
@@ -106,11 +102,6 @@ export class Relay {
   replicaGone(replicaId: string): void {
     for (const [id, outgoing] of this.#outgoing)
       if (outgoing.replicaId === replicaId) this.#endOutgoing(id, failure('node_lost'));
-    for (const [id, load] of this.#loads) {
-      if (load.replicaId !== replicaId) continue;
-      this.#loads.delete(id);
-      load.finish({ ok: false, code: 'node_lost' });
-    }
     for (const [key, incoming] of this.#incoming) if (key.startsWith(`${replicaId}\n`)) this.#cancelIncoming(incoming);
   }
 
@@ -142,14 +133,6 @@ export class Relay {
       });
     }
     return { frames: outgoing.frames, settled };
-  }
-
-  #loadRemote(replicaId: string, nodeId: string, model: string): Promise<LoadOutcome> {
-    const id = this.#nextStream();
-    const { promise, resolve } = Promise.withResolvers<LoadOutcome>();
-    this.#loads.set(id, { replicaId, finish: resolve });
-    this.#say(replicaId, { type: 'model.load', stream: id, nodeId, model });
-    return promise;
   }
 
   #takeChunk({ kind, stream: id, sequence, bytes }: DataItem): void {
@@ -212,15 +195,6 @@ export class Relay {
       case 'attempt.settled':
         this.#endOutgoing(message.stream, failure('node_lost')); // ignored when the last frame has come
         return;
-      case 'model.load':
-        void this.#loadFor(sender, message);
-        return;
-      case 'model.loaded': {
-        const load = this.#loads.get(message.stream);
-        this.#loads.delete(message.stream);
-        load?.finish(message.ok ? { ok: true } : { ok: false, code: message.code ?? 'load_failed' });
-        return;
-      }
     }
   }
 
@@ -276,11 +250,6 @@ export class Relay {
     incoming.isCanceled = true;
     incoming.wake?.();
     void incoming.running?.frames.return?.();
-  }
-
-  async #loadFor(origin: string, { stream: id, nodeId, model }: Extract<RelayMessage, { type: 'model.load' }>): Promise<void> {
-    const outcome: LoadOutcome = (await this.#session(nodeId)?.loadModel(model)) ?? { ok: false, code: 'node_lost' };
-    this.#say(origin, { type: 'model.loaded', stream: id, ok: outcome.ok, ...(outcome.ok ? {} : { code: outcome.code }) });
   }
 
   #say(replicaId: string, message: RelayMessage): void {
