@@ -70,6 +70,8 @@ const MATRIX: Record<string, string> = {
   'POST /api/v1/nodes/:id/approve': 'admin',
   'POST /api/v1/nodes/:id/revoke': 'admin',
   'DELETE /api/v1/nodes/:id': 'admin',
+  'POST /api/v1/nodes/:id/commands': 'admin',
+  'DELETE /api/v1/nodes/:id/commands/:command': 'admin',
   'GET /api/v1/audit': 'admin',
   'GET /api/v1/audit/verify': 'admin',
 };
@@ -110,7 +112,13 @@ describe('the door', () => {
       ...{ db, apiKeys, coordinatorKey: publicKey, log, queueWaitMs: 100, keepAliveMs: 100, maxTextBodyBytes: 1_000_000 },
       ...{ failures: new FailureLimits(), proxies: trustedProxies([]), isRedisUp: () => true, isDraining: () => false },
       administration: (actor: Actor) => storeAdministration({ db, coordinatorKey: publicKey, log, announce: () => {} }, actor),
-      ...{ registry: behind, matching: { ...behind, waiting: 0, running: 0 }, dispatcher: {}, jobs: behind },
+      ...{
+        registry: behind,
+        matching: { ...behind, waiting: 0, running: 0 },
+        dispatcher: {},
+        jobs: behind,
+        nodeCommands: behind,
+      },
     } as unknown as AppOptions);
     server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0, overrideGlobalObjects: false }) as Server;
     await new Promise((resolve) => server.once('listening', resolve));

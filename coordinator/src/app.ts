@@ -13,6 +13,7 @@ import { splitKeyPath } from './access/credentials.ts';
 import type { FailureLimits } from './access/failure-limits.ts';
 import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
 import { readExplanation } from './api/admin/explanation.ts';
+import { commandNode } from './api/admin/node-commands.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
@@ -33,7 +34,7 @@ import { findModel, listModels } from './api/openai/models.ts';
 import { newRequestId } from './api/openai/request-options.ts';
 import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
-import type { Call, Door } from './api/openai/serve.ts';
+import { actorOf, type Call, type Door } from './api/openai/serve.ts';
 import { mountDocs } from './api/openapi/mount.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
@@ -75,8 +76,9 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   const answered = (surface: (call: Call, door: Door) => Promise<void>) => async (c: Context<Env>) => {
     if (options.isDraining()) throw new CodedError('shutting_down', { retryAfterSeconds: 2 });
     const { incoming: request, outgoing: response } = c.env;
-    const { principal, requestId, revoked } = c.var;
-    await surface({ request, response, principal, revoked, requestId, receivedAtMs: Date.now() }, options);
+    const { principal, requestId, revoked, client } = c.var;
+    const call = { request, response, principal, address: client.address, revoked, requestId, receivedAtMs: Date.now() };
+    await surface(call, options);
     return RESPONSE_ALREADY_SENT;
   };
 
@@ -144,6 +146,14 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     c.json(await readExplanation(options.db, c.req.param('id'), ownerOf(c.var.principal))),
   );
   app.get('/api/v1/status', may('fleet.read'), (c) => c.json(fleetStatus(options)));
+  app.post('/api/v1/nodes/:id/commands', may('node.write'), (c) =>
+    answered((call, door) => commandNode(call, door, c.req.param('id')))(c),
+  );
+  app.delete('/api/v1/nodes/:id/commands/:command', may('node.write'), async (c) => {
+    const actor = actorOf({ principal: c.var.principal, address: c.var.client.address });
+    await options.nodeCommands.cancel(actor, c.req.param('id'), c.req.param('command').slice(0, 64));
+    return c.body(null, 204);
+  });
   mountAdminRoutes(app, { may, as: options.administration });
   mountDocs(app, may);
   return app;

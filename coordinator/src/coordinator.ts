@@ -22,6 +22,7 @@ import type { NodeLink } from './dispatch/nodes.ts';
 import { ExplainLog } from './explain/explain-log.ts';
 import { readPayloadKey } from './jobs/payload-cipher.ts';
 import { startJobs } from './jobs/start.ts';
+import { NodeCommands } from './nodes/node-commands.ts';
 import { Registry } from './nodes/registry.ts';
 import type { CommandLink } from './nodes/running-command.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
@@ -134,6 +135,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     administration: (actor) => storeAdministration({ db, coordinatorKey: identity.publicKey, log, announce }, actor),
     coordinatorKey: identity.publicKey,
     registry,
+    nodeCommands: new NodeCommands({ db, registry }),
     matching,
     dispatcher,
     jobs,

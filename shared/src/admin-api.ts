@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GAMING_MODES, ModelName, NodeDesired, NodeSnapshot } from './node.ts';
+import { ModelDelete, ModelLoad, ModelPullCommand, ModelUnload } from './protocol/coordinator-message.ts';
 
 /** Shapes of the management API (`/api/v1/…`), shared by the coordinator, the CLI and the dashboard. */
 
@@ -177,6 +178,28 @@ export const NodeEntry = z.object({
   desired: NodeDesired,
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
+
+// What a node's models can be told; the words are the protocol's.
+
+const unnumbered = { commandId: true } as const;
+export const NodeCommand = z.discriminatedUnion('type', [
+  ModelLoad.omit(unnumbered).strict(),
+  ModelUnload.omit(unnumbered).strict(),
+  ModelPullCommand.omit(unnumbered).strict(),
+  ModelDelete.omit(unnumbered).strict(),
+]);
+export type NodeCommand = z.infer<typeof NodeCommand>;
+
+const bytes = z.number().nonnegative().nullable();
+/** A line of the answer: `started` first, then any number of `progress`, then one `done` or `failed`. */
+export const NodeCommandEvent = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('started'), commandId: z.string() }),
+  z.object({ kind: z.literal('progress'), stage: z.string(), completedBytes: bytes, totalBytes: bytes }),
+  z.object({ kind: z.literal('done') }),
+  /** `detail` is in the engine's own words. */
+  z.object({ kind: z.literal('failed'), code: z.string(), message: z.string(), detail: z.string().nullable() }),
+]);
+export type NodeCommandEvent = z.infer<typeof NodeCommandEvent>;
 
 export const AuditEntry = z.object({
   seq: z.number().int(),

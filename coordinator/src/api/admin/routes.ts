@@ -7,6 +7,7 @@ import type { Administration } from '../../access/administration.ts';
 import type { Actor } from '../../access/audit.ts';
 import type { Action } from '../../access/authorize.ts';
 import { readJsonBody } from '../openai/body.ts';
+import { actorOf } from '../openai/serve.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_AUDIT_PAGE = 1_000;
@@ -20,8 +21,7 @@ export interface AdminRouteOptions {
 /** The management API: one line per thing an operator can do. */
 // biome-ignore lint/suspicious/noExplicitAny: Hono's environment is invariant, and which one the app has does not matter here
 export const mountAdminRoutes = (app: Hono<any>, { may, as }: AdminRouteOptions): void => {
-  const acting = (c: Context): Administration =>
-    as({ name: `${c.get('principal').name} (${c.get('principal').keyId})`, origin: c.get('client').address });
+  const acting = (c: Context): Administration => as(actorOf({ principal: c.get('principal'), address: c.get('client').address }));
   const body = async <T>(c: Context, schema: z.ZodType<T>): Promise<T> =>
     (await readJsonBody(c.env.incoming as IncomingMessage, schema, { maxTextBytes: MAX_BODY_BYTES })).value;
   const id = (c: Context): string => c.req.param('id') ?? '';

@@ -1,12 +1,11 @@
-import { CodedError, ERRORS } from '@lai/shared/errors';
+import { CodedError } from '@lai/shared/errors';
 import { ModelName, sameModel } from '@lai/shared/node';
 import { OllamaNamedRequest } from '@lai/shared/ollama';
 import { demand } from '../../access/middleware.ts';
-import type { NodeRecord } from '../../nodes/registry.ts';
-import type { CommandFrame, CommandRequest } from '../../nodes/running-command.ts';
+import type { CommandFrame } from '../../nodes/running-command.ts';
 import { readJsonBody } from '../openai/body.ts';
 import { writeJson } from '../openai/respond.ts';
-import type { Call, Door } from '../openai/serve.ts';
+import { actorOf, type Call, type Door } from '../openai/serve.ts';
 import { show } from './models.ts';
 import { homeFor } from './pull-target.ts';
 
@@ -32,12 +31,12 @@ export const pullModel = async (call: Call, door: Door): Promise<void> => {
   if (!ModelName.safeParse(name).success)
     throw new CodedError('invalid_value', { message: `model: ${name} is not a model's name`, param: 'model' });
   const home = homeFor(door.registry.list());
-  const session = home && door.registry.session(home.nodeId);
-  if (!home || !session) throw new CodedError('no_capacity', { message: 'No node is connected that could take a model.' });
+  if (!home) throw new CodedError('no_capacity', { message: 'No node is connected that could take a model.' });
   answer.say({ status: `pulling ${name} to ${home.snapshot.name}` });
-  for await (const frame of session.command({ type: 'model.pull', model: name })) {
+  const pull = await door.nodeCommands.run(actorOf(call), home.nodeId, { type: 'model.pull', model: name });
+  for await (const frame of pull) {
     if (frame.kind === 'progress') answer.say(progressLine(frame));
-    else if (frame.kind === 'failed') answer.end({ error: sentenceOf(frame, home) });
+    else if (frame.kind === 'failed') answer.end({ error: door.nodeCommands.sentence(home.nodeId, frame) });
     else answer.end({ status: 'success' });
   }
 };
@@ -46,39 +45,32 @@ export const pullModel = async (call: Call, door: Door): Promise<void> => {
 export const deleteModel = async (call: Call, door: Door): Promise<void> => {
   const { name } = await namedIn(call, door);
   demand(call.principal, 'node.write');
-  await onEveryNode(door, name, (model) => ({ type: 'model.delete', model }));
+  await onEveryNode(call, door, name, 'model.delete');
   call.response.writeHead(200, { 'x-request-id': call.requestId, 'content-length': 0 }).end();
 };
 
 /** What a prompt of nothing with `keep_alive: 0` asks for: out of every node's memory, politely. */
 export const unloadModel = async (call: Call, door: Door, name: string): Promise<void> => {
   demand(call.principal, 'node.write');
-  await onEveryNode(door, name, (model) => ({ type: 'model.unload', model }));
+  await onEveryNode(call, door, name, 'model.unload');
 };
 
 /** Throws what the first node that could not do it said; the others have done it nevertheless. */
-const onEveryNode = async (door: Door, name: string, request: (model: string) => CommandRequest): Promise<void> => {
-  const homes = door.registry.list().flatMap((node) => {
-    const model = node.liveness === 'dead' ? undefined : node.snapshot.models.find(({ id }) => sameModel(id, name));
-    const session = door.registry.session(node.nodeId);
-    return model && session ? [{ node, session, model: model.id }] : [];
+const onEveryNode = async (call: Call, door: Door, name: string, type: 'model.delete' | 'model.unload'): Promise<void> => {
+  const homes = door.registry.list().flatMap(({ nodeId, liveness, snapshot }) => {
+    const model = liveness === 'dead' ? undefined : snapshot.models.find(({ id }) => sameModel(id, name));
+    return model ? [{ nodeId, model: model.id }] : [];
   });
   if (homes.length === 0) throw unknownModel(name);
   const endings = await Promise.all(
-    homes.map(async ({ node, session, model }) => ({ node, ending: await endingOf(session.command(request(model))) })),
+    homes.map(async ({ nodeId, model }) => {
+      const running = await door.nodeCommands.run(actorOf(call), nodeId, { type, model });
+      return { nodeId, ending: await running.ending() };
+    }),
   );
-  for (const { node, ending } of endings)
-    if (ending.kind === 'failed') throw new CodedError(ending.code, { message: sentenceOf(ending, node) });
+  for (const { nodeId, ending } of endings)
+    if (ending.kind === 'failed') throw new CodedError(ending.code, { message: door.nodeCommands.sentence(nodeId, ending) });
 };
-
-const endingOf = async (frames: AsyncIterable<CommandFrame>): Promise<Exclude<CommandFrame, { kind: 'progress' }>> => {
-  for await (const frame of frames) if (frame.kind !== 'progress') return frame;
-  return { kind: 'failed', code: 'node_lost', detail: null };
-};
-
-/** The engine's own text is for the log. */
-const sentenceOf = ({ code }: Extract<CommandFrame, { kind: 'failed' }>, { snapshot }: NodeRecord): string =>
-  `${snapshot.name}: ${ERRORS[code].sentence}`;
 
 const progressLine = ({ stage, completedBytes, totalBytes }: Extract<CommandFrame, { kind: 'progress' }>) => ({
   status: stage,

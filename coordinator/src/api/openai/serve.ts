@@ -2,8 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { Principal } from '../../access/api-keys.ts';
+import type { Actor } from '../../access/audit.ts';
 import { demand } from '../../access/middleware.ts';
 import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
+import type { NodeCommands } from '../../nodes/node-commands.ts';
 import type { Registry } from '../../nodes/registry.ts';
 import { affinityOf, type Conversation } from './affinity.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './request-options.ts';
@@ -24,16 +26,25 @@ export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly principal: Principal;
+  /** Where the client is. */
+  readonly address: string;
   /** Aborted when the principal loses its right meanwhile. */
   readonly revoked: AbortSignal;
   readonly requestId: string;
   readonly receivedAtMs: number;
 }
 
+/** In whose name something is done. */
+export const actorOf = ({ principal, address }: Pick<Call, 'principal' | 'address'>): Actor => ({
+  name: `${principal.name} (${principal.keyId})`,
+  origin: address,
+});
+
 /** What all surfaces have behind them. */
 export interface Door {
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;
+  readonly nodeCommands: NodeCommands;
   readonly queueWaitMs: number;
   readonly keepAliveMs: number;
   readonly maxTextBodyBytes: number;
