@@ -4,9 +4,10 @@ import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
 import { explanationText, fetchExplanation } from './cli/explain.ts';
 import { addKeyCommands } from './cli/keys.ts';
+import { addModelCommands } from './cli/models.ts';
 import { addNodeCommands } from './cli/nodes.ts';
 import { ensureOperatorKey } from './cli/operator-key.ts';
-import { placeOf } from './cli/place.ts';
+import { keyedPlace, placeOf } from './cli/place.ts';
 import { fetchStatus, statusText } from './cli/status.ts';
 import { addTokenCommands } from './cli/tokens.ts';
 import { up } from './cli/up.ts';
@@ -42,6 +43,8 @@ withSettings(program.command('serve'))
     const config = settings(flags);
     const coordinator = await startCoordinator(config, createLogger(config.logLevel));
     await ensureOperatorKey(coordinator.db, config.dataDir);
+    // To the terminal of whoever started us, not into the log.
+    if (coordinator.setupUrl) process.stderr.write(`First operator: ${coordinator.setupUrl}\n`);
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.once(signal, () => void coordinator.close().then(() => process.exit(0)));
   });
@@ -50,8 +53,7 @@ withSettings(program.command('status'))
   .description('show the fleet')
   .option('--json', 'as JSON')
   .action(async (flags) => {
-    const { url, key, config } = placeOf(flags, process.env);
-    if (!key) throw new Error(`No API key: set LAI_API_KEY, or run this where ${config.dataDir} is.`);
+    const { url, key } = keyedPlace(flags);
     const status = await fetchStatus(url, key);
     process.stdout.write(flags.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
   });
@@ -68,6 +70,7 @@ withSettings(program.command('explain'))
 addKeyCommands(program, withSettings);
 addTokenCommands(program, withSettings);
 addNodeCommands(program, withSettings);
+addModelCommands(program, withSettings);
 addAuditCommands(program, withSettings);
 addBackupCommands(program, withSettings);
 

@@ -1,10 +1,11 @@
 import { styleText } from 'node:util';
 import type { NodeEntry } from '@lai/shared/admin-api';
+import { GAMING_MODES, type NodeDesired } from '@lai/shared/node';
 import type { Command } from 'commander';
 import type { Administration } from '../access/administration.ts';
 import { administer } from './administer.ts';
 import { placeOf } from './place.ts';
-import { table, when } from './table.ts';
+import { secondsOf, table, when } from './table.ts';
 
 /** `lai nodes …` */
 export const addNodeCommands = (program: Command, withSettings: (command: Command) => Command): void => {
@@ -47,6 +48,24 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
   verb('group', 'make a node part of another group', (fleet, id, { value }) =>
     fleet.changeNode(id, { group: String(value) }),
   ).argument('<group>', 'the group');
+  verb('drain', 'give a node no more work; what runs there finishes', (fleet, id, { off }) =>
+    fleet.changeNode(id, { isDraining: off !== true }),
+  ).option('--off', 'give it work again');
+
+  withSettings(program.command('gaming'))
+    .description("leave a node's GPU to its owner, or not; the owner has the last word")
+    .argument('<node>', 'its name or id')
+    .argument('<mode>', 'on, off, or auto: as the node sees fit')
+    .option('--for <time>', 'for so long: 90s, 30m, 2h, 1d')
+    .action((node: string, mode: string, flags) =>
+      administer(place(flags), async (fleet) => {
+        const wanted = GAMING_MODES.find((known) => known === mode);
+        if (!wanted) throw new Error(`There is no gaming mode "${mode}": on, off or auto.`);
+        const { id } = find(await fleet.listNodes(), node);
+        const untilMs = flags.for ? Date.now() + 1_000 * secondsOf(flags.for) : null;
+        process.stdout.write(nodeTable([await fleet.changeNode(id, { gaming: { mode: wanted, untilMs } })]));
+      }),
+    );
 };
 
 /** By id, or by name where only one is called so. */
@@ -59,14 +78,25 @@ const find = (entries: readonly NodeEntry[], wanted: string): NodeEntry => {
   throw new Error(byName.length > 1 ? `Several nodes are called ${wanted}; use the id.` : `There is no node ${wanted}.`);
 };
 
+const wishes = ({ isDraining, pinnedModels, gaming }: NodeDesired): string => {
+  const until = gaming?.untilMs ? ` until ${when(gaming.untilMs)}` : '';
+  const words = [
+    isDraining ? 'drain' : '',
+    gaming ? `gaming ${gaming.mode}${until}` : '',
+    pinnedModels.length > 0 ? `${pinnedModels.length} pinned` : '',
+  ];
+  return words.filter((word) => word !== '').join(', ') || '-';
+};
+
 const COLOURS = { pending: 'yellow', approved: 'green', revoked: 'dim', locked: 'red' } as const;
 
 const nodeTable = (entries: readonly NodeEntry[]): string =>
   table([
-    ['NAME', 'STATE', 'GROUP', 'FINGERPRINT', 'LAST SEEN', 'FROM', 'ID'],
+    ['NAME', 'STATE', 'WISHES', 'GROUP', 'FINGERPRINT', 'LAST SEEN', 'FROM', 'ID'],
     ...entries.map((entry) => [
       entry.name,
       styleText(COLOURS[entry.state], entry.state),
+      wishes(entry.desired),
       entry.group,
       entry.fingerprint,
       when(entry.lastConnectedAtMs),

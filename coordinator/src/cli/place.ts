@@ -18,6 +18,13 @@ export const placeOf = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv):
   };
 };
 
+/** For commands that only a running coordinator can carry out. */
+export const keyedPlace = (flags: Record<string, unknown>): Place & { readonly key: string } => {
+  const { key, ...place } = placeOf(flags, process.env);
+  if (!key) throw new Error(`No API key: set LAI_API_KEY, or run this where ${place.config.dataDir} is.`);
+  return { ...place, key };
+};
+
 /** An address to listen on is not always one to talk to. */
 export const localUrl = ({ host, port, tlsCert }: Pick<CoordinatorConfig, 'host' | 'port' | 'tlsCert'>): string => {
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;

@@ -1,9 +1,9 @@
-import { AuditEntry, AuditVerdict, IssuedKey, IssuedToken, KeyView, NodeEntry, TokenView } from '@lai/shared/admin-api';
+import { AuditEntry, AuditVerdict, IssuedKey, IssuedToken, KeyView, NodeEntry, TokenView, UserView } from '@lai/shared/admin-api';
 import { z } from 'zod';
 import type { Administration } from '../access/administration.ts';
 
 const LIMIT_MS = 10_000;
-const Problem = z.object({ error: z.object({ message: z.string() }) });
+export const Problem = z.object({ error: z.object({ message: z.string() }) });
 
 /** Over the admin API of a running coordinator. */
 export const remoteAdministration = ({ url, key }: { url: string; key: string }): Administration => {
@@ -35,6 +35,10 @@ export const remoteAdministration = ({ url, key }: { url: string; key: string })
     revokeNode: (id) => call(NodeEntry, 'POST', at('nodes', id, 'revoke')),
     changeNode: (id, change) => call(NodeEntry, 'PATCH', at('nodes', id), change),
     removeNode: (id) => call(NodeEntry, 'DELETE', at('nodes', id)),
+    createUser: (wish) => call(UserView, 'POST', 'users', wish),
+    listUsers: () => call(z.array(UserView), 'GET', 'users'),
+    changeUser: (id, change) => call(UserView, 'PATCH', at('users', id), change),
+    removeUser: (id) => call(UserView, 'DELETE', at('users', id)),
     listAudit: ({ limit, before }) =>
       call(z.array(AuditEntry), 'GET', `audit?limit=${limit}${before === undefined ? '' : `&before=${before}`}`),
     verifyAudit: (expected) =>
@@ -42,7 +46,7 @@ export const remoteAdministration = ({ url, key }: { url: string; key: string })
   };
 };
 
-const jsonOr = (text: string): unknown => {
+export const jsonOr = (text: string): unknown => {
   try {
     return JSON.parse(text);
   } catch {

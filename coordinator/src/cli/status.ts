@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import { FleetStatus } from '@lai/shared/admin-api';
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
+import { gib } from './table.ts';
 
 /** The fleet as one screen of text. */
 export const statusText = (status: FleetStatus): string => {
@@ -29,8 +30,6 @@ const describeModel = (model: LoadedModel): string => {
   const mark = model.state === 'warm' ? '🔥' : model.state === 'failed' ? '✗ ' : model.state === 'cold' ? '❄️ ' : '… ';
   return `${mark} ${model.id}  ${model.state}  ${model.inFlight}/${model.slots} slots  ${model.capabilities.join(', ')}`;
 };
-
-const gib = (bytes: number | null): string => (bytes === null ? '?' : (bytes / 1024 ** 3).toFixed(1));
 
 const duration = (seconds: number): string => {
   const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor((seconds % 3_600) / 60)];

@@ -17,6 +17,8 @@ export const table = (rows: readonly (readonly string[])[]): string => {
 
 const visible = (text: string): number => stripVTControlCharacters(text).length;
 
+export const gib = (bytes: number | null): string => (bytes === null ? '?' : (bytes / 1024 ** 3).toFixed(1));
+
 /** In the reader's own time, or a dash. */
 export const when = (atMs: number | null): string =>
   atMs === null ? '-' : new Date(atMs).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
