@@ -68,7 +68,8 @@ describe('splitting a stream of events', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), (payloads) => {
         const text = payloads.map((payload) => sseData({ payload }) + sseComment('alive\r\ndata: no')).join('');
-        expect(split(text).map((data) => JSON.parse(data))).toEqual(payloads.map((payload) => ({ payload })));
+        // As JSON, which knows no -0.
+        expect(split(text)).toEqual(payloads.map((payload) => JSON.stringify({ payload })));
       }),
     );
   });
