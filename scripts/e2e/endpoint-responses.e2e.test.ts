@@ -141,6 +141,19 @@ describe('the Responses API', () => {
     });
   });
 
+  it('ends a stream that cannot be read as failed, and an answer with an error', async () => {
+    const events = await eventsOf({ input: 'x #fault=garbage:3', max_output_tokens: 20 });
+    expect(events.at(-1)).toMatchObject({ type: 'response.failed', response: { error: { lai_code: 'engine_error' } } });
+    const whole = openai.responses.create({ model: MODEL, input: 'x #fault=garbage:3', max_output_tokens: 20 });
+    await expect(whole).rejects.toMatchObject({ status: 502, code: 'engine_error' });
+    const chat = openai.chat.completions.create({
+      model: MODEL,
+      messages: [{ role: 'user', content: 'x #fault=garbage:3' }],
+      max_tokens: 20,
+    });
+    await expect(chat).rejects.toMatchObject({ status: 502, code: 'engine_error' });
+  });
+
   it('holds the line while it waits', async () => {
     const response = await fetch(`${fleet.url}/v1/responses`, {
       method: 'POST',

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Frame } from '@lai/shared/attempt';
+import { ERRORS } from '@lai/shared/errors';
 import type { Answer, Trail } from '../../dispatch/dispatcher.ts';
 import { ChunkedBody } from '../../streams/chunked-body.ts';
 import type { StreamWording, WholeWording, Wording } from './wording.ts';
@@ -46,7 +47,12 @@ export const respondStreaming = async (
   try {
     for await (const frame of answer.frames) {
       if (frame.kind === 'chunk') {
-        const bytes = wording.chunk(frame.chunk, frame.bytes);
+        const bytes = readable(() => wording.chunk(frame.chunk, frame.bytes));
+        if (bytes === undefined) {
+          if (response.headersSent) body.end(wording.failed(UNREADABLE));
+          else writeError(options, UNREADABLE);
+          return UNREADABLE;
+        }
         if (bytes === null || bytes.length === 0) continue;
         open(true);
         keepAlive.refresh();
@@ -72,17 +78,34 @@ export const respondStreaming = async (
   }
 };
 
+/** The runtime said something that is not what its route says. Its bytes pass a client by unread; only surfaces in other words see it. */
+const UNREADABLE = { kind: 'failed', code: 'engine_error', message: ERRORS.engine_error.sentence } as const;
+
+/** Undefined when it is not. */
+const readable = <T>(say: () => T): T | undefined => {
+  try {
+    return say();
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+};
+
 /** Collects the same frames and answers with one body, or with an error of the right status. */
 export const respondCollected = async (options: Respond<WholeWording>): Promise<Ending | null> => {
   const { answer, response, requestId, wording } = options;
   for await (const frame of answer.frames) {
-    if (frame.kind === 'chunk') {
-      wording.push(frame.bytes);
-      continue;
+    const said = readable(() => {
+      if (frame.kind === 'chunk') wording.push(frame.bytes);
+      return frame.kind === 'end' ? wording.finish(frame) : null;
+    });
+    if (said === undefined) {
+      writeError(options, UNREADABLE);
+      return UNREADABLE;
     }
+    if (frame.kind === 'chunk') continue;
     if (frame.kind === 'end') {
-      const headers = { ...wording.headers, ...servedHeaders(requestId, answer.trail) };
-      writeJson(response, 200, headers, wording.finish(frame));
+      writeJson(response, 200, { ...wording.headers, ...servedHeaders(requestId, answer.trail) }, said);
       return frame;
     }
     const failure = options.reword(frame);
