@@ -21,6 +21,7 @@ export interface Interruptible {
 
 const MEMORY_LOOK_MS = 250;
 const FRESH_LIMIT_MS = 400;
+const PROCESSES_LIMIT_MS = 300;
 const POLICY_LOOK_MS = 5_000;
 
 /**
@@ -235,7 +236,8 @@ export class Yielding {
     const { probe } = this.#gpus;
     const [pids, processes] = await Promise.all([
       this.#supervisor.ownPids(),
-      probe.vendor === 'nvidia' ? probe.processes(MEMORY_LOOK_MS) : null,
+      // A slow answer must not hold up the totals, which are read all the time.
+      probe.vendor === 'nvidia' ? Promise.race([probe.processes(MEMORY_LOOK_MS), pause(PROCESSES_LIMIT_MS, null)]) : null,
     ]);
     if (!this.#isWatching) return;
     if (this.#before !== null) this.#memory = memoryVerdict(this.#before, this.#gpus.read(), { pids, processes });
