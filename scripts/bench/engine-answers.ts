@@ -101,7 +101,9 @@ export const pages: Readonly<Record<string, unknown>> = {
   },
   '/models/load': { success: true },
   '/_mock/state': {
-    models: [{ name: MODEL, slots: SLOTS, capabilities: ['chat', 'completion', 'json'], diskBytes: sizeBytes, vramBytes: sizeBytes }],
+    models: [
+      { name: MODEL, slots: SLOTS, capabilities: ['chat', 'completion', 'json'], diskBytes: sizeBytes, vramBytes: sizeBytes },
+    ],
   },
   '/_mock/gpu': {
     name: 'bench',

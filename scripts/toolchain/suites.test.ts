@@ -16,7 +16,11 @@ describe('choosing suites', () => {
     const names = ['style', 'types', 'imports', 'unit', 'integration', 'e2e'];
     expect(suitesFor([])?.map(({ name }) => name)).toEqual(names);
     expect(suitesFor(['--with', 'engines'])?.map(({ name }) => name)).toEqual([...names, 'engines']);
-    expect(suitesFor(['--with', 'engines', '--with', 'clients'])?.map(({ name }) => name)).toEqual([...names, 'engines', 'clients']);
+    expect(suitesFor(['--with', 'engines', '--with', 'clients'])?.map(({ name }) => name)).toEqual([
+      ...names,
+      'engines',
+      'clients',
+    ]);
   });
   it.each([[['--with']], [['engines']], [['--with', 'unit']]])('refuses %j', (args) => {
     expect(suitesFor(args)).toBeUndefined();
