@@ -24,6 +24,9 @@ import { Models } from './models/models.ts';
 import { Pulls } from './models/pulls.ts';
 import { type ForegroundWatch, LOOK_EVERY_MS, startForegroundWatch } from './sensors/foreground.ts';
 import { watchSleep } from './sensors/power.ts';
+import { BUILT_IN_RELEASE_KEY } from './service/release.ts';
+import { Updates } from './service/update.ts';
+import { programAt } from './service/versions.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { engineSources } from './supervisor/engine-sources.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
@@ -63,6 +66,8 @@ export class Agent {
   readonly #yielding: Yielding;
   readonly #connection: Connection;
   readonly #keepAwake: KeepAwake;
+  /** Null when this agent is no installation that could be updated. */
+  readonly #updates: Updates | null;
   readonly #environment: Readonly<Record<string, string | undefined>>;
   /** By stream number; single writer. */
   readonly #attempts = new Map<number, Running>();
@@ -70,7 +75,8 @@ export class Agent {
   #sequence = 0;
   #diskFreeBytes: number | null = null;
   #policyProblem: string | null = null;
-  #drain = { operator: false, owner: false };
+  #drain = { operator: false, owner: false, update: false };
+  readonly #whenIdle = new Set<() => void>();
   #foreground: ForegroundWatch | undefined;
   #door: LocalDoor | undefined;
   #endSleepWatch: () => void = () => {};
@@ -90,6 +96,8 @@ export class Agent {
     version: string;
     log: Logger;
     onRefused: (message: string) => void;
+    /** Another version is to take over: end with the code for that. */
+    onOtherVersion: () => void;
   }) {
     const { config, log } = options;
     this.#config = config;
@@ -172,6 +180,20 @@ export class Agent {
       log,
     });
     this.#keepAwake = new KeepAwake({ log, ...(this.#policy.policy.keepAwake ? {} : { command: null }) });
+    this.#updates = config.programDir
+      ? new Updates({
+          program: programAt(config.programDir),
+          version: options.version,
+          coordinatorUrl: this.#credential.url,
+          releaseKey: config.releaseKey ?? BUILT_IN_RELEASE_KEY,
+          isAllowed: () => this.#policy.policy.updates === 'allow',
+          drain: (limitMs) => this.#drainForUpdate(limitMs),
+          undrain: () => this.#setDrain('update', false),
+          restart: options.onOtherVersion,
+          onChange: () => this.#reportNow(),
+          log,
+        })
+      : null;
     this.#connection = new Connection({
       identity: options.identity,
       agentVersion: options.version,
@@ -214,6 +236,7 @@ export class Agent {
         stopAll: () => this.#yielding.stopAll(),
         drain: (isDraining) => this.#setDrain('owner', isDraining),
         pull: (model, signal) => (this.#pulls.canPull ? this.#pulls.watch(model, signal) : null),
+        update: (wish, onNews) => this.#updates?.update(wish, onNews) ?? null,
       },
     });
     this.#upkeepTimer = setInterval(() => this.#models.tick({ mayLoad: this.#holds.list().length === 0 }), UPKEEP_MS);
@@ -283,6 +306,7 @@ export class Agent {
       holds: this.#holds.list(),
       gaming: this.#yielding.gaming.report,
       preemption: this.#yielding.preemption(),
+      update: this.#updates?.report() ?? null,
       maxConcurrent: this.#config.maxConcurrent,
       inFlight: this.#models.inFlight,
     });
@@ -328,6 +352,7 @@ export class Agent {
     clearInterval(this.#statusTimer);
     this.#statusTimer = setInterval(() => this.#report(), statusIntervalMs);
     this.#wish(desired);
+    this.#updates?.connected();
     this.#report();
   }
 
@@ -361,6 +386,9 @@ export class Agent {
       case 'model.delete':
       case 'model.cancel':
         this.#commands.obey(message);
+        return;
+      case 'node.update':
+        void this.#update(message);
         return;
       case 'node.desire':
         this.#wish(message.desired);
@@ -426,7 +454,10 @@ export class Agent {
       this.#attempts.delete(start.stream);
       slot.release();
       this.#reportSoon(WORK_REPORT_MS);
-      if (this.#attempts.size === 0) this.#keepAwake.set(false);
+      if (this.#attempts.size === 0) {
+        this.#keepAwake.set(false);
+        for (const resume of this.#whenIdle) resume();
+      }
       this.#yielding.poke();
     });
   }
@@ -462,14 +493,43 @@ export class Agent {
     this.#yielding.operatorWishes(desired.gaming);
   }
 
-  /** Two may ask for it, and it is over when both have taken it back. */
-  #setDrain(by: 'operator' | 'owner', isDraining: boolean): void {
+  /** Several may ask for it, and it is over when all have taken it back. */
+  #setDrain(by: 'operator' | 'owner' | 'update', isDraining: boolean): void {
     this.#drain = { ...this.#drain, [by]: isDraining };
-    const cause = this.#drain.owner ? 'owner' : this.#drain.operator ? 'operator' : null;
+    const cause = (['owner', 'operator', 'update'] as const).find((each) => this.#drain[each]) ?? null;
     const held = this.#holds.list().find(({ kind }) => kind === 'draining');
     if (cause === (held?.cause ?? null)) return;
     if (cause === null) this.#holds.clear('draining');
     else this.#holds.set({ kind: 'draining', cause, sinceMs: held?.sinceMs ?? Date.now(), untilMs: null });
+  }
+
+  #drainForUpdate(limitMs: number): Promise<void> {
+    this.#setDrain('update', true);
+    if (this.#attempts.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const resume = () => {
+        clearTimeout(timer);
+        this.#whenIdle.delete(resume);
+        resolve();
+      };
+      const timer = setTimeout(resume, limitMs);
+      this.#whenIdle.add(resume);
+    });
+  }
+
+  async #update({ commandId, release, isForced = false }: Extract<CoordinatorMessage, { type: 'node.update' }>): Promise<void> {
+    const progress = (stage: string) =>
+      this.#send({ type: 'command.progress', commandId, stage, completedBytes: null, totalBytes: null });
+    try {
+      if (!this.#updates) throw new Error('This agent was not installed as a service, so nothing would start it again.');
+      progress('looking');
+      await this.#updates.update({ signed: release, isForced }, progress);
+      this.#send({ type: 'command.result', commandId, ok: true });
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      this.#log.warn({ detail }, 'not updated');
+      this.#send({ type: 'command.result', commandId, ok: false, code: 'update_refused', detail: detail.slice(0, 500) });
+    }
   }
 
   #send(message: AgentMessage): void {

@@ -65,6 +65,13 @@ describe('settings of the agent', () => {
     maxConcurrent: { variable: 'LAI_MAX_CONCURRENT', text: '8', value: 8, flag: 9 },
     localPort: { variable: 'LAI_LOCAL_PORT', text: '0', value: 0, flag: 6000 },
     measure: { variable: 'LAI_MEASURE', text: 'true', value: true, flag: false },
+    programDir: { variable: 'LAI_PROGRAM_DIR', text: '/opt/lai', value: '/opt/lai', flag: '/opt/other' },
+    releaseKey: {
+      variable: 'LAI_RELEASE_KEY',
+      text: `${'A'.repeat(43)}=`,
+      value: `${'A'.repeat(43)}=`,
+      flag: `${'B'.repeat(43)}=`,
+    },
     insecure: { variable: 'LAI_INSECURE', text: 'true', value: true, flag: false },
     logLevel: { variable: 'LAI_LOG_LEVEL', text: 'debug', value: 'debug', flag: 'warn' },
   };

@@ -55,6 +55,13 @@ export const AgentConfig = z.object({
   localPort: z.coerce.number().int().nonnegative().max(65_535),
   /** Watch the event loop's delay; costs a hundred wake-ups a second, so only for measuring. */
   measure: z.stringbool().or(z.boolean()),
+  /** The launcher's folder, when it started us: versions side by side, of which we are one. */
+  programDir: z.string().min(1).optional(),
+  /** Public Ed25519 key (base64) that updates must be signed with, instead of the one that was built in. */
+  releaseKey: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{43}=$/, 'expected 32 bytes as base64')
+    .optional(),
   /** A coordinator on another machine may be spoken to without TLS. */
   insecure: z.stringbool().or(z.boolean()),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
@@ -106,6 +113,8 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     maxConcurrent: env['LAI_MAX_CONCURRENT'],
     localPort: env['LAI_LOCAL_PORT'],
     measure: env['LAI_MEASURE'],
+    programDir: env['LAI_PROGRAM_DIR'],
+    releaseKey: env['LAI_RELEASE_KEY'],
     insecure: env['LAI_INSECURE'],
     logLevel: env['LAI_LOG_LEVEL'],
   };

@@ -7,9 +7,11 @@ import { Command, CommanderError } from 'commander';
 import { multistream, pino } from 'pino';
 import { Agent } from './agent.ts';
 import { askStatus } from './cli/ask-agent.ts';
-import { addLocalCommands, UsageError } from './cli/commands.ts';
+import { addLocalCommands, type CliEnv, UsageError } from './cli/commands.ts';
+import { addServiceCommands } from './cli/service-commands.ts';
 import { readConfig } from './config.ts';
 import { enroll, fileIdentity, proposeKey, transportProblem } from './identity.ts';
+import { EXIT_OTHER_VERSION } from './service/trial.ts';
 import { EngineLog } from './supervisor/engine-log.ts';
 import { VERSION } from './version.ts';
 
@@ -98,6 +100,7 @@ withSettings(program.command('run'))
       version: VERSION,
       log,
       onRefused: (message) => void leave(1, message),
+      onOtherVersion: () => void leave(EXIT_OTHER_VERSION, 'another version takes over'),
     });
     let isLeaving = false;
     const leave = async (code: number, why: string) => {
@@ -114,13 +117,15 @@ withSettings(program.command('run'))
     await agent.start();
   });
 
-addLocalCommands(program, withSettings, {
+const cli: CliEnv = {
   environment: process.env,
   print: (text) => console.log(text),
   exitWith: (code) => {
     process.exitCode = code;
   },
-});
+};
+addLocalCommands(program, withSettings, cli);
+addServiceCommands(program, withSettings, cli);
 
 /** 0 well, 1 it did not work, 2 it was asked in the wrong words. */
 program.parseAsync().catch((error: unknown) => {

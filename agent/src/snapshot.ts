@@ -1,4 +1,5 @@
 import type { GamingReport, Gpu, Hold, LoadedModel, ModelPull, NodeSnapshot, Preemption, RuntimeReport } from '@lai/shared/node';
+import type { UpdateReport } from '@lai/shared/release';
 
 /** Everything a snapshot is made of, already read. */
 export interface SnapshotParts {
@@ -16,6 +17,7 @@ export interface SnapshotParts {
   readonly holds: readonly Hold[];
   readonly gaming: GamingReport;
   readonly preemption: Preemption | null;
+  readonly update?: UpdateReport | null;
   readonly maxConcurrent: number;
   readonly inFlight: number;
 }
@@ -38,6 +40,7 @@ export const takeSnapshot = (parts: SnapshotParts): NodeSnapshot => {
     holds: [...parts.holds],
     gaming: parts.gaming,
     preemption: parts.preemption,
+    ...(parts.update ? { update: parts.update } : {}),
     maxConcurrent: parts.maxConcurrent,
     inFlight: parts.inFlight,
   };

@@ -72,6 +72,8 @@ export const ERRORS = {
     'authentication_error',
     'Missing or invalid API key. Send "Authorization: Bearer lai_…"; `lai keys create` makes one.',
   ),
+  sign_in_failed: entry(401, 'authentication_error', 'The name or the password is wrong.'),
+  cross_site_refused: entry(403, 'permission_error', 'This was asked by a page of another site, and refused.'),
   permission_denied: entry(403, 'permission_error', 'This key may not do that.'),
   model_not_allowed: entry(403, 'permission_error', 'This key may not use that model. GET /v1/models lists those it may use.'),
   entry_not_found: entry(404, 'invalid_request_error', 'There is no such entry, or it is in another state.'),
@@ -133,6 +135,7 @@ export const ERRORS = {
   slow_reader: entry(499, 'server_error', 'The client read the answer too slowly, so generation was stopped.', {
     clientRetry: false,
   }),
+  update_refused: entry(409, 'invalid_request_error', 'The node did not take the update.'),
   canceled: entry(499, 'server_error', 'The client closed the request.', { clientRetry: false }),
   internal_error: entry(500, 'server_error', 'Something went wrong inside Lai. The request id finds it in the log.', {
     failover: true,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FailureCode } from './attempt.ts';
+import { UpdateReport } from './release.ts';
 
 /** Runtimes and capabilities are open words on the wire: an older coordinator must still show a newer agent's node. */
 export const RUNTIME_KINDS = ['ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock'] as const;
@@ -153,6 +154,8 @@ export const NodeSnapshot = z.object({
   /** Absent from agents of before gaming mode. */
   gaming: GamingReport.optional(),
   preemption: Preemption.nullable().optional(),
+  /** Absent from agents that cannot update themselves. */
+  update: UpdateReport.optional(),
   /** Upper bound of attempts on the whole machine, over all models. */
   maxConcurrent: count,
   inFlight: count,

@@ -40,7 +40,12 @@ export const GamingPolicy = z
 export type GamingPolicy = z.infer<typeof GamingPolicy>;
 
 /** The machine's owner has the last word: this file, on the machine, wins over everything that comes over the wire. */
-export const Policy = z.strictObject({ gaming: GamingPolicy, keepAwake: z.boolean().default(true) });
+export const Policy = z.strictObject({
+  gaming: GamingPolicy,
+  keepAwake: z.boolean().default(true),
+  /** Whether the agent may be brought to another version over the wire; the owner can always install one by hand. */
+  updates: z.enum(['allow', 'forbid']).default('allow'),
+});
 export type Policy = z.infer<typeof Policy>;
 
 export const DEFAULT_POLICY: Policy = Object.freeze(Policy.parse({}));

@@ -12,6 +12,7 @@ const setUp = async (port = 0) => {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'lai-door-'));
   const calls: unknown[] = [];
   const verbs: LocalVerbs = {
+    update: () => null,
     status: () => ({ version: 1, node: { name: 'attic' } }) as LocalStatus,
     gaming: (wish) =>
       calls.push(['gaming', wish.mode, wish.untilMs === null ? null : Math.round((wish.untilMs - Date.now()) / 1_000)]),

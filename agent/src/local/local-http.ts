@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { parseDurationMs } from '../availability/duration.ts';
 import { knock } from './door.ts';
 import { keepToken, removePort, writePort } from './local-files.ts';
-import { DrainRequest, GamingModeRequest, LOCAL_VERSION, type LocalStatus, PullRequest } from './local-status.ts';
+import { DrainRequest, GamingModeRequest, LOCAL_VERSION, type LocalStatus, PullRequest, UpdateRequest } from './local-status.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 32;
@@ -19,6 +19,8 @@ export interface LocalVerbs {
   drain(isDraining: boolean): void;
   /** Null: no engine of this machine downloads models. Progress lines until it is done or has failed. */
   pull(model: string, signal: AbortSignal): AsyncIterable<unknown> | null;
+  /** Null: this agent is no installation that could be updated. */
+  update(wish: UpdateRequest, onNews: (stage: string) => void): Promise<{ kind: string; version: string }> | null;
 }
 
 export interface LocalDoor {
@@ -110,10 +112,15 @@ const answer = async (
       if (body.kind === 'wrong') return send(response, 400, { error: body.problem });
       return pull(body.value.model, response, verbs);
     }
+    case 'POST /update': {
+      const body = await readBody(request, UpdateRequest);
+      if (body.kind === 'wrong') return send(response, 400, { error: body.problem });
+      return update(body.value, response, verbs);
+    }
     default:
       request.resume();
       return send(response, 404, {
-        error: 'There is GET /status, POST /gaming-mode, POST /stop-all, POST /drain and POST /pull.',
+        error: 'There is GET /status, POST /gaming-mode, POST /stop-all, POST /drain, POST /pull and POST /update.',
       });
   }
 };
@@ -131,6 +138,17 @@ const pull = async (model: string, response: http.ServerResponse, verbs: LocalVe
     if (!leaving.signal.aborted)
       response.write(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
   }
+  response.end();
+};
+
+/** Lines like those of a pull. The last one comes just before the agent ends to start again. */
+const update = async (wish: UpdateRequest, response: http.ServerResponse, verbs: LocalVerbs): Promise<void> => {
+  const write = (line: object) => response.write(`${JSON.stringify(line)}\n`);
+  const outcome = verbs.update(wish, (stage) => write({ stage }));
+  if (outcome === null)
+    return send(response, 409, { error: 'This agent was not installed as a service; update it the way it came.' });
+  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  await outcome.then(write, (error: unknown) => write({ error: error instanceof Error ? error.message : String(error) }));
   response.end();
 };
 

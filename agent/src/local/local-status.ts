@@ -1,4 +1,5 @@
 import { NodeSnapshot } from '@lai/shared/node';
+import { ReleaseVersion } from '@lai/shared/release';
 import { z } from 'zod';
 
 /** The version of everything that this door and the CLI's `--json` say. Fields are added, never changed; a break counts up. */
@@ -45,4 +46,7 @@ export const GamingModeRequest = z.strictObject({
 });
 
 export const DrainRequest = z.strictObject({ isDraining: z.boolean() });
+/** `POST /update`. Without a version: the newest that the coordinator has. */
+export const UpdateRequest = z.strictObject({ version: ReleaseVersion.optional(), isForced: z.boolean().default(false) });
+export type UpdateRequest = z.infer<typeof UpdateRequest>;
 export const PullRequest = z.strictObject({ model: z.string().min(1).max(512) });

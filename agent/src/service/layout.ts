@@ -81,7 +81,7 @@ const onLinux = ({ scope, home, environment }: LayoutQuestion): Place => {
       logDir: null,
       registrationPath: '/etc/systemd/system/lai-agent.service',
       serviceName: 'lai-agent.service',
-      account: 'lai',
+      account: 'lai-agent',
     };
   const config = environment['XDG_CONFIG_HOME'] || posix.join(home, '.config');
   const data = posix.join(environment['XDG_DATA_HOME'] || posix.join(home, '.local/share'), 'lai');

@@ -30,6 +30,8 @@ const table: Record<ErrorCode, AfterFailure> = {
   idempotency_mismatch: stop,
   invalid_api_key: stop,
   permission_denied: stop,
+  sign_in_failed: stop,
+  cross_site_refused: stop,
   model_not_allowed: stop,
   entry_not_found: stop,
   rate_limit_exceeded: stop,
@@ -42,6 +44,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   // The client's doing.
   slow_reader: stop,
   canceled: stop,
+  update_refused: stop,
   // The node said no.
   model_loading: soon,
   node_busy: soon,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AttemptDeadlines, AttemptRoute } from '../attempt.ts';
 import { ModelName, NodeDesired } from '../node.ts';
+import { SignedManifest } from '../release.ts';
 
 const id = z.string().min(1).max(64);
 const base64 = z
@@ -106,6 +107,18 @@ export const ModelDelete = z.object({ type: z.literal('model.delete'), ...comman
 /** Ends the load or pull that was begun by the command of this id; that one then ends with `canceled`. Has no answer of its own. */
 export const ModelCancel = z.object({ type: z.literal('model.cancel'), commandId: id });
 
+/**
+ * Become the version of this signed release; the files are fetched from the coordinator that the node enrolled with. Answered like the
+ * commands above: `command.result` with ok says that the node is about to start again, the next hello says as what. `isForced` goes back
+ * to an older version, or tries one again that was taken back. The owner's policy has the last word.
+ */
+export const NodeUpdate = z.object({
+  type: z.literal('node.update'),
+  commandId: id,
+  release: SignedManifest,
+  isForced: z.boolean().optional(),
+});
+
 export const CoordinatorMessage = z.discriminatedUnion('type', [
   NodeChallenge,
   NodeWelcome,
@@ -120,6 +133,7 @@ export const CoordinatorMessage = z.discriminatedUnion('type', [
   ModelPullCommand,
   ModelDelete,
   ModelCancel,
+  NodeUpdate,
 ]);
 
 /** The closed list of what a coordinator may ask of a node's models. */

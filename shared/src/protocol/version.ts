@@ -5,6 +5,7 @@
  * 1  2026-11-21  hello/challenge/proof/welcome, status snapshots, attempts with credit, model load.
  *                Added since: gaming wish in desired state, gaming and preemption in snapshots, `isForced` of attempts.
  *                Model unload, pull, delete, cancel; progress of commands; downloads in snapshots.
+ *                Updates of agents, and how they stand in snapshots.
  */
 export const PROTOCOL = 1;
 export const MIN_PROTOCOL = 1;
