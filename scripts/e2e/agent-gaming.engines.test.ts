@@ -53,7 +53,8 @@ describe.skipIf('missing' in found)(title, () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  const stream = async (max_tokens: number) => {
+  /** Resolves with the first token, to the promise of the whole. */
+  const begin = async (max_tokens: number) => {
     await fleet.until('the model is offered', ({ nodes }) =>
       nodes.every(({ snapshot }) => snapshot?.models.length === 1 && snapshot.holds.length === 0),
     );
@@ -69,8 +70,9 @@ describe.skipIf('missing' in found)(title, () => {
       () => resolve(),
     );
     await Promise.race([begun, end.then(({ errors }) => Promise.reject(new Error(JSON.stringify(errors))))]);
-    return end;
+    return { end };
   };
+  const stream = async (max_tokens: number) => (await begin(max_tokens)).end;
   const usedMib = async () => ((await door.status()).snapshot.gpus[0]?.vramUsedBytes ?? 0) / 1024 ** 2;
   const freed = async () => {
     const { snapshot } = await door.until('the memory is free', (status) => status.snapshot.preemption?.step === 'freed', 13_500);
@@ -89,7 +91,7 @@ describe.skipIf('missing' in found)(title, () => {
     await expect.poll(usedMib, { timeout: 8_000 }).toBeGreaterThan(1_000);
     await door.gaming('on');
     const { steps, detail, afterMs } = await freed();
-    console.log(`real llama-server, idle: memory proven free after ${afterMs} ms`);
+    console.log(`real llama-server, idle: memory proven free after ${afterMs} ms (${detail})`);
     expect(steps).toEqual(['unloading', 'verifying', 'freed']);
     expect(detail).toContain('GPU');
     expect(afterMs).toBeLessThan(3_000);
@@ -99,7 +101,7 @@ describe.skipIf('missing' in found)(title, () => {
   });
 
   it('gets it within 13 s when it is busy, and the client is told why', async () => {
-    const end = await stream(1_000_000);
+    const { end } = await begin(1_000_000);
     await door.gaming('on');
     const { afterMs } = await freed();
     console.log(`real llama-server, busy: memory proven free after ${afterMs} ms`);

@@ -25,7 +25,9 @@ const runners = () => {
       return [pid, state === 'Z' ? '0' : parent];
     }),
   );
-  const isRouter = (pid) => read(`/proc/${pid}/cmdline`).includes(`--models-dir\0${folder}\0`);
+  // The agent has the same folder among its arguments.
+  const isRouter = (pid) =>
+    read(`/proc/${pid}/comm`).startsWith('llama') && read(`/proc/${pid}/cmdline`).includes(`--models-dir\0${folder}\0`);
   const routers = new Set(all.filter((pid) => isRouter(pid) && !isRouter(parents.get(pid))));
   return all.filter((pid) => routers.has(parents.get(pid)));
 };
