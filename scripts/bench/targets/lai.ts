@@ -39,7 +39,8 @@ export const startLai = async (options: LaiOptions, { engineUrl, folder: parent 
         ];
 
   const coordinator = await startProgram({
-    command: [...node('coordinator'), lai, 'serve', '--data-dir', dataDir, '--port', String(port)],
+    // With the flag that everything of ours starts it with: `npm start`, the image, the unit.
+    command: [...node('coordinator'), '--max-semi-space-size=4', lai, 'serve', '--data-dir', dataDir, '--port', String(port)],
     side: 'target',
     logFile: join(folder, 'coordinator.log'),
     env,
