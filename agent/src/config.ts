@@ -90,7 +90,8 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     name: env['LAI_NODE_NAME'],
     runtime: env['LAI_RUNTIME'],
     ollamaUrl: env['LAI_OLLAMA_URL'],
-    ollamaSlots: env['LAI_OLLAMA_SLOTS'] || env['OLLAMA_NUM_PARALLEL'],
+    // Ollama's own 0 means "as you see fit", which is one.
+    ollamaSlots: env['LAI_OLLAMA_SLOTS'] || (env['OLLAMA_NUM_PARALLEL'] === '0' ? undefined : env['OLLAMA_NUM_PARALLEL']),
     ollamaMode: env['LAI_OLLAMA_MODE'],
     ollamaProgram: env['LAI_OLLAMA_PROGRAM'],
     ollamaContext: env['LAI_OLLAMA_CONTEXT'] || env['OLLAMA_CONTEXT_LENGTH'],
