@@ -15,6 +15,8 @@ type Ending = Extract<Happening, { kind: 'request.ended' }>['how'];
 export class Client {
   readonly request: RequestPlan;
   readonly replica: Replica;
+  /** As the dispatcher names it. */
+  readonly fingerprint: string;
   readonly #body: Uint8Array;
   readonly #timeline: Timeline;
   readonly #history: History;
@@ -38,6 +40,7 @@ export class Client {
     const { text, tokens, poison, failChance } = request;
     // What the engine must know to play its part.
     this.#body = new TextEncoder().encode(JSON.stringify({ text, tokens, poison, failChance }));
+    this.fingerprint = hash('sha1', this.#body, 'base64');
     history.tell({ kind: 'request.arrived', request, replicaId: replica.id, atMs: timeline.nowMs });
     replica.clock.deliver(() => void this.#run());
     if (request.abortAfterMs !== null) timeline.after(request.abortAfterMs, () => this.#leave());
@@ -47,14 +50,11 @@ export class Client {
     return this.how !== null;
   }
 
-  /** As the dispatcher names it. */
-  get fingerprint(): string {
-    return hash('sha1', this.#body, 'base64');
-  }
 
-  /** In a queue, or behind a failed attempt. */
+  /** In a queue, or between two attempts. */
   get isWaiting(): boolean {
-    return !this.isOver && this.#answer !== null && this.#answer.waiting() !== null;
+    const trail = this.#answer?.trail;
+    return !this.isOver && trail !== undefined && (trail.queueMs === null || trail.attempts.at(-1)?.outcome !== 'running');
   }
 
   /** Later than anybody may be answered, by how much; negative while there is time. */

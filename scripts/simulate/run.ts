@@ -7,8 +7,9 @@ import { Trace } from './trace.ts';
 import { World } from './world.ts';
 
 const LOOK_MS = 500;
-/** A lease that nobody renews ends after 15 s, a canceled attempt that nobody confirms after 5. */
-const REST_MS = 17_000;
+/** A canceled attempt that nobody confirms ends after 5 s; a lease that nobody could give back, or is there to renew, after 15 s. */
+const REST_MS = 6_500;
+const LEASE_MS = 15_500;
 /** Beyond the last deadline nothing should be left to wait for. */
 const PATIENCE_MS = 30_000;
 
@@ -74,7 +75,8 @@ const live = async (world: World, watches: readonly Watch[]): Promise<void> => {
   );
   const isOver = () => world.clients.every((client) => client.isOver);
   await timeline.run(timeline.startMs + lastDeadlineMs + PATIENCE_MS, isOver);
-  await timeline.run(timeline.nowMs + REST_MS);
+  const mayHaveLost = Math.max(world.redis.lastTroubleAtMs, world.lastAbsenceAtMs) > timeline.startMs;
+  await timeline.run(timeline.nowMs + (mayHaveLost ? LEASE_MS : REST_MS));
 };
 
 const endOf = (step: Step): number => step.atMs + ('forMs' in step ? step.forMs : 0);

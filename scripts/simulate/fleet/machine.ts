@@ -257,7 +257,7 @@ export class Machine {
     }
   }
 
-  #load(commandId: number, model: string, send: (answer: ToReplica) => void): void {
+  #load(commandId: string, model: string, send: (answer: ToReplica) => void): void {
     const answer = (code: ErrorCode | null) => send({ type: 'command.result', commandId, code });
     if (this.#isHeld) {
       answer('node_held');

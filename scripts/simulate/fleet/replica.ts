@@ -12,6 +12,7 @@ import type { NodeLink, Nodes } from '../../../coordinator/src/dispatch/nodes.ts
 import { Quarantine } from '../../../coordinator/src/dispatch/quarantine.ts';
 import type { Grant } from '../../../coordinator/src/dispatch/ticket.ts';
 import type { NodeSession } from '../../../coordinator/src/nodes/node-session.ts';
+import { CommandRelay } from '../../../coordinator/src/replicas/command-relay.ts';
 import type { Item } from '../../../coordinator/src/replicas/envelope.ts';
 import { Relay } from '../../../coordinator/src/replicas/relay.ts';
 import type { Replicas } from '../../../coordinator/src/replicas/replicas.ts';
@@ -55,6 +56,7 @@ export class Replica {
   readonly quarantine: Quarantine;
   readonly cooldowns: Cooldowns;
   readonly #relay: Relay;
+  readonly #commandRelay: CommandRelay;
   readonly #store: SimulatedRedis;
   readonly #history: History;
   readonly #queues: JobQueues;
@@ -82,16 +84,17 @@ export class Replica {
     this.clock = clock;
     this.redis = store.connect(clock, id);
     const say = log((text) => history.tell({ kind: 'log', replicaId: id, text }));
-    this.#relay = new Relay({
+    const way = {
       replicas: { send: (to: string, item: Item) => this.#send(to, item) } as unknown as Replicas,
-      session: (nodeId) => this.registry.session(nodeId) as unknown as NodeSession | undefined,
-      log: say,
-    });
+      session: (nodeId: string) => this.registry.session(nodeId) as unknown as NodeSession | undefined,
+    };
+    this.#relay = new Relay({ ...way, log: say });
+    this.#commandRelay = new CommandRelay(way);
     this.registry = new SimulatedRegistry({
       replicaId: id,
       redis: this.redis,
       clock,
-      remoteLink: (record) => this.#relay.link(record),
+      remoteLink: (record) => ({ ...this.#relay.link(record), ...this.#commandRelay.link(record) }),
     });
     const { leasedEpochs } = options;
     const nodes = this.#observedNodes(ground, leasedEpochs);
@@ -214,17 +217,24 @@ export class Replica {
   }
 
   #send(to: string, item: Item): void {
-    const message = { sender: this.id, item: structuredClone(item) };
+    // Bytes are never changed; what the core makes of a message is its own.
+    const message = { sender: this.id, item: item.kind === 'message' ? structuredClone(item) : item };
     this.redis.publish(`replica ${to}`, message, () => this.#onLost(this.id, to));
   }
 
   /** Pub/sub has lost something between these two: both give up what they have with each other, a moment later. */
   lostTouchWith(other: string): void {
-    this.clock.after(LOSS_NOTICED_MS, () => this.#relay.replicaGone(other));
+    this.clock.after(LOSS_NOTICED_MS, () => this.#replicaGone(other));
+  }
+
+  #replicaGone(id: string): void {
+    this.#relay.replicaGone(id);
+    this.#commandRelay.replicaGone(id);
   }
 
   #receive({ sender, item }: { sender: string; item: Item }): void {
-    if (!this.#relay.take(sender, item) && item.kind === 'message') this.#hear(item.message as Message);
+    const isTaken = this.#relay.take(sender, item) || this.#commandRelay.take(sender, item);
+    if (!isTaken && item.kind === 'message') this.#hear(item.message as Message);
   }
 
   /** Who else is there, and whether Redis still knows what it knew. */
@@ -240,7 +250,7 @@ export class Replica {
       ({ there, memory }) => {
         const gone = [...this.#others].filter((id) => !there.includes(id));
         this.#others = new Set(there);
-        for (const id of gone) this.#relay.replicaGone(id);
+        for (const id of gone) this.#replicaGone(id);
         const isLost = this.#memory !== null && this.#memory !== memory;
         this.#memory = memory;
         if (!isLost) return;

@@ -1,5 +1,11 @@
 import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from '../../../coordinator/src/nodes/liveness.ts';
-import type { AttemptRequest, LoadOutcome, RunningAttempt } from '../../../coordinator/src/nodes/node-session.ts';
+import {
+  type AttemptRequest,
+  type LoadOutcome,
+  loadOutcome,
+  type RunningAttempt,
+} from '../../../coordinator/src/nodes/node-session.ts';
+import { type CommandRequest, RunningCommand } from '../../../coordinator/src/nodes/running-command.ts';
 import { FrameStream } from '../../../coordinator/src/streams/frame-stream.ts';
 import { AttemptDeadlines, type Frame } from '../../../shared/src/attempt.ts';
 import type { ErrorCode } from '../../../shared/src/errors.ts';
@@ -38,8 +44,8 @@ export class SimulatedSession {
   readonly #clock: ProcessClock;
   readonly #events: SessionEvents;
   readonly #streams = new Map<string, Stream>();
-  readonly #loads = new Map<number, (outcome: LoadOutcome) => void>();
-  #commands = 0;
+  readonly #commands = new Map<string, RunningCommand>();
+  #lastCommand = 0;
   #isOpen = true;
   #liveness: Liveness = 'alive';
   #unansweredPings = 0;
@@ -107,15 +113,24 @@ export class SimulatedSession {
     return { frames, settled };
   }
 
-  loadModel(model: string): Promise<LoadOutcome> {
-    this.#commands += 1;
-    const commandId = this.#commands;
-    const { promise, resolve } = Promise.withResolvers<LoadOutcome>();
-    if (!this.#isOpen) return Promise.resolve({ ok: false, code: 'node_lost' });
-    this.#loads.set(commandId, resolve);
-    this.#wire.toNode({ type: 'model.load', commandId, model });
-    return promise.finally(() => this.#loads.delete(commandId));
+  async loadModel(model: string): Promise<LoadOutcome> {
+    this.#lastCommand += 1;
+    return loadOutcome(await this.command({ type: 'model.load', model }, `${this.epoch}-${this.#lastCommand}`).ending());
   }
+
+  /** Loads are all that is asked for here. */
+  command({ type, model }: CommandRequest, commandId: string): RunningCommand {
+    const command = new RunningCommand({ commandId, type, onCancel: () => {}, onEnd: () => this.#commands.delete(commandId) });
+    if (!this.#isOpen) {
+      command.take(LOST);
+      return command;
+    }
+    this.#commands.set(commandId, command);
+    this.#wire.toNode({ type: 'model.load', commandId, model });
+    return command;
+  }
+
+  cancelCommand(_commandId: string): void {}
 
   receive(message: ToReplica): void {
     switch (message.type) {
@@ -144,7 +159,9 @@ export class SimulatedSession {
         this.#end(message.attemptId, failure(message.code));
         return;
       case 'command.result':
-        this.#loads.get(message.commandId)?.(message.code === null ? { ok: true } : { ok: false, code: message.code });
+        this.#commands
+          .get(message.commandId)
+          ?.take(message.code === null ? DONE : { kind: 'failed', code: message.code, detail: null });
         return;
       case 'pong':
         this.#unansweredPings = 0;
@@ -181,7 +198,7 @@ export class SimulatedSession {
     this.#cancelPing();
     this.#liveness = 'dead';
     for (const { attemptId } of [...this.#streams.values()]) this.#end(attemptId, failure('node_lost'));
-    for (const finish of this.#loads.values()) finish({ ok: false, code: 'node_lost' });
+    for (const command of [...this.#commands.values()]) command.take(LOST);
     this.#events.closed();
   }
 
@@ -208,6 +225,9 @@ export class SimulatedSession {
     this.#events.liveness(liveness);
   }
 }
+
+const DONE = { kind: 'done' } as const;
+const LOST = { kind: 'failed', code: 'node_lost', detail: null } as const;
 
 const failure = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
   kind: 'failed',

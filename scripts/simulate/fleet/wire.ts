@@ -8,7 +8,7 @@ import type { ProcessClock, Timeline } from '../timeline.ts';
 export type ToNode =
   | { readonly type: 'attempt.start'; readonly request: AttemptRequest }
   | { readonly type: 'attempt.cancel'; readonly attemptId: string }
-  | { readonly type: 'model.load'; readonly commandId: number; readonly model: string }
+  | { readonly type: 'model.load'; readonly commandId: string; readonly model: string }
   | { readonly type: 'ping' }
   | { readonly type: 'close' };
 
@@ -18,7 +18,7 @@ export type ToReplica =
   | { readonly type: 'attempt.chunk'; readonly attemptId: string; readonly chunk: ChunkKind; readonly bytes: Uint8Array }
   | { readonly type: 'attempt.end'; readonly attemptId: string; readonly usage: Usage; readonly timings: AttemptTimings }
   | { readonly type: 'attempt.fail'; readonly attemptId: string; readonly code: ErrorCode }
-  | { readonly type: 'command.result'; readonly commandId: number; readonly code: ErrorCode | null }
+  | { readonly type: 'command.result'; readonly commandId: string; readonly code: ErrorCode | null }
   | { readonly type: 'pong' }
   | { readonly type: 'close' };
 
