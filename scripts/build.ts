@@ -14,6 +14,7 @@ const bundles: Record<string, { entry: string; outfile: string }[]> = {
   agent: [
     { entry: 'src/main.ts', outfile: 'dist/lai-agent.js' },
     { entry: 'src/runtimes/mock-engine/main.ts', outfile: 'dist/lai-mock-engine.js' },
+    { entry: 'src/service/launch.ts', outfile: 'dist/lai-launch.js' },
   ],
 };
 
@@ -48,7 +49,14 @@ const shakeZod: Plugin = {
   },
 };
 
-export async function bundle(options: { entry: string; outfile: string }): Promise<void> {
+export async function bundle(options: {
+  entry: string;
+  outfile: string;
+  /** Values that are put in for names, as JavaScript. */
+  define?: Record<string, string>;
+  /** Releases go without: stack traces still name functions. */
+  hasSourceMap?: boolean;
+}): Promise<void> {
   await build({
     entryPoints: [options.entry],
     outfile: options.outfile,
@@ -56,12 +64,26 @@ export async function bundle(options: { entry: string; outfile: string }): Promi
     platform: 'node',
     target: 'node24',
     format: 'esm',
-    sourcemap: 'linked',
+    sourcemap: options.hasSourceMap === false ? false : 'linked',
+    define: options.define ?? {},
     external: optional,
     plugins: [shakeZod],
     banner: { js: banner },
     logLevel: 'warning',
   });
+}
+
+/** The agent's bundles as a release has them: with its version and with the public key (base64) that its updates are signed with. */
+export async function bundleAgent(options: { outDir: string; version: string; releaseKey: string }): Promise<void> {
+  const define = { LAI_VERSION: JSON.stringify(options.version), LAI_RELEASE_KEY: JSON.stringify(options.releaseKey) };
+  for (const { entry, outfile } of bundles['agent'] ?? []) {
+    await bundle({
+      entry: resolve(import.meta.dirname, '../agent', entry),
+      outfile: resolve(options.outDir, basename(outfile)),
+      define,
+      hasSourceMap: false,
+    });
+  }
 }
 
 /** Redis scripts are read at run time from beside the code that uses them: in a bundle that is `dist` itself. */

@@ -9,6 +9,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { becomeSmall } from '../heap-flags.ts';
 import { layoutOf } from './layout.ts';
 import type { Scope } from './service.ts';
 import { EXIT_OTHER_VERSION, endTrial, judgeStart, readTrial, writeRolledBack, writeTrial } from './trial.ts';
@@ -35,18 +36,18 @@ const killAfter = (remainingMs: number, version: string): void => {
 };
 
 /** True: another version is current now. */
-const isTakenBack = (version: string): boolean => {
-  const step = judgeStart(readTrial(program.dir), version, Date.now());
+const isTakenBack = (current: string, hasItsNode: boolean): boolean => {
+  const step = judgeStart(readTrial(program.dir), { current, hasItsNode, nowMs: Date.now() });
   // Nothing to go back to: whatever this version is, it is what there is.
   if (step.kind === 'none' || !installedVersions(program).includes(step.trial.previous)) return false;
   if (step.kind === 'run') {
     writeTrial(program.dir, step.trial);
-    killAfter(step.remainingMs, version);
+    killAfter(step.remainingMs, current);
     return false;
   }
-  console.error(`lai-agent: version ${version} is taken back, ${step.why}; ${step.trial.previous} starts again`);
+  console.error(`lai-agent: version ${current} is taken back, ${step.why}; ${step.trial.previous} starts again`);
   switchTo(program, step.trial.previous);
-  writeRolledBack(program.dir, { version, why: step.why, atMs: Date.now() });
+  writeRolledBack(program.dir, { version: current, why: step.why, atMs: Date.now() });
   endTrial(program.dir);
   return true;
 };
@@ -74,12 +75,18 @@ if (version === null) {
 loadSettings();
 process.env['LAI_PROGRAM_DIR'] = program.dir;
 const runtime = runtimeOf(program, version);
-const wantedNode = runtime === null || runtime === process.versions.node ? null : nodePath(program, runtime);
-if (process.platform === 'win32' && wantedNode !== null && existsSync(wantedNode)) {
-  const { status } = spawnSync(wantedNode, [import.meta.filename, ...process.argv.slice(2)], { stdio: 'inherit' });
+const hasItsNode = runtime === null || runtime === process.versions.node;
+if (process.platform === 'win32' && !hasItsNode && existsSync(nodePath(program, runtime))) {
+  const { status } = spawnSync(nodePath(program, runtime), [import.meta.filename, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
   process.exit(status ?? 1);
 }
-if (process.argv[2] === 'run' && isTakenBack(version)) process.exit(EXIT_OTHER_VERSION);
+if (process.argv[2] === 'run') {
+  // Before the trial begins: the version would do it too, and the thread that watches would be gone.
+  if (process.execArgv.length === 0) becomeSmall([import.meta.filename, ...process.argv.slice(2)]);
+  if (isTakenBack(version, hasItsNode)) process.exit(EXIT_OTHER_VERSION);
+}
 const bundle = join(versionDir(program, version), 'lai-agent.js');
 process.argv[1] = bundle;
 await import(pathToFileURL(bundle).href);

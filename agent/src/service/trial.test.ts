@@ -6,6 +6,7 @@ import { endTrial, judgeStart, MAX_STARTS, readTrial, TRIAL_MS, type Trial, writ
 
 const fresh: Trial = { version: '0.2.0', previous: '0.1.0', starts: 0, deadlineMs: null };
 const NOW = 1_000_000;
+const start = (trial: Trial | null, nowMs = NOW) => judgeStart(trial, { current: '0.2.0', hasItsNode: true, nowMs });
 
 describe('a start of the current version', () => {
   it.each<[string, Trial | null, string]>([
@@ -16,22 +17,28 @@ describe('a start of the current version', () => {
     ['when the minute is over', { ...fresh, starts: 1, deadlineMs: NOW }, 'roll back'],
     ['once too often', { ...fresh, starts: MAX_STARTS, deadlineMs: NOW + TRIAL_MS }, 'roll back'],
   ])('%s: %s → %s', (_, trial, kind) => {
-    expect(judgeStart(trial, '0.2.0', NOW).kind).toBe(kind);
+    expect(start(trial).kind).toBe(kind);
   });
 
   it('gives the whole minute from the first start on, however often it starts', () => {
-    const first = judgeStart(fresh, '0.2.0', NOW);
+    const first = start(fresh);
     if (first.kind !== 'run') throw new Error(first.kind);
     expect(first).toMatchObject({ remainingMs: TRIAL_MS, trial: { starts: 1, deadlineMs: NOW + TRIAL_MS } });
-    expect(judgeStart(first.trial, '0.2.0', NOW + 20_000)).toMatchObject({
+    expect(start(first.trial, NOW + 20_000)).toMatchObject({
       remainingMs: TRIAL_MS - 20_000,
       trial: { starts: 2 },
     });
   });
 
   it('is not given more time by a clock that was set back', () => {
-    expect(judgeStart({ ...fresh, deadlineMs: NOW + 3_600_000 }, '0.2.0', NOW)).toMatchObject({ remainingMs: TRIAL_MS });
+    expect(start({ ...fresh, deadlineMs: NOW + 3_600_000 })).toMatchObject({ remainingMs: TRIAL_MS });
   });
+});
+
+it('a version whose Node does not run is taken back at once, and one that is not on trial is not judged', () => {
+  const here = { current: '0.2.0', hasItsNode: false, nowMs: NOW };
+  expect(judgeStart(fresh, here)).toMatchObject({ kind: 'roll back', why: expect.stringContaining('Node') });
+  expect(judgeStart(null, here).kind).toBe('none');
 });
 
 describe('the trial file', () => {

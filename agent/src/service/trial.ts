@@ -39,10 +39,14 @@ export type TrialStep =
   | { readonly kind: 'roll back'; readonly trial: Trial; readonly why: string };
 
 /** Pure. What a start means for the version that is current. A trial of a version that is not current is over. */
-export const judgeStart = (trial: Trial | null, current: string, nowMs: number): TrialStep => {
+export const judgeStart = (
+  trial: Trial | null,
+  { current, hasItsNode, nowMs }: { current: string; hasItsNode: boolean; nowMs: number },
+): TrialStep => {
   if (trial === null || trial.version !== current) return { kind: 'none' };
   const deadlineMs = trial.deadlineMs ?? nowMs + TRIAL_MS;
   const started = { ...trial, starts: trial.starts + 1, deadlineMs };
+  if (!hasItsNode) return { kind: 'roll back', trial, why: 'the Node that it wants does not run here' };
   if (nowMs >= deadlineMs) return { kind: 'roll back', trial, why: `it was not connected within ${TRIAL_MS / 1_000} seconds` };
   if (started.starts > MAX_STARTS)
     return { kind: 'roll back', trial, why: `it ended ${MAX_STARTS} times before it was connected` };
