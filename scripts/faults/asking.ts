@@ -13,6 +13,8 @@ export interface Ask {
   readonly model: string;
   readonly maxTokens: number;
   readonly prompt?: string;
+  /** In the prompt instead of the marker, for requests that are to be the same. */
+  readonly promptMarker?: string;
   readonly timeoutMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** The client leaves. */
@@ -48,12 +50,14 @@ export const countShown = (content: string): number =>
 
 export const signaturesIn = (content: string): string[] => [...content.matchAll(SIGNATURE)].map((match) => match[1] ?? '');
 
-export const bodyOf = ({ marker, model, maxTokens, prompt }: Pick<Ask, 'marker' | 'model' | 'maxTokens' | 'prompt'>) => ({
+type Body = Pick<Ask, 'marker' | 'model' | 'maxTokens' | 'prompt' | 'promptMarker'>;
+
+export const bodyOf = ({ marker, model, maxTokens, prompt, promptMarker = marker }: Body) => ({
   model,
   stream: true as const,
   max_tokens: maxTokens,
   stream_options: { include_usage: true },
-  messages: [{ role: 'user' as const, content: `#${marker}# ${prompt ?? 'Tell me a story.'}` }],
+  messages: [{ role: 'user' as const, content: `#${promptMarker}# ${prompt ?? 'Tell me a story.'}` }],
 });
 
 /** Asks for one streamed answer, reads it to its end, whatever that is, and writes both down. Never throws. */
@@ -63,7 +67,7 @@ export const ask = async (history: History, request: Ask): Promise<Told> => {
   if (request.isFirst !== false)
     history.add({ type: 'invoke', request: marker, deadlineMs: history.sinceStart(sentAtMs) + timeoutMs }, sentAtMs);
   const times = { headersAtMs: null as number | null, firstContentAtMs: null as number | null, errorAtMs: null as number | null };
-  const hang = AbortSignal.timeout(timeoutMs + PATIENCE_MS);
+  const hang = AbortSignal.timeout(Math.round(timeoutMs) + PATIENCE_MS);
   let response: Response | null = null;
   let content = '';
   let ending: Unstamped;
@@ -73,7 +77,7 @@ export const ask = async (history: History, request: Ask): Promise<Told> => {
       headers: {
         authorization: `Bearer ${request.key}`,
         'content-type': 'application/json',
-        'x-lai-timeout': String(timeoutMs / 1_000),
+        'x-lai-timeout': (timeoutMs / 1_000).toFixed(3),
         ...request.headers,
       },
       body: JSON.stringify(bodyOf(request)),

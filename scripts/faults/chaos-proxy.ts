@@ -168,8 +168,8 @@ export class Link {
 
   /** RST to both ends. */
   reset(): void {
-    this.#near.resetAndDestroy();
-    this.#far.resetAndDestroy();
+    breakOff(this.#near);
+    breakOff(this.#far);
   }
 
   /** FIN in one direction; the other one goes on. */
@@ -184,10 +184,16 @@ export class Link {
       for (const direction of DIRECTIONS) this.#lanes[direction].close();
       return;
     }
-    if (hadError && !DIRECTIONS.some((direction) => this.#impairments[direction].isBlackHole)) other.resetAndDestroy();
+    if (hadError && !DIRECTIONS.some((direction) => this.#impairments[direction].isBlackHole)) breakOff(other);
     else this.#lanes[other === this.#far ? 'up' : 'down'].end();
   }
 }
+
+/** RST, where there is such a thing: a unix socket only closes, and so does one that was never connected. */
+const breakOff = (socket: Socket): void => {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
+};
 
 /** A TCP proxy that misbehaves as told: for all connections that will come, for all that stand, or for one. */
 export class ChaosProxy {

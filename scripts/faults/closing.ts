@@ -1,20 +1,21 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { countFiles, readText } from './proc.ts';
 import type { Stage } from './stage.ts';
 import { redisCli } from './stage-redis.ts';
 
 const QUIET_LIMIT_MS = 5_000;
 const CAPACITY_LIMIT_MS = 5_000;
+const GAUGE_PATIENCE_MS = 8_000;
 
 /** What must be the same before and after; each with what it may differ by beside five per cent. */
 export type Gauges = ReadonlyMap<string, { readonly value: number; readonly slack: number }>;
 
 const MB = 1024 * 1024;
 /** V8 keeps what it once had, up to a point. */
-const RSS_SLACK_BYTES = 96 * MB;
+const RSS_SLACK_BYTES = 200 * MB;
 const FD_SLACK = 12;
-/** BullMQ keeps up to a hundred finished jobs per queue, and there are figures and strikes per node. */
-const KEY_SLACK = 250;
+/** Of each kind: BullMQ keeps up to a hundred finished jobs per queue. */
+const KEY_SLACK = 120;
 const REDIS_SLACK_BYTES = 8 * MB;
 
 /** Memory and file descriptors of the coordinators, memory and keys of Redis. Linux only; elsewhere there are none. */
@@ -26,28 +27,16 @@ export const readGauges = async (stage: Stage): Promise<Gauges> => {
     if (Number.isFinite(rssKb)) gauges.set(`memory of ${program.name} (bytes)`, { value: rssKb * 1024, slack: RSS_SLACK_BYTES });
     if (fds !== null) gauges.set(`file descriptors of ${program.name}`, { value: fds, slack: FD_SLACK });
   }
-  const keys = Number((await redisCli(stage.redisSocket, 'dbsize')).trim());
   const bytes = Number(/used_memory:(\d+)/.exec(await redisCli(stage.redisSocket, 'info', 'memory'))?.[1]);
-  gauges.set('keys in Redis', { value: keys, slack: KEY_SLACK });
+  const keys = (await redisCli(stage.redisSocket, '--scan')).split('\n').filter((key) => key !== '');
+  for (const [kind, some] of Map.groupBy(keys, kindOfKey))
+    gauges.set(`keys in Redis like ${kind}`, { value: some.length, slack: KEY_SLACK });
   gauges.set('memory of Redis (bytes)', { value: bytes, slack: REDIS_SLACK_BYTES });
   return gauges;
 };
 
-const readText = (file: string): string => {
-  try {
-    return readFileSync(file, 'latin1');
-  } catch {
-    return '';
-  }
-};
-
-const countFiles = (folder: string): number | null => {
-  try {
-    return readdirSync(folder).length;
-  } catch {
-    return null;
-  }
-};
+/** `lai:{q-17ab…}:req_99…` → `lai:{q-*}:req_*` */
+const kindOfKey = (key: string): string => key.replaceAll(/(q-|req_|job_|node:node_|replica:)[0-9a-f-]+/g, '$1*');
 
 /** After a fault: waits for quiet, then writes down what is still taken, believed and used, for the checker to judge. */
 export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> => {
@@ -60,9 +49,20 @@ export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> =>
   await compareCapacity(stage, quietFromMs);
   for (const node of stage.nodes)
     for (const line of node.outcries) history.add({ type: 'info', what: 'outcry', program: `agent ${node.name}`, line });
-  for (const [name, { value, slack }] of await readGauges(stage)) {
-    const was = before.get(name)?.value;
-    if (was !== undefined) history.add({ type: 'info', what: 'gauge', name, before: was, after: value, slack });
+  for (const [name, { value, slack }] of await settledGauges(stage, before)) {
+    const was = before.get(name)?.value ?? 0;
+    history.add({ type: 'info', what: 'gauge', name, before: was, after: value, slack });
+  }
+};
+
+/** Connections of our own clients stay open for a few seconds, and memory is given back when it suits V8. */
+const settledGauges = async (stage: Stage, before: Gauges): Promise<Gauges> => {
+  const deadline = performance.now() + GAUGE_PATIENCE_MS;
+  for (;;) {
+    const gauges = await readGauges(stage);
+    const isBack = [...gauges].every(([name, { value, slack }]) => value <= (before.get(name)?.value ?? 0) + slack);
+    if (isBack || performance.now() > deadline) return gauges;
+    await pause(250);
   }
 };
 

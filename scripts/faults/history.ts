@@ -1,4 +1,4 @@
-import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
@@ -102,6 +102,11 @@ export class History {
     const stamped = { ...event, atMs: this.sinceStart(at) } as HistoryEvent;
     this.events.push(stamped);
     this.#out?.write(`${JSON.stringify(stamped)}\n`);
+  }
+
+  /** What a program wrote, beside the history. */
+  keepLog(program: string, text: string): void {
+    if (this.file !== null) writeFileSync(`${this.file}.${program.replaceAll(' ', '-')}.log`, text);
   }
 
   sinceStart(at: number): number {

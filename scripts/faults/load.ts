@@ -6,13 +6,13 @@ import type { Replica, Stage } from './stage.ts';
 type Question = Omit<Ask, 'url' | 'key' | 'model'> & Partial<Pick<Ask, 'url' | 'model'>>;
 
 /** Requests at a steady pace, whatever becomes of the earlier ones, until told to stop; resolves when all have ended. */
-export const askAtRate = async (options: {
+export const askAtRate = async <T extends Told>(options: {
   perSecond: number;
   isOver: (asked: number) => boolean;
-  ask: (index: number) => Promise<Told>;
-}): Promise<Told[]> => {
+  ask: (index: number) => Promise<T>;
+}): Promise<T[]> => {
   const startedMs = performance.now();
-  const answers: Promise<Told>[] = [];
+  const answers: Promise<T>[] = [];
   while (!options.isOver(answers.length)) {
     const due = Math.floor(((performance.now() - startedMs) / 1_000) * options.perSecond);
     while (answers.length < due && !options.isOver(answers.length)) answers.push(options.ask(answers.length));
@@ -40,6 +40,8 @@ export const askInTurns = async (options: {
 };
 
 const MOST_TRIES = 5;
+/** Of all tries together. */
+const DEADLINE_MS = 30_000;
 
 /** The product was not there, or said that asking again is worth it. */
 const isWorthAnotherTry = (ending: Ok | Fail): boolean =>
@@ -53,11 +55,13 @@ const isWorthAnotherTry = (ending: Ok | Fail): boolean =>
  * counts is how it ends for good.
  */
 export const askAnyDoor = async (stage: Stage, question: Question, first: number): Promise<Told & { readonly tries: number }> => {
+  const startedMs = performance.now();
   for (let tries = 1; ; tries += 1) {
+    const timeoutMs = Math.max(1_000, DEADLINE_MS - (performance.now() - startedMs));
     const replica = stage.replicas[(first + tries - 1) % stage.replicas.length] as Replica;
     const { kills } = replica;
     const told = await stage.ask({
-      ...question,
+      ...{ timeoutMs, ...question },
       url: replica.url,
       isFirst: tries === 1,
       isExcused: () => replica.kills > kills,

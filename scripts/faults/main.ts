@@ -1,5 +1,5 @@
 /** `npm run faults`: breaks a real fleet in every way we know and says what came of it, on one page. See README.md. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,7 +53,7 @@ const play = async (fault: Fault, options: Options, household: Household, folder
     ...{ misses, notes: outcome.notes ?? [], seconds: (performance.now() - startedMs) / 1_000, historyFile: null },
   };
   const isKept = hasFailed(result) || options.historyFolder !== null;
-  if (!isKept && history.file) rmSync(history.file, { force: true });
+  if (!isKept) for (const name of readdirSync(folder)) if (name.startsWith(`${fault.id}.`)) rmSync(join(folder, name));
   say(`${fault.id} ${hasFailed(result) ? `FAILED: ${misses[0]}` : 'held'} (${Math.round(result.seconds)} s)`);
   return { ...result, historyFile: isKept ? history.file : null };
 };
@@ -67,6 +67,7 @@ const asOutcome = (error: unknown): Outcome => ({
 const main = async (options: Options): Promise<number> => {
   const { conditions, finish } = await noteConditions(root);
   const folder = options.historyFolder ?? mkdtempSync(join(tmpdir(), 'lai-faults-'));
+  mkdirSync(folder, { recursive: true });
   say('a household of nodes joins, which every fault begins with');
   const household = await foundHousehold(root, NODES);
   const results: FaultResult[] = [];

@@ -2,6 +2,7 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { Program } from '../e2e/program.ts';
 import { ChaosProxy, type Link } from './chaos-proxy.ts';
+import { withFakeCard } from './fake-card.ts';
 import type { Engine } from './farm.ts';
 import type { Bundles } from './household.ts';
 import { readWire, type WireEvent } from './wire.ts';
@@ -20,6 +21,8 @@ export interface StageNodeOptions {
   readonly warmModels: number;
   readonly seed: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** `ollama`: adopted, with an NVIDIA card that the engine plays; see fake-card.ts. */
+  readonly runtime: 'mock' | 'ollama';
   readonly heard: (node: StageNode, event: WireEvent) => void;
   readonly exited: (node: StageNode, how: string, isInjected: boolean) => void;
 }
@@ -80,11 +83,15 @@ export class StageNode {
       '--url',
       `http://127.0.0.1:${this.proxy.port}`,
     ];
-    const engine = ['--runtime', 'mock', '--mock-url', this.engine.url];
+    const engine =
+      this.#options.runtime === 'mock'
+        ? ['--runtime', 'mock', '--mock-url', this.engine.url]
+        : ['--runtime', 'ollama', '--ollama-url', this.engine.url];
     const agent = new Program(`agent ${this.name}`, [bundles.agent, ...args, ...engine], {
       LAI_LOG_LEVEL: 'warn',
       LAI_LOCAL_PORT: '0',
       NODE_COMPILE_CACHE: compileCache,
+      ...(this.#options.runtime === 'ollama' ? withFakeCard(join(folder, `card-${this.name}`), this.engine.url) : {}),
       ...env,
     });
     this.agent = agent;

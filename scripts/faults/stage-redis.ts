@@ -10,23 +10,20 @@ export class StageRedis {
   readonly socket: string;
   #program: Program;
   readonly #settings: string;
-  readonly #env: Record<string, string>;
 
   private constructor(options: {
     proxy: ChaosProxy;
     socket: string;
     settings: string;
-    env: Record<string, string>;
     program: Program;
   }) {
     this.proxy = options.proxy;
     this.socket = options.socket;
     this.#settings = options.settings;
-    this.#env = options.env;
     this.#program = options.program;
   }
 
-  static async start(folder: string, env: Record<string, string> = {}): Promise<StageRedis> {
+  static async start(folder: string): Promise<StageRedis> {
     const directory = join(folder, 'r');
     mkdirSync(directory, { recursive: true });
     const socket = join(directory, 'redis.sock');
@@ -38,8 +35,7 @@ export class StageRedis {
       proxy: await ChaosProxy.start({ to: { path: socket } }),
       socket,
       settings,
-      env,
-      program: new Program('redis', [settings], env, 'redis-server'),
+      program: new Program('redis', [settings], {}, 'redis-server'),
     });
     await redis.answers();
     return redis;
@@ -58,7 +54,7 @@ export class StageRedis {
     this.#program.kill('SIGKILL');
     await this.#program.exited;
     await pause(awayMs);
-    this.#program = new Program('redis', [this.#settings], this.#env, 'redis-server');
+    this.#program = new Program('redis', [this.#settings], {}, 'redis-server');
     await this.answers();
   }
 

@@ -20,6 +20,8 @@ export interface StageOptions {
   readonly models?: string | ((index: number) => string);
   readonly tuning?: Readonly<Record<string, unknown>>;
   readonly vramGb?: (index: number) => number;
+  /** What agents take the engines for; `ollama` also sees the engine's simulated memory as a card's. */
+  readonly runtime?: 'mock' | 'ollama';
   readonly replicas?: number;
   /** Which replica a node's agent dials. */
   readonly replicaOf?: (index: number) => number;
@@ -27,7 +29,6 @@ export interface StageOptions {
   readonly isRedisApart?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   readonly agentEnv?: Readonly<Record<string, string>>;
-  readonly redisEnv?: Readonly<Record<string, string>>;
 }
 
 export interface Replica {
@@ -86,13 +87,14 @@ export class Stage {
   }
 
   async #build(options: StageOptions): Promise<void> {
-    if (options.isRedisApart) this.redis = await StageRedis.start(this.folder, { ...options.redisEnv });
+    if (options.isRedisApart) this.redis = await StageRedis.start(this.folder);
     for (let index = 0; index < (options.replicas ?? 1); index += 1) await this.#addReplica(index, options);
     const models = options.models ?? `${MODEL}=0.1GB,slots=4,tps=200,ctx=8192,caps=chat,warm`;
     const plans: EnginePlan[] = this.household.names.slice(0, options.nodes).map((name, index) => ({
       name,
       models: typeof models === 'string' ? models : models(index),
       vramGb: options.vramGb?.(index) ?? 8,
+      dialect: options.runtime === 'ollama' ? 'ollama' : 'llama-server',
       tuning: { coldLoadMsPerGb: 0, prefillMs: 20, keepAliveMs: null, ...options.tuning },
     }));
     this.warmModels = [...new Set(plans.flatMap((plan) => warmIn(plan.models)))];
@@ -111,6 +113,7 @@ export class Stage {
         warmModels: warmIn(plans[index]?.models ?? '').length,
         seed: this.random.between(1, 2 ** 31),
         env: { ...options.agentEnv },
+        runtime: options.runtime ?? 'mock',
         heard: (heardOf, event) => this.#hear(heardOf, event),
         exited: (gone, how, isInjected) =>
           this.history.add({
@@ -282,6 +285,7 @@ export class Stage {
     await this.redis?.stop();
     this.#farm?.kill('SIGKILL');
     await this.#farm?.exited;
+    for (const { program } of this.replicas) this.history.keepLog(program.name, program.text);
     moveOut(this.folder);
   }
 }

@@ -1,0 +1,78 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Fault, onStage } from '../fault.ts';
+import { figure } from '../figures.ts';
+import { settleJobs, submitJobs, takesJobs } from '../jobs.ts';
+import { askAnyDoor, askAtRate, isOk, tally } from '../load.ts';
+import type { Stage } from '../stage.ts';
+
+const NODES = 8;
+const PER_SECOND = 30;
+const JOBS_PER_SECOND = 8;
+const DOWN_MS = 500;
+const BETWEEN_MS = 1_500;
+
+/** One of two replicas is killed (`kill -9`) and comes back; its clients ask at the other door. */
+export const coordinatorKilled: Fault = {
+  id: 'T7',
+  title: 'coordinator kill -9, two replicas',
+  unit: 'kills',
+  base: 50,
+  run: (run) =>
+    onStage(
+      run,
+      {
+        nodes: NODES,
+        replicas: 2,
+        replicaOf: (index) => index % 2,
+        isRedisApart: true,
+        models: 'story:1b=0.1GB,slots=4,tps=100,ctx=8192,caps=chat,warm',
+      },
+      async (stage) => {
+        const hasJobs = await takesJobs(stage);
+        let isOver = false;
+        const asking = askAtRate({
+          perSecond: PER_SECOND,
+          isOver: () => isOver,
+          ask: (index) => askAnyDoor(stage, { marker: `r-T7-${index}`, maxTokens: stage.random.between(2, 60) }, index % 2),
+        });
+        const submitting = hasJobs ? submitJobs(stage, { prefix: 'T7', perSecond: JOBS_PER_SECOND, isOver: () => isOver }) : null;
+        const backMs: number[] = [];
+        for (let kill = 0; kill < run.count; kill += 1) {
+          await pause(BETWEEN_MS);
+          backMs.push(await killAndRestart(stage, kill % 2));
+        }
+        await pause(BETWEEN_MS);
+        isOver = true;
+        const told = await asking;
+        const jobs = await submitting;
+        const wrongJobs = jobs ? await settleJobs(stage, jobs.accepted.values()) : [];
+        const failed = told.filter((one) => !isOk(one));
+        return {
+          lost: failed.length + wrongJobs.length,
+          figures: [figure('replica listens again → its agents are all back', backMs, { of: 'p99', ms: 5_000 })],
+          misses: [
+            ...(failed.length > 0 ? [`requests of clients that try again: ${tally(told)}`] : []),
+            ...wrongJobs.slice(0, 5),
+            ...(jobs?.forked.slice(0, 5).map((fork) => `one idempotency key, two jobs: ${fork}`) ?? []),
+            ...(jobs && jobs.refused > 0 ? [`${jobs.refused} jobs were never accepted`] : []),
+          ],
+          notes: [
+            `${told.length} requests at ${PER_SECOND}/s: ${tally(told)}`,
+            jobs ? `${jobs.accepted.size} jobs at ${JOBS_PER_SECOND}/s were accepted` : 'no asynchronous jobs here (/v1/jobs)',
+          ],
+        };
+      },
+    ),
+};
+
+const killAndRestart = async (stage: Stage, index: number): Promise<number> => {
+  const replica = stage.replicas[index];
+  if (!replica) throw new Error(`no replica ${index}`);
+  const nodes = stage.nodes.filter((_, place) => place % 2 === index);
+  stage.killReplica(replica, 'SIGKILL');
+  await pause(DOWN_MS);
+  await stage.restartReplica(replica);
+  const listensAtMs = performance.now();
+  await Promise.all(nodes.map((node) => node.ready(15_000)));
+  return performance.now() - listensAtMs;
+};
