@@ -32,7 +32,7 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
     command
       .option('--user', 'of this user, without rights over the machine')
       .option('--system', 'of the whole machine (the default for root)')
-      .option('--account <name>', 'whom the service runs as (macOS)');
+      .option('--account <name>', 'whom the service runs as (macOS; on Windows LocalSystem)');
 
   withScope(program.command('service <verb>'))
     .exitOverride()
@@ -130,7 +130,9 @@ const placeOf = (flags: { user?: boolean; system?: boolean }, env: CliEnv): Layo
 };
 
 const managerOf = (layout: Layout, env: CliEnv, account?: string): ServiceManager => {
-  const name = account ?? (layout.scope === 'system' ? (env.environment['SUDO_USER'] ?? userInfo().username) : null);
+  // A daemon of a Mac runs as whoever installs it; the others have accounts of their own.
+  const isInstallers = process.platform === 'darwin' && layout.scope === 'system';
+  const name = account ?? (isInstallers ? (env.environment['SUDO_USER'] ?? userInfo().username) : null);
   const manager = serviceManagerOf(process.platform, installationOf(process.platform, layout, name), runCommand);
   if (!manager) throw new Error(`Lai knows no services on ${process.platform}; start the agent by hand: lai-agent run`);
   return manager;

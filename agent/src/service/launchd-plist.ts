@@ -68,7 +68,8 @@ const valueLines = (value: PlistValue, indent: string): string[] => {
   if (typeof value === 'boolean') return [`${indent}<${value}/>`];
   if (typeof value === 'number') return [`${indent}<integer>${value}</integer>`];
   if (typeof value === 'string') return [`${indent}<string>${escaped(value)}</string>`];
-  if (isList(value)) return [`${indent}<array>`, ...value.flatMap((item) => valueLines(item, `${indent}  `)), `${indent}</array>`];
+  if (isList(value))
+    return [`${indent}<array>`, ...value.flatMap((item) => valueLines(item, `${indent}  `)), `${indent}</array>`];
   return dictLines(value, indent);
 };
 

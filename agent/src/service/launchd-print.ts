@@ -20,7 +20,7 @@ export const statusIn = (text: string, isEnabled: boolean): ServiceStatus => {
 
 /** Pure. `"dev.lai.agent" => disabled` in `launchctl print-disabled`; before macOS 13 it was `=> true`. */
 export const isDisabledIn = (text: string, label: string): boolean =>
-  new RegExp(`^\\s*"${RegExp.escape(label)}"\\s*=>\\s*(?:disabled|true)\\s*$`, 'm').test(text);
+  new RegExp(`^\\s*"${label.replaceAll('.', '\\.')}"\\s*=>\\s*(?:disabled|true)\\s*$`, 'm').test(text);
 
 /** Pure. `ada:********:501:20::0:0:Ada:/Users/ada:/bin/zsh`, an account as `id -P` tells it; null when it is none. */
 export const accountIn = (text: string): { name: string; uid: number; home: string } | null => {

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -187,7 +197,10 @@ describe('status', () => {
     ['status-running', { kind: 'running', isEnabled: true, pid: 4242, detail: 'running' }],
     ['status-failed', { kind: 'failed', isEnabled: false, pid: null, detail: 'spawn scheduled, last exit 78: EX_CONFIG' }],
     ['status-killed', { kind: 'failed', isEnabled: true, pid: null, detail: 'not running, Killed: 9' }],
-    ['status-other-version', { kind: 'stopped', isEnabled: true, pid: null, detail: 'spawn scheduled, last exit 75: EX_TEMPFAIL' }],
+    [
+      'status-other-version',
+      { kind: 'stopped', isEnabled: true, pid: null, detail: 'spawn scheduled, last exit 75: EX_TEMPFAIL' },
+    ],
     ['status-not-loaded', { kind: 'stopped', isEnabled: true, pid: null, detail: 'not loaded' }],
   ])('%s', async (name, status) => {
     const { act, write } = setUp();

@@ -86,7 +86,9 @@ export const launchd = (installation: Installation, run: RunCommand, place: Part
     }
     const loaded = await run('launchctl', ['bootstrap', domain, registrationPath]);
     if (loaded.code === NO_SUCH_SESSION)
-      throw new Error('Nobody is logged in at the screen of this Mac, so there is no session. Log in there, or install with sudo.');
+      throw new Error(
+        'Nobody is logged in at the screen of this Mac, so there is no session. Log in there, or install with sudo.',
+      );
     if (loaded.code !== 0)
       throw new Error(`launchctl bootstrap ${domain} ended with ${loaded.code}: ${loaded.stderr.trim().slice(0, 300)}`);
   };

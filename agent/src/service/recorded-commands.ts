@@ -28,7 +28,8 @@ export const recording = (folder: string, name: string, values: Readonly<Record<
   playback(readFileSync(join(import.meta.dirname, '__transcripts__', folder, `${name}.txt`), 'utf8'), values);
 
 export const playback = (text: string, values: Readonly<Record<string, string>> = {}): Recording => {
-  const steps = stepsIn(text.replace(/\{(\w+)\}/g, (whole, key: string) => values[key] ?? whole));
+  const fill = (word: string) => word.replace(/\{(\w+)\}/g, (whole, key: string) => values[key] ?? whole);
+  const steps = stepsIn(text).map((step) => ({ ...step, words: step.words.map(fill), stdout: fill(step.stdout) }));
   return {
     run: async (program, args) => {
       const step = steps.shift();

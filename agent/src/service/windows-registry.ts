@@ -23,7 +23,10 @@ export interface Recovery {
 /** Pure. `    Start    REG_DWORD    0x2`, four blanks between the columns. */
 const valuesIn = (text: string): Map<string, string> =>
   new Map(
-    [...text.matchAll(/^ {4}(\S.*?) {4}REG_\w+(?: {4}(.*?))?\r?$/gm)].map(([, name = '', value = '']) => [name.toLowerCase(), value]),
+    [...text.matchAll(/^ {4}(\S.*?) {4}REG_\w+(?: {4}(.*?))?\r?$/gm)].map(([, name = '', value = '']) => [
+      name.toLowerCase(),
+      value,
+    ]),
   );
 
 const AUTO_START = 2;

@@ -20,5 +20,10 @@ export const stateIn = (text: string): ServiceState => {
   const exit = code === SERVICE_SPECIFIC ? own : code === NEVER_STARTED ? 0 : code;
   const isStopped = state === 'STOPPED';
   const hasFailed = isStopped && exit !== 0 && exit !== EXIT_OTHER_VERSION;
-  return { state, pid: pid > 0 ? pid : null, hasFailed, detail: `${state}${isStopped && exit !== 0 ? `, last exit ${exit}` : ''}` };
+  return {
+    state,
+    pid: pid > 0 ? pid : null,
+    hasFailed,
+    detail: `${state}${isStopped && exit !== 0 ? `, last exit ${exit}` : ''}`,
+  };
 };

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { win32 } from 'node:path';
 import { awaitState, type Patience } from './await-state.ts';
-import { type Installation, type Ran, type RunCommand, type ServiceManager } from './service.ts';
+import type { Installation, Ran, RunCommand, ServiceManager } from './service.ts';
 import { desktopDirOf, giveAccess } from './windows-access.ts';
 import { serviceCommand } from './windows-command.ts';
 import { installReporter, removeReporter } from './windows-desktop.ts';
@@ -41,7 +41,8 @@ export const windows = (installation: Installation, run: RunCommand, place: Part
   const account = accountOf(installation);
   const sc = async (...args: string[]): Promise<Ran> => {
     const ran = await run('sc.exe', args);
-    if (ran.code === NO_RIGHTS) throw new Error('Windows wants an administrator for this: open the terminal with "Run as administrator".');
+    if (ran.code === NO_RIGHTS)
+      throw new Error('Windows wants an administrator for this: open the terminal with "Run as administrator".');
     return ran;
   };
   const mustSc = async (args: readonly string[], alsoFine: readonly number[] = []): Promise<void> => {
