@@ -10,7 +10,7 @@ import { classifyEngineError, classifySocketError, explainRefusal } from '../run
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
 import { Normaliser } from './normaliser.ts';
-import { StreamScanner } from './stream-scanner.ts';
+import { MAX_EVENT_BYTES, StreamScanner } from './stream-scanner.ts';
 import { contentTypeOf, STREAMED, usageOfWhole } from './whole-answers.ts';
 
 type Start = z.infer<typeof AttemptStart>;
@@ -160,6 +160,9 @@ export class AttemptRunner {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     response.on('data', (bytes: Buffer) => {
       for (const piece of scanner.push(bytes)) this.#sendChunk(piece.kind, piece.bytes);
+      if (!scanner.isTooLong) return;
+      reject(new RuntimeError('engine_error', `an event of more than ${MAX_EVENT_BYTES} bytes`));
+      response.destroy();
     });
     response.on('end', () => {
       const { pieces, ending } = scanner.finish();

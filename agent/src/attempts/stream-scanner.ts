@@ -29,10 +29,13 @@ const CONTENT = /"(?:content|reasoning_content|reasoning|refusal|text)"\s*:\s*"[
 const ABOVE_DATA = /^(?:(?::|event:|id:|retry:)[^\n]*\n|\r?\n)+/;
 const ERROR = /^data:\s*\{\s*"error"\s*:|"object"\s*:\s*"error"/;
 
+/** No event of a runtime is as long; one that never ends would fill the memory. */
+export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+
 /**
  * Watches an engine's SSE bytes go by without taking them apart: whole events are cut out as they are (the normaliser mends those that
- * are known to be wrong) and sorted into prelude, content and usage; the terminator, comments and errors are kept back, since what the client gets to see of those is the
- * coordinator's to say. Text that is no event at all is how llama-server's router says that its model died.
+ * are known to be wrong) and sorted into prelude, content and usage; the terminator, comments and errors are kept back, since what the
+ * client gets to see of those is the coordinator's to say. Text that is no event at all is how llama-server's router says that its model died.
  */
 export class StreamScanner {
   #rest: Buffer = Buffer.alloc(0);
@@ -80,6 +83,11 @@ export class StreamScanner {
       pieces: usage === null ? pieces : [...pieces, { kind: 'usage', bytes: Buffer.from(usage, 'latin1') }],
       ending: this.#ending(),
     };
+  }
+
+  /** The engine is saying an event that is longer than any; no more of it should be read. */
+  get isTooLong(): boolean {
+    return this.#rest.length > MAX_EVENT_BYTES;
   }
 
   get isDone(): boolean {

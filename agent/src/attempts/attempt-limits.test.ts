@@ -1,0 +1,42 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { openAiUrl, type Runtime } from '../runtimes/runtime.ts';
+import { MAX_EVENT_BYTES } from './stream-scanner.ts';
+import { TrialAttempt } from './trial-attempt.ts';
+
+it('ends an attempt whose engine never ends its event', async () => {
+  let said = 0;
+  const closed = Promise.withResolvers<void>();
+  const engine = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {"choices":[{"delta":{"content":"');
+    const piece = 'x'.repeat(64 * 1024);
+    const go = () => {
+      while (response.write(piece)) said += piece.length;
+    };
+    response.on('drain', go).on('close', closed.resolve);
+    go();
+  });
+  await new Promise<void>((resolve) => engine.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    engine.closeAllConnections();
+    engine.close();
+  });
+  const base = new URL(`http://127.0.0.1:${(engine.address() as AddressInfo).port}`);
+  const runtime = { endpoint: (route: 'chat.completions') => ({ url: openAiUrl(base, route), headers: {} }) };
+  const attempt = new TrialAttempt({
+    runtime: runtime as unknown as Runtime,
+    route: 'chat.completions',
+    body: { model: 'm', stream: true },
+  });
+  const { ending, raw } = await attempt.seen;
+  expect(ending).toMatchObject({
+    type: 'attempt.fail',
+    code: 'engine_error',
+    detail: expect.stringContaining('an event of more than'),
+  });
+  expect(raw).toBe('');
+  await closed.promise;
+  expect(said).toBeLessThan(MAX_EVENT_BYTES * 3);
+});
