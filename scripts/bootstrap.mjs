@@ -30,6 +30,7 @@ const usage =
  * @param {{ withRedis: boolean }} needs
  */
 async function prepare({ withRedis } = { withRedis: true }) {
+  /** @type {import('./toolchain/path.mjs').Env} */
   const prepared = { ...env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
   await ensureNode(root, prepared);
   await ensurePnpm(root, prepared);

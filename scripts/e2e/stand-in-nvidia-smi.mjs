@@ -7,8 +7,9 @@ const MODEL_MIB = 1024;
 const IDLE_MIB = 300;
 const TOTAL_MIB = 8192;
 const LAG_MS = 500;
-const folder = process.env.LAI_TEST_MODELS_DIR;
+const folder = process.env['LAI_TEST_MODELS_DIR'];
 
+/** @param {string} file */
 const read = (file) => {
   try {
     return fs.readFileSync(file, 'latin1');
@@ -26,10 +27,11 @@ const runners = () => {
     }),
   );
   // The agent has the same folder among its arguments.
+  /** @param {string | undefined} pid */
   const isRouter = (pid) =>
     read(`/proc/${pid}/comm`).startsWith('llama') && read(`/proc/${pid}/cmdline`).includes(`--models-dir\0${folder}\0`);
   const routers = new Set(all.filter((pid) => isRouter(pid) && !isRouter(parents.get(pid))));
-  return all.filter((pid) => routers.has(parents.get(pid)));
+  return all.filter((pid) => routers.has(parents.get(pid) ?? ''));
 };
 const held = new Map();
 const usedMib = () => {
