@@ -12,9 +12,12 @@ import { mayUse } from './access/authorize.ts';
 import { splitKeyPath } from './access/credentials.ts';
 import type { FailureLimits } from './access/failure-limits.ts';
 import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
+import type { Sessions } from './access/sessions.ts';
+import type { SignInContext } from './access/sign-in.ts';
 import { readExplanation } from './api/admin/explanation.ts';
 import { commandNode } from './api/admin/node-commands.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
+import { mountSignInRoutes } from './api/admin/sign-in-routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
 import { countTokens, messages } from './api/anthropic/messages.ts';
@@ -49,6 +52,9 @@ export interface AppOptions extends Door, JobsDoor {
   readonly db: Database;
   readonly apiKeys: ApiKeys;
   readonly failures: FailureLimits;
+  readonly sessions: Sessions;
+  readonly signIns: SignInContext;
+  readonly announceEnd: (userId: string) => void;
   /** Reverse proxies whose `X-Forwarded-*` counts. */
   readonly proxies: BlockList;
   readonly administration: (actor: Actor) => Administration;
@@ -155,6 +161,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     return c.body(null, 204);
   });
   mountAdminRoutes(app, { may, as: options.administration });
+  mountSignInRoutes(app, { may, signIns: options.signIns, announceEnd: options.announceEnd });
   mountDocs(app, may);
   return app;
 };

@@ -12,6 +12,8 @@ import { coordinatorIdentity } from './access/coordinator-identity.ts';
 import { FailureLimits } from './access/failure-limits.ts';
 import { type Revocation, Revocations } from './access/revocations.ts';
 import { randomHex } from './access/secret.ts';
+import { Sessions } from './access/sessions.ts';
+import { setupToken } from './access/sign-in.ts';
 import { storeAdministration } from './access/store-administration.ts';
 import { describeJob } from './api/jobs.ts';
 import { questionIn } from './api/openai/questions.ts';
@@ -43,6 +45,8 @@ const DRAIN_MS = 30_000;
 export interface Coordinator {
   readonly url: string;
   readonly db: Database;
+  /** Where the first operator signs up; null when there is one. Works once. */
+  readonly setupUrl: string | null;
   /** Takes nothing new, lets answers finish (30 s at most), stops what it started. */
   close(): Promise<void>;
 }
@@ -114,12 +118,14 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   });
 
   const apiKeys = new ApiKeys(db);
+  const sessions = new Sessions({ redis, db });
   const proxies = trustedProxies(config.trustedProxies);
   const announce = (revocation: Revocation) => revocations.announce(revocation);
   const agents = acceptAgents({ db, redis, registry, identity, proxies, announce, log });
   const recheck = (news: Revocation | 'everything') => {
     const failed = (err: unknown) => log.warn({ err }, 'rights could not be looked at again; trying in 5 s');
     if (news === 'everything' || news.kind === 'key') void apiKeys.recheck(Date.now()).catch(failed);
+    if (news === 'everything' || news.kind === 'session') void sessions.recheck(Date.now()).catch(failed);
     if (news === 'everything' || news.kind === 'node') void agents.recheck(news === 'everything' ? null : news.id).catch(failed);
   };
   const revocations: Revocations = new Revocations({ redis, onNews: recheck, log });
@@ -130,6 +136,9 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     ...config,
     db,
     apiKeys,
+    sessions,
+    signIns: { db, redis, sessions, log },
+    announceEnd: (id) => announce({ kind: 'session', id }),
     failures: new FailureLimits(),
     proxies,
     administration: (actor) => storeAdministration({ db, coordinatorKey: identity.publicKey, log, announce }, actor),
@@ -151,9 +160,13 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   log.info({ url }, 'coordinator is listening');
   warnIfOpen(config, log);
 
+  const setup = await setupToken(db);
+
   return {
     url,
     db,
+    // Behind the #: browsers keep that part to themselves.
+    setupUrl: setup && `${url}/setup#${setup}`,
     close: async () => {
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;
@@ -170,6 +183,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       subscriber.close();
       redis.disconnect();
       await embedded?.close();
+      sessions.close();
       await apiKeys.close().catch(() => {});
       await db.destroy();
       await presence.release();

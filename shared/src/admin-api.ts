@@ -201,6 +201,55 @@ export const NodeCommandEvent = z.discriminatedUnion('kind', [
 ]);
 export type NodeCommandEvent = z.infer<typeof NodeCommandEvent>;
 
+/** Long enough that guessing is hopeless at the pace that is allowed; short enough that hashing it costs nothing more. */
+const Password = z.string().min(10, '10 characters or more').max(256);
+const UserName = z.string().regex(/^[a-z0-9][a-z0-9._@-]{0,63}$/, 'small letters, digits, dot, underscore, at and dash');
+export const UserRole = z.enum(['admin', 'viewer']);
+export type UserRole = z.infer<typeof UserRole>;
+
+export const SetupRequest = z.strictObject({ token: z.string().max(64), name: UserName, password: Password });
+export type SetupRequest = z.infer<typeof SetupRequest>;
+
+export const SignInRequest = z.strictObject({ name: z.string().max(64), password: z.string().max(256) });
+export type SignInRequest = z.infer<typeof SignInRequest>;
+
+export const PasswordChange = z.strictObject({ current: z.string().max(256), next: Password });
+export type PasswordChange = z.infer<typeof PasswordChange>;
+
+export const NewUser = z.strictObject({ name: UserName, password: Password, role: UserRole.default('viewer') });
+export type NewUser = z.input<typeof NewUser>;
+
+export const UserChange = z
+  .strictObject({ role: UserRole.optional(), isEnabled: z.boolean().optional(), password: Password.optional() })
+  .refine(isChange, 'nothing to change');
+export type UserChange = z.infer<typeof UserChange>;
+
+export const UserView = z.object({
+  id: z.string(),
+  name: z.string(),
+  role: UserRole,
+  isEnabled: z.boolean(),
+  createdAtMs: epochMs,
+  lastSignInAtMs: epochMs.nullable(),
+});
+export type UserView = z.infer<typeof UserView>;
+
+/** Who asks: somebody who has signed in, or a key. */
+export const WhoAmI = z.object({ name: z.string(), scopes: z.array(Scope), user: UserView.nullable() });
+export type WhoAmI = z.infer<typeof WhoAmI>;
+
+export const SessionView = z.object({
+  /** Names it; does not open anything. */
+  id: z.string(),
+  userId: z.string(),
+  address: z.string(),
+  browser: z.string(),
+  startedAtMs: epochMs,
+  lastSeenAtMs: epochMs,
+  isCurrent: z.boolean(),
+});
+export type SessionView = z.infer<typeof SessionView>;
+
 export const AuditEntry = z.object({
   seq: z.number().int(),
   atMs: epochMs,

@@ -8,9 +8,12 @@ import type {
   KeyView,
   NewKey,
   NewToken,
+  NewUser,
   NodeChange,
   NodeEntry,
   TokenView,
+  UserChange,
+  UserView,
 } from '@lai/shared/admin-api';
 
 /** What operators do to the fleet's lasting truth: behind the admin API on the database, before it over HTTP. */
@@ -31,6 +34,11 @@ export interface Administration {
   changeNode(id: string, change: NodeChange): Promise<NodeEntry>;
   /** Forgets the node altogether; its machine can only join anew. */
   removeNode(id: string): Promise<NodeEntry>;
+
+  createUser(wish: NewUser): Promise<UserView>;
+  listUsers(): Promise<UserView[]>;
+  changeUser(id: string, change: UserChange): Promise<UserView>;
+  removeUser(id: string): Promise<UserView>;
 
   listAudit(page: { limit: number; before?: number | undefined }): Promise<AuditEntry[]>;
   verifyAudit(expected?: string): Promise<AuditVerdict>;

@@ -12,6 +12,10 @@ const TABLE: Record<Action, string> = {
   'door.greet': 'anyone inference read admin',
   'health.read': 'anyone inference read admin',
   'node.enroll': 'anyone inference read admin',
+  'setup.finish': 'anyone inference read admin',
+  'session.begin': 'anyone inference read admin',
+  'session.read': 'inference read admin',
+  'session.end': 'inference read admin',
   'inference.run': 'inference',
   'request.explain': 'inference read admin',
   'model.list': 'inference read admin',
@@ -22,6 +26,8 @@ const TABLE: Record<Action, string> = {
   'token.write': 'admin',
   'node.read': 'read admin',
   'node.write': 'admin',
+  'user.read': 'admin',
+  'user.write': 'admin',
   'audit.read': 'admin',
 };
 

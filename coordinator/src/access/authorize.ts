@@ -10,6 +10,11 @@ export const ACTIONS = {
   'health.read': 'anyone',
   /** Brings a registration token. */
   'node.enroll': 'anyone',
+  /** Bring a setup token, a name and a password. */
+  'setup.finish': 'anyone',
+  'session.begin': 'anyone',
+  'session.read': ['inference', 'read', 'admin'],
+  'session.end': ['inference', 'read', 'admin'],
   'inference.run': ['inference'],
   /** A request of one's own, or of anybody for those who look after the fleet. */
   'request.explain': ['inference', 'read', 'admin'],
@@ -21,6 +26,8 @@ export const ACTIONS = {
   'token.write': ['admin'],
   'node.read': ['read', 'admin'],
   'node.write': ['admin'],
+  'user.read': ['admin'],
+  'user.write': ['admin'],
   'audit.read': ['admin'],
 } as const satisfies Record<string, 'anyone' | readonly Scope[]>;
 

@@ -10,9 +10,16 @@ import { type ClientAddress, clientAddress } from './client-address.ts';
 import { keyOf, splitKeyPath } from './credentials.ts';
 import type { FailureLimits } from './failure-limits.ts';
 import type { Principal } from './principal.ts';
+import { isSameOrigin } from './same-origin.ts';
+import { readSessionCookie } from './session-cookie.ts';
+import type { Session, Sessions } from './sessions.ts';
 
 export interface AccessVariables {
   client: ClientAddress;
+  /** Scheme and host as the client knows us. */
+  ownOrigin: string;
+  /** Of somebody who has signed in; a key has none. */
+  session: Session | null;
   principal: Principal;
   /** Aborted when the principal loses its right while the request is being answered. */
   revoked: AbortSignal;
@@ -33,7 +40,7 @@ export const guardedAction = (handler: object): Action | undefined => guarded.ge
  * who do not know, and asks `authorize`.
  */
 export const guards =
-  (options: { apiKeys: ApiKeys; failures: FailureLimits; now?: () => number }) =>
+  (options: { apiKeys: ApiKeys; sessions: Sessions; failures: FailureLimits; now?: () => number }) =>
   (action: Action): MiddlewareHandler => {
     const guard = async (c: AccessContext, next: () => Promise<void>): Promise<void> => {
       if (authorize(null, action).kind === 'allowed') {
@@ -41,23 +48,53 @@ export const guards =
         return next();
       }
       const nowMs = (options.now ?? Date.now)();
-      const key = keyOf({
+      const shown = {
         authorization: c.req.header('authorization'),
         xApiKey: c.req.header('x-api-key'),
         inPath: splitKeyPath(getPath(c.req.raw)).key,
-      });
-      const principal = key && (await options.apiKeys.authenticate(key, nowMs));
-      if (!key || !principal) throw refusal(options.failures.failed(c.var.client.address, nowMs));
-      demand(principal, action);
-      const use = options.apiKeys.use(key);
+      };
+      const cookie = readSessionCookie(c.req.header('cookie'));
+      // A key that is shown counts, right or wrong; a browser that shows none is asked for its cookie.
+      const isBrowser = cookie !== null && Object.values(shown).every((place) => !place);
+      const found = isBrowser ? await bySession(c, cookie, options.sessions, nowMs) : await byKey(shown, options.apiKeys, nowMs);
+      if (!found) throw refusal(options.failures.failed(c.var.client.address, nowMs));
+      demand(found.principal, action);
+      const use = found.use();
       c.env.outgoing.once('close', use.end);
-      c.set('principal', principal);
+      c.set('principal', found.principal);
+      c.set('session', found.session);
       c.set('revoked', use.signal);
       return next();
     };
     guarded.set(guard, action);
     return guard as MiddlewareHandler;
   };
+
+interface Found {
+  readonly principal: Principal;
+  readonly session: Session | null;
+  use(): { readonly signal: AbortSignal; end(): void };
+}
+
+const byKey = async (shown: Parameters<typeof keyOf>[0], apiKeys: ApiKeys, nowMs: number): Promise<Found | null> => {
+  const key = keyOf(shown);
+  const principal = key && (await apiKeys.authenticate(key, nowMs));
+  return key && principal ? { principal, session: null, use: () => apiKeys.use(key) } : null;
+};
+
+/** A cookie comes along with whatever any page makes the browser send, so what changes something must come from a page of ours. */
+const bySession = async (c: AccessContext, cookie: string, sessions: Sessions, nowMs: number): Promise<Found | null> => {
+  const session = await sessions.find(cookie, nowMs);
+  if (!session) return null;
+  const isHarmless = c.req.method === 'GET' || c.req.method === 'HEAD';
+  if (!isHarmless && !isSameOrigin(originHeaders(c), c.var.ownOrigin)) throw new CodedError('cross_site_refused');
+  return { principal: session.principal, session, use: () => sessions.use(session.digest) };
+};
+
+export const originHeaders = (c: Context): { origin: string | undefined; secFetchSite: string | undefined } => ({
+  origin: c.req.header('origin'),
+  secFetchSite: c.req.header('sec-fetch-site'),
+});
 
 /** For what is known only after the guard: which model, whose entry. Throws what the client is told. */
 export const demand = (principal: Principal | null, action: Action, object?: ActionObject): void => {
@@ -87,18 +124,18 @@ export const identifyClient =
   (trusted: BlockList): MiddlewareHandler =>
   async (c: AccessContext, next) => {
     const { socket, headers } = c.env.incoming;
-    c.set(
-      'client',
-      clientAddress(
-        {
-          peer: socket.remoteAddress,
-          isEncrypted: 'encrypted' in socket && socket.encrypted === true,
-          forwardedFor: single(headers['x-forwarded-for']),
-          forwardedProto: single(headers['x-forwarded-proto']),
-        },
-        trusted,
-      ),
+    const client = clientAddress(
+      {
+        peer: socket.remoteAddress,
+        isEncrypted: 'encrypted' in socket && socket.encrypted === true,
+        forwardedFor: single(headers['x-forwarded-for']),
+        forwardedProto: single(headers['x-forwarded-proto']),
+      },
+      trusted,
     );
+    c.set('client', client);
+    c.set('session', null);
+    c.set('ownOrigin', `${client.transport === 'tls' ? 'https' : 'http'}://${headers.host ?? ''}`);
     await next();
   };
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type IssuedKey,
   type IssuedToken,
@@ -6,9 +7,12 @@ import {
   type KeyView,
   NewKey,
   NewToken,
+  NewUser,
   type NodeChange,
   type NodeEntry,
   type TokenView,
+  type UserChange,
+  type UserView,
 } from '@lai/shared/admin-api';
 import { keyFingerprint } from '@lai/shared/ed25519';
 import { CodedError } from '@lai/shared/errors';
@@ -28,11 +32,14 @@ import {
   updateNode,
 } from '../store/nodes.ts';
 import { findRegistrationToken, listRegistrationTokens, revokeRegistrationToken } from '../store/registration-tokens.ts';
+import { deleteUser, findUser, insertUser, listUsers, updateUser } from '../store/users.ts';
 import type { Administration } from './administration.ts';
 import { createApiKey, newSecret } from './api-keys.ts';
 import { type Actor, appendAudit, verifyAudit } from './audit.ts';
+import { hashPassword } from './passwords.ts';
 import { createRegistrationToken } from './registration-tokens.ts';
 import type { Revocation } from './revocations.ts';
+import { userView } from './sign-in.ts';
 import { auditEntry, keyView, nodeEntry, tokenView } from './views.ts';
 
 export interface AdministrationContext {
@@ -70,6 +77,12 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
     const row = await findRegistrationToken(from, id);
     if (!row) throw notFound('token', id);
     return tokenView(row, Date.now());
+  };
+
+  const userById = async (from: Database, id: string): Promise<UserView> => {
+    const row = await findUser(from, id);
+    if (!row) throw notFound('user', id);
+    return userView(row);
   };
 
   const nodeById = async (from: Database, id: string): Promise<NodeRow> => {
@@ -192,6 +205,49 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
       });
       announce({ kind: 'node', id });
       return nodeEntry(row);
+    },
+
+    createUser: async (wish) => {
+      const { name, password, role } = NewUser.parse(wish);
+      const id = `user_${randomUUID()}`;
+      const password_hash = await hashPassword(password);
+      return change({ action: 'user.create', object: id, detail: { name, role } }, async (trx) => {
+        if (!(await insertUser(trx, { id, name, password_hash, role, created_at_ms: Date.now() })))
+          throw new CodedError('invalid_value', { message: `name: there is a user ${name} already`, param: 'name' });
+        return userById(trx, id);
+      });
+    },
+
+    listUsers: async () => (await listUsers(db)).map(userView),
+
+    changeUser: async (id, wish: UserChange) => {
+      const { role, isEnabled, password } = wish;
+      const detail = {
+        ...(role ? { role } : {}),
+        ...(isEnabled === undefined ? {} : { isEnabled }),
+        ...(password ? { password: 'changed' } : {}),
+      };
+      const password_hash = password === undefined ? undefined : await hashPassword(password);
+      const view = await change({ action: 'user.change', object: id, detail }, async (trx) => {
+        const isChanged = await updateUser(trx, id, {
+          ...(role === undefined ? {} : { role }),
+          ...(isEnabled === undefined ? {} : { is_enabled: Number(isEnabled) }),
+          ...(password_hash === undefined ? {} : { password_hash }),
+        });
+        if (!isChanged) throw notFound('user', id);
+        return userById(trx, id);
+      });
+      announce({ kind: 'session', id });
+      return view;
+    },
+
+    removeUser: async (id) => {
+      const view = await userById(db, id);
+      await change({ action: 'user.remove', object: id, detail: { name: view.name } }, async (trx) => {
+        if (!(await deleteUser(trx, id))) throw notFound('user', id);
+      });
+      announce({ kind: 'session', id });
+      return view;
     },
 
     listAudit: async (page) => (await listAuditRows(db, page)).map(auditEntry),

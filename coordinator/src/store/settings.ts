@@ -12,3 +12,16 @@ export const keepSetting = async (db: Database, name: string, value: string): Pr
     .execute();
   return (await readSetting(db, name)) ?? value;
 };
+
+/** Whatever was there before. */
+export const writeSetting = async (db: Database, name: string, value: string): Promise<void> => {
+  await db
+    .insertInto('settings')
+    .values({ name, value })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
+    .execute();
+};
+
+/** False when it was not there. */
+export const deleteSetting = async (db: Database, name: string): Promise<boolean> =>
+  (await db.deleteFrom('settings').where('name', '=', name).executeTakeFirst()).numDeletedRows > 0n;

@@ -61,6 +61,16 @@ export interface Tables {
     at_ms: number;
     explanation: string;
   };
+  users: {
+    id: string;
+    /** As typed at sign-in, in small letters. */
+    name: string;
+    password_hash: string;
+    role: UserRole;
+    is_enabled: Generated<number>;
+    created_at_ms: number;
+    last_sign_in_at_ms: Generated<number | null>;
+  };
   audit_log: {
     seq: number;
     at_ms: number;
@@ -73,6 +83,9 @@ export interface Tables {
     hash: string;
   };
 }
+
+/** Admins manage; viewers look. */
+export type UserRole = 'admin' | 'viewer';
 
 /** Pending: waits for an operator. Locked: two machines have used its identity. */
 export type NodeState = 'pending' | 'approved' | 'revoked' | 'locked';
@@ -88,4 +101,6 @@ export type RegistrationTokenRow = Selectable<Tables['registration_tokens']>;
 export type NewRegistrationTokenRow = Insertable<Tables['registration_tokens']>;
 export type NodeRow = Selectable<Tables['nodes']>;
 export type NewNodeRow = Insertable<Tables['nodes']>;
+export type UserRow = Selectable<Tables['users']>;
+export type NewUserRow = Insertable<Tables['users']>;
 export type AuditRow = Selectable<Tables['audit_log']>;

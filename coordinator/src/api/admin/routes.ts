@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { KeyChange, KeyRotation, NewKey, NewToken, NodeChange } from '@lai/shared/admin-api';
+import { KeyChange, KeyRotation, NewKey, NewToken, NewUser, NodeChange, UserChange } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
 import type { Context, Hono, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
@@ -47,6 +47,13 @@ export const mountAdminRoutes = (app: Hono<any>, { may, as }: AdminRouteOptions)
   app.post('/api/v1/nodes/:id/approve', may('node.write'), async (c) => c.json(await acting(c).approveNode(id(c))));
   app.post('/api/v1/nodes/:id/revoke', may('node.write'), async (c) => c.json(await acting(c).revokeNode(id(c))));
   app.delete('/api/v1/nodes/:id', may('node.write'), async (c) => c.json(await acting(c).removeNode(id(c))));
+
+  app.get('/api/v1/users', may('user.read'), async (c) => c.json(await acting(c).listUsers()));
+  app.post('/api/v1/users', may('user.write'), async (c) => c.json(await acting(c).createUser(await body(c, NewUser)), 201));
+  app.patch('/api/v1/users/:id', may('user.write'), async (c) =>
+    c.json(await acting(c).changeUser(id(c), await body(c, UserChange))),
+  );
+  app.delete('/api/v1/users/:id', may('user.write'), async (c) => c.json(await acting(c).removeUser(id(c))));
 
   app.get('/api/v1/audit', may('audit.read'), async (c) =>
     c.json(

@@ -1,0 +1,156 @@
+import type { SessionView } from '@lai/shared/admin-api';
+import { CodedError } from '@lai/shared/errors';
+import { z } from 'zod';
+import { isUp, type LaiRedis } from '../redis/client.ts';
+import { keys } from '../redis/keys.ts';
+import type { Database } from '../store/database.ts';
+import { findUser, type UserRow } from '../store/users.ts';
+import type { Principal, Scope } from './principal.ts';
+import { randomHex, sha256 } from './secret.ts';
+
+const MINUTE_MS = 60_000;
+const IDLE_MS = 30 * MINUTE_MS;
+const LONGEST_MS = 12 * 60 * MINUTE_MS;
+/** How exactly it is known when a session was used last. */
+const TOUCH_MS = MINUTE_MS;
+const RECHECK_MS = 5_000;
+const SECRET = /^[0-9a-f]{32}$/;
+
+const Stored = z.object({
+  userId: z.string(),
+  address: z.string(),
+  browser: z.string(),
+  startedAtMs: z.number(),
+  lastSeenAtMs: z.number(),
+  /** Changes with the password: sessions of the old one are worth nothing. */
+  passwordMark: z.string(),
+});
+type Stored = z.infer<typeof Stored>;
+
+export interface Session {
+  readonly digest: string;
+  readonly principal: Principal;
+  readonly user: UserRow;
+}
+
+const SCOPES_OF: Record<UserRow['role'], readonly Scope[]> = { admin: ['inference', 'read', 'admin'], viewer: ['read'] };
+
+/**
+ * People who have signed in. What the browser holds is 128 random bits; Redis knows their hash, for 30 minutes after the last use and 12
+ * hours in all. Single writer of what is in use here.
+ */
+export class Sessions {
+  readonly #redis: LaiRedis;
+  readonly #db: Database;
+  readonly #inUse = new Map<string, Set<AbortController>>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: { redis: LaiRedis; db: Database }) {
+    this.#redis = options.redis;
+    this.#db = options.db;
+    this.#timer = setInterval(() => void this.recheck(Date.now()).catch(() => {}), RECHECK_MS);
+    this.#timer.unref();
+  }
+
+  /** A new secret each time, so that nobody can have planted it before. */
+  async begin(user: UserRow, visit: { address: string; browser: string; nowMs: number }): Promise<string> {
+    const secret = randomHex(16);
+    const digest = sha256(secret);
+    const { address, nowMs } = visit;
+    const stored: Stored = {
+      ...{ userId: user.id, address, browser: visit.browser.slice(0, 200), startedAtMs: nowMs, lastSeenAtMs: nowMs },
+      passwordMark: markOf(user),
+    };
+    await this.#available();
+    await this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', IDLE_MS);
+    await this.#redis.sadd(keys.userSessions(user.id), digest);
+    await this.#redis.pexpire(keys.userSessions(user.id), LONGEST_MS);
+    return secret;
+  }
+
+  async find(secret: string, nowMs: number): Promise<Session | null> {
+    if (!SECRET.test(secret)) return null;
+    await this.#available();
+    return this.#look(sha256(secret), nowMs, true);
+  }
+
+  /** Aborted when the session ends. */
+  use(digest: string): { readonly signal: AbortSignal; end(): void } {
+    const request = new AbortController();
+    const requests = this.#inUse.get(digest) ?? new Set();
+    this.#inUse.set(digest, requests.add(request));
+    return {
+      signal: request.signal,
+      end: () => {
+        requests.delete(request);
+        if (requests.size === 0 && this.#inUse.get(digest) === requests) this.#inUse.delete(digest);
+      },
+    };
+  }
+
+  async list(userId: string, current: string | null, nowMs: number): Promise<SessionView[]> {
+    await this.#available();
+    const views: SessionView[] = [];
+    for (const digest of await this.#redis.smembers(keys.userSessions(userId))) {
+      const stored = await this.#read(digest);
+      if (!stored || isOver(stored, nowMs)) await this.#redis.srem(keys.userSessions(userId), digest);
+      else {
+        const { address, browser, startedAtMs, lastSeenAtMs } = stored;
+        views.push({ id: idOf(digest), userId, address, browser, startedAtMs, lastSeenAtMs, isCurrent: digest === current });
+      }
+    }
+    return views.sort((a, b) => b.lastSeenAtMs - a.lastSeenAtMs);
+  }
+
+  /** All of a user's sessions, one of them by its id, or all but one. The number of those that ended. */
+  async end(userId: string, which: { id?: string; except?: string } = {}): Promise<number> {
+    await this.#available();
+    let ended = 0;
+    for (const digest of await this.#redis.smembers(keys.userSessions(userId))) {
+      if ((which.id !== undefined && idOf(digest) !== which.id) || digest === which.except) continue;
+      ended += await this.#redis.del(keys.session(digest));
+      await this.#redis.srem(keys.userSessions(userId), digest);
+    }
+    return ended;
+  }
+
+  /** Stops what a session that is over was doing. While Redis is away nothing is known, and nothing is stopped. */
+  async recheck(nowMs: number): Promise<void> {
+    if (!isUp(this.#redis)) return;
+    for (const [digest, requests] of [...this.#inUse]) {
+      if (await this.#look(digest, nowMs, false)) continue;
+      for (const request of requests) request.abort();
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(digest: string, nowMs: number, isUse: boolean): Promise<Session | null> {
+    const stored = await this.#read(digest);
+    if (!stored || isOver(stored, nowMs)) return null;
+    const user = await findUser(this.#db, stored.userId);
+    if (user?.is_enabled !== 1 || markOf(user) !== stored.passwordMark) return null;
+    if (isUse && nowMs - stored.lastSeenAtMs >= TOUCH_MS) {
+      const ttlMs = Math.min(IDLE_MS, stored.startedAtMs + LONGEST_MS - nowMs);
+      await this.#redis.set(keys.session(digest), JSON.stringify({ ...stored, lastSeenAtMs: nowMs }), 'PX', ttlMs, 'XX');
+    }
+    return { digest, user, principal: { keyId: user.id, name: user.name, scopes: SCOPES_OF[user.role], models: null } };
+  }
+
+  async #read(digest: string): Promise<Stored | null> {
+    const text = await this.#redis.get(keys.session(digest));
+    return text === null ? null : Stored.parse(JSON.parse(text));
+  }
+
+  async #available(): Promise<void> {
+    if (!isUp(this.#redis)) throw new CodedError('store_unavailable');
+  }
+}
+
+const isOver = ({ startedAtMs, lastSeenAtMs }: Stored, nowMs: number): boolean =>
+  nowMs - startedAtMs >= LONGEST_MS || nowMs - lastSeenAtMs >= IDLE_MS + TOUCH_MS;
+
+const idOf = (digest: string): string => digest.slice(0, 16);
+const markOf = ({ password_hash }: UserRow): string => sha256(password_hash).slice(0, 16);

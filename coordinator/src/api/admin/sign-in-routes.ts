@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http';
+import { PasswordChange, SetupRequest, SignInRequest, type WhoAmI } from '@lai/shared/admin-api';
+import { CodedError } from '@lai/shared/errors';
+import type { Context, Hono, MiddlewareHandler } from 'hono';
+import type { z } from 'zod';
+import type { Action } from '../../access/authorize.ts';
+import type { ClientAddress } from '../../access/client-address.ts';
+import { originHeaders } from '../../access/middleware.ts';
+import type { Principal } from '../../access/principal.ts';
+import { isCrossSite } from '../../access/same-origin.ts';
+import { sessionCookie } from '../../access/session-cookie.ts';
+import type { Session } from '../../access/sessions.ts';
+import { changePassword, finishSetup, type SignInContext, signIn, userView, type Visit } from '../../access/sign-in.ts';
+import { readJsonBody } from '../openai/body.ts';
+
+const MAX_BODY_BYTES = 4_096;
+
+export interface SignInRouteOptions {
+  readonly may: (action: Action) => MiddlewareHandler;
+  readonly signIns: SignInContext;
+  /** Every replica looks at its sessions again. */
+  readonly announceEnd: (userId: string) => void;
+}
+
+/** Signing in and out, for people with a browser. */
+// biome-ignore lint/suspicious/noExplicitAny: Hono's environment is invariant, and which one the app has does not matter here
+export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }: SignInRouteOptions): void => {
+  const client = (c: Context): ClientAddress => c.get('client');
+  const principal = (c: Context): Principal => c.get('principal');
+  const session = (c: Context): Session | null => c.get('session');
+  const visit = (c: Context): Visit => ({
+    address: client(c).address,
+    browser: c.req.header('user-agent') ?? '',
+    nowMs: Date.now(),
+  });
+  const body = async <T>(c: Context, schema: z.ZodType<T>): Promise<T> => {
+    // A form of another site can send text, but no JSON.
+    if (c.req.header('content-type') === undefined) throw new CodedError('unsupported_media_type');
+    return (await readJsonBody(c.env.incoming as IncomingMessage, schema, { maxTextBytes: MAX_BODY_BYTES })).value;
+  };
+  const mine = (c: Context): Session => {
+    const own = session(c);
+    if (!own) throw new CodedError('permission_denied', { message: 'This is for people who have signed in, not for keys.' });
+    return own;
+  };
+  /** Sets the cookie, or says why nobody can sign in here. `open` makes the session only when it can be kept. */
+  const opened = async (c: Context, open: () => Promise<string>) => {
+    if (isCrossSite(originHeaders(c), c.get('ownOrigin'))) throw new CodedError('cross_site_refused');
+    if (sessionCookie('', client(c).transport) === null)
+      throw new CodedError('permission_denied', {
+        message: 'Signing in over a network needs TLS. Set LAI_TLS_CERT and LAI_TLS_KEY, or use a reverse proxy.',
+      });
+    c.header('set-cookie', sessionCookie(await open(), client(c).transport) ?? '');
+    c.header('cache-control', 'no-store');
+    return c.body(null, 204);
+  };
+
+  app.post('/api/v1/setup', may('setup.finish'), async (c) => {
+    const request = await body(c, SetupRequest);
+    return opened(c, () => finishSetup(request, visit(c), signIns));
+  });
+  app.post('/api/v1/session', may('session.begin'), async (c) => {
+    const request = await body(c, SignInRequest);
+    return opened(c, () => signIn(request, visit(c), signIns));
+  });
+  app.get('/api/v1/session', may('session.read'), (c) => {
+    const { name, scopes } = principal(c);
+    const user = session(c)?.user;
+    const answer: WhoAmI = { name, scopes: [...scopes], user: user ? userView(user) : null };
+    return c.json(answer);
+  });
+  app.delete('/api/v1/session', may('session.end'), async (c) => {
+    const { user, digest } = mine(c);
+    await signIns.sessions.end(user.id, { id: digest.slice(0, 16) });
+    announceEnd(user.id);
+    c.header('set-cookie', sessionCookie(null, client(c).transport) ?? '');
+    return c.body(null, 204);
+  });
+  app.post('/api/v1/session/password', may('session.end'), async (c) => {
+    const { current, next } = await body(c, PasswordChange);
+    const { user, digest } = mine(c);
+    return opened(c, async () => {
+      const secret = await changePassword(user, { current, next, digest }, visit(c), signIns);
+      announceEnd(user.id);
+      return secret;
+    });
+  });
+  app.get('/api/v1/sessions', may('session.read'), async (c) => {
+    const { user, digest } = mine(c);
+    return c.json(await signIns.sessions.list(user.id, digest, Date.now()));
+  });
+  app.delete('/api/v1/sessions/:id', may('session.end'), async (c) => {
+    const { user } = mine(c);
+    if ((await signIns.sessions.end(user.id, { id: c.req.param('id') ?? '' })) === 0) throw new CodedError('entry_not_found');
+    announceEnd(user.id);
+    return c.body(null, 204);
+  });
+};
