@@ -11,6 +11,8 @@ import { installationOf } from '../service/installation.ts';
 import { type Layout, layoutOf } from '../service/layout.ts';
 import { BUILT_IN_RELEASE_KEY, openManifest } from '../service/release.ts';
 import { runCommand, type Scope, type ServiceManager } from '../service/service.ts';
+import { readAnswers } from '../service/settings.ts';
+import { setUp } from '../service/setup.ts';
 import { serviceManagerOf } from '../service/this-system.ts';
 import { readRolledBack, TRIAL_MS } from '../service/trial.ts';
 import { pathsToRemove, uninstall } from '../service/uninstall.ts';
@@ -22,6 +24,7 @@ const VERBS = ['install', 'start', 'stop', 'restart', 'status', 'uninstall'] as 
 /** After its minute the launcher takes a new version back, and the old one needs some seconds to answer. */
 const RETURN_LIMIT_MS = TRIAL_MS + 60_000;
 const LOOK_EVERY_MS = 500;
+const DRAIN_LIMIT_MS = 120_000;
 
 /** How the agent lives on this machine: its service, its version, and its end. */
 export const addServiceCommands = (program: Command, withSettings: (command: Command) => Command, env: CliEnv): void => {
@@ -37,10 +40,36 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
   withScope(program.command('service <verb>'))
     .exitOverride()
     .description(`the agent as a service of this machine: ${VERBS.join(', ')}`)
+    .option('--from <dir>', 'install: an unpacked release, which becomes the program of this machine')
+    .option('--answers <file>', 'install: NAME=value lines with LAI_URL, LAI_TOKEN and settings that stay')
+    .option('--force', 'install: also an older version, or one that was taken back')
+    .option('--dry-run', 'install, uninstall: only say what would be done')
+    .option('--purge', 'uninstall: settings, identity, models and the account too')
     .option('--json', 'for programs')
     .action(async (verb: string, flags) => {
       if (!isVerb(verb)) throw new UsageError(`There is no verb "${verb}": ${VERBS.join(', ')}.`);
-      const manager = managerOf(placeOf(flags, env), env, flags.account);
+      if (verb === 'uninstall') return leave(flags, env);
+      const layout = placeOf(flags, env);
+      const manager = managerOf(layout, env, flags.account);
+      if (verb !== 'status') mustBeAbleTo(layout);
+      if (verb === 'install' && flags.from) {
+        const { dataDir } = layout;
+        await setUp({
+          from: flags.from,
+          layout,
+          manager,
+          answers: flags.answers ? readAnswers(flags.answers) : definedIn(env.environment),
+          isForced: flags.force === true,
+          isDryRun: flags.dryRun === true,
+          say: env.print,
+          connectedVersion: async () => {
+            const { coordinator, node } = await askStatus(dataDir);
+            return coordinator.state === 'open' ? node.agentVersion : null;
+          },
+          drain: () => untilDrained(dataDir),
+        });
+        return;
+      }
       if (verb === 'install') {
         const outcome = await manager.install();
         say(flags, { outcome }, `The service is ${outcome === 'unchanged' ? 'as it should be' : outcome}.`);
@@ -103,21 +132,46 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
     .description('take service and program away; settings, identity and models stay')
     .option('--purge', 'those too, and the account')
     .option('--dry-run', 'only say what would go')
-    .action(async (flags) => {
-      const layout = placeOf(flags, env);
-      if (flags.dryRun) {
-        env.print(['The service', ...pathsToRemove(layout, flags.purge === true)].join('\n'));
-        return;
-      }
-      const removed = await uninstall({
-        layout,
-        manager: serviceManagerOf(process.platform, installationOf(process.platform, layout, flags.account), runCommand),
-        isPurge: flags.purge === true,
-        run: runCommand,
-      });
-      env.print(`Removed: ${['the service', ...removed].join(', ')}.`);
-      env.print('The coordinator still knows this node: `lai nodes remove` there forgets it.');
-    });
+    .action((flags) => leave(flags, env));
+};
+
+interface LeaveFlags {
+  readonly user?: boolean;
+  readonly system?: boolean;
+  readonly account?: string;
+  readonly purge?: boolean;
+  readonly dryRun?: boolean;
+}
+
+const leave = async (flags: LeaveFlags, env: CliEnv): Promise<void> => {
+  const layout = placeOf(flags, env);
+  const isPurge = flags.purge === true;
+  if (flags.dryRun)
+    return env.print(['the service', ...pathsToRemove(layout, isPurge)].map((what) => `would remove ${what}`).join('\n'));
+  mustBeAbleTo(layout);
+  const removed = await uninstall({ layout, manager: managerOf(layout, env, flags.account), isPurge, run: runCommand });
+  env.print(`Removed: ${['the service', ...removed].join(', ')}.`);
+  env.print('The coordinator still knows this node: `lai nodes remove` there forgets it.');
+};
+
+/** Before half of it is done. */
+const mustBeAbleTo = ({ scope }: Layout): void => {
+  if (scope === 'system' && process.getuid !== undefined && process.getuid() !== 0)
+    throw new UsageError('This changes the machine, so it needs root: with sudo. Without: --user.');
+};
+
+const definedIn = (environment: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined));
+
+/** Takes nothing new and waits for what runs, but not for ever: what is cut short goes on elsewhere. */
+const untilDrained = async (dataDir: string): Promise<void> => {
+  const deadline = performance.now() + DRAIN_LIMIT_MS;
+  const asked = await askAgent(dataDir, { method: 'POST', path: '/drain', body: { isDraining: true } }).catch(() => null);
+  while (asked !== null && performance.now() < deadline) {
+    const status = await askStatus(dataDir).catch(() => null);
+    if (status === null || status.snapshot.inFlight === 0) return;
+    await pause(LOOK_EVERY_MS);
+  }
 };
 
 const isVerb = (verb: string): verb is (typeof VERBS)[number] => (VERBS as readonly string[]).includes(verb);

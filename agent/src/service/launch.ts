@@ -60,7 +60,8 @@ const loadSettings = (): void => {
     try {
       process.loadEnvFile(layout.settingsPath);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      // They are the service's; who only asks how it is needs none.
+      if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
         console.error(`lai-agent: ${layout.settingsPath} cannot be read: ${(error as Error).message}`);
     }
     process.env['LAI_AGENT_DATA_DIR'] ||= layout.dataDir;

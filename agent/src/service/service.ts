@@ -51,6 +51,9 @@ export interface Installation {
   readonly logPath: string | null;
 }
 
+/** Nothing starts services here (a container, an image that is being built): what is registered starts when something does. */
+export class NothingStartsServices extends Error {}
+
 export interface Ran {
   readonly code: number;
   readonly stdout: string;

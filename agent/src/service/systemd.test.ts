@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installationOf } from './installation.ts';
 import { layoutOf } from './layout.ts';
-import type { Installation, Ran } from './service.ts';
+import type { Installation, Ran, RunCommand } from './service.ts';
 import { systemd } from './systemd.ts';
 import { unitText } from './systemd-unit.ts';
 
@@ -51,35 +51,75 @@ describe('systemd', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-  const manager = (scope: 'system' | 'user' = 'system') =>
-    systemd({ ...linux(scope), registrationPath: join(dir, 'units', 'lai-agent.service') }, async (program, args) => {
+  const manager = (scope: 'system' | 'user' = 'system', isBooted = true) => {
+    const place = {
+      registrationPath: join(dir, 'units', 'lai-agent.service'),
+      dataDir: join(dir, 'state'),
+      command: [join(dir, 'lai', 'lai-agent'), 'run'] as const,
+    };
+    const run: RunCommand = async (program, args) => {
       said.push([program, ...args].join(' '));
-      return { code: 0, stdout: '', stderr: '', ...answers[args.find((arg) => !arg.startsWith('-')) ?? ''] };
-    });
+      const word = args.find((arg) => !arg.startsWith('-')) ?? '';
+      return { code: 0, stdout: '', stderr: '', ...(answers[[program, ...args].join(' ')] ?? answers[word]) };
+    };
+    return systemd({ ...linux(scope), ...place }, run, () => isBooted);
+  };
+  /** What `systemctl` was told, without its questions. */
+  const told = () => said.filter((line) => /^systemctl(?! (?:--user )?(?:is-enabled|show))/.test(line));
+  const me = {
+    [`id -u lai-agent`]: { stdout: `${process.getuid?.()}` },
+    [`id -g lai-agent`]: { stdout: `${process.getgid?.()}` },
+  };
 
   it('is told of a new unit, and enables it', async () => {
+    answers = { ...answers, ...me };
     expect(await manager().install()).toBe('created');
-    expect(said).toEqual([
-      'systemctl is-enabled lai-agent.service',
-      'systemctl daemon-reload',
-      'systemctl enable lai-agent.service',
+    expect(told()).toEqual(['systemctl daemon-reload', 'systemctl enable lai-agent.service']);
+    expect(readFileSync(join(dir, 'units', 'lai-agent.service'), 'utf8')).toContain(
+      `ExecStart=${join(dir, 'lai', 'lai-agent')} run`,
+    );
+    expect(existsSync(join(dir, 'state'))).toBe(true);
+  });
+
+  it('makes an account without a login, in the groups for GPUs that the machine has', async () => {
+    answers = { ...answers, ...me, 'getent passwd lai-agent': { code: 2 }, 'getent group render': { code: 2 } };
+    await manager().install();
+    expect(said.filter((line) => /^user/.test(line))).toEqual([
+      `useradd --system --user-group --home-dir ${join(dir, 'state')} --no-create-home --shell /usr/sbin/nologin lai-agent`,
+      'usermod --append --groups video lai-agent',
     ]);
-    expect(readFileSync(join(dir, 'units', 'lai-agent.service'), 'utf8')).toBe(unitText(linux('system')));
   });
 
   it('is not told the same twice', async () => {
+    answers = { ...answers, ...me, 'id -nG lai-agent': { stdout: 'lai-agent render video\n' } };
     await manager().install();
     said = [];
     answers['is-enabled'] = { code: 0, stdout: 'enabled' };
     expect(await manager().install()).toBe('unchanged');
-    expect(said).toEqual(['systemctl is-enabled lai-agent.service']);
+    expect(told()).toEqual([]);
+    expect(said.filter((line) => /^user/.test(line))).toEqual([]);
   });
 
   it('enables again what was disabled by hand', async () => {
+    answers = { ...answers, ...me };
     await manager().install();
     said = [];
     expect(await manager().install()).toBe('changed');
     expect(said.at(-1)).toBe('systemctl enable lai-agent.service');
+  });
+
+  it('lays its files where systemd does not run, and starts nothing', async () => {
+    answers = { ...answers, ...me };
+    expect(await manager('system', false).install()).toBe('created');
+    expect(told()).toEqual(['systemctl enable lai-agent.service']);
+    await expect(manager('system', false).start()).rejects.toThrow('systemd does not run this machine. By hand:');
+    expect(await manager('system', false).status()).toMatchObject({
+      kind: 'stopped',
+      detail: 'systemd does not run this machine',
+    });
+    await manager('system', false).uninstall();
+    expect(told().at(-1)).toBe('systemctl disable lai-agent.service');
+    expect(await manager('system', false).status()).toEqual({ kind: 'absent' });
   });
 
   it.each<[string, object]>([
@@ -100,9 +140,9 @@ describe('systemd', () => {
       { kind: 'running', pid: null },
     ],
   ])('says %j', async (shown, expected) => {
-    await manager().install();
+    await manager('user').install();
     answers['show'] = { stdout: shown };
-    expect(await manager().status()).toMatchObject(expected);
+    expect(await manager('user').status()).toMatchObject(expected);
   });
 
   it('has nothing to say of a unit that is not there, and nothing to stop or take away', async () => {
@@ -117,7 +157,8 @@ describe('systemd', () => {
     said = [];
     await manager('user').uninstall();
     expect(said).toEqual([
-      'systemctl --user disable --now lai-agent.service',
+      'systemctl --user stop lai-agent.service',
+      'systemctl --user disable lai-agent.service',
       'systemctl --user daemon-reload',
       'systemctl --user reset-failed lai-agent.service',
     ]);
@@ -125,9 +166,10 @@ describe('systemd', () => {
   });
 
   it('fails in its own words', async () => {
+    await manager('user').install();
     answers['start'] = { code: 5, stderr: 'Unit lai-agent.service not found.' };
-    await expect(manager().start()).rejects.toThrow(
-      'systemctl start lai-agent.service ended with 5: Unit lai-agent.service not found.',
+    await expect(manager('user').start()).rejects.toThrow(
+      'systemctl --user start lai-agent.service ended with 5: Unit lai-agent.service not found.',
     );
   });
 });

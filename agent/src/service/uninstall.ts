@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Layout } from './layout.ts';
-import type { RunCommand, ServiceManager } from './service.ts';
+import { mustRun, type RunCommand, type ServiceManager } from './service.ts';
 
 export interface Removal {
   readonly layout: Layout;
@@ -15,7 +15,9 @@ export interface Removal {
 export const pathsToRemove = (layout: Layout, isPurge: boolean): string[] => [
   ...(isOurs(layout) ? [layout.commandPath] : []),
   layout.programDir,
-  ...(isPurge ? [layout.dataDir, layout.configDir, ...(layout.logDir === null ? [] : [layout.logDir])] : []),
+  ...(isPurge
+    ? [layout.dataDir, layout.settingsPath, ...(layout.logDir === null ? [] : [layout.logDir]), ...ownChanges(layout)]
+    : []),
 ];
 
 /** Takes everything away, the service first. What is not there is no fault, so it can be repeated after a failure. */
@@ -24,12 +26,21 @@ export const uninstall = async ({ layout, manager, isPurge, run }: Removal): Pro
   const paths = pathsToRemove(layout, isPurge).filter((path) => existsSync(path) || isLink(path));
   for (const path of paths) rmSync(path, { recursive: true, force: true });
   if (!isPurge) return paths;
-  removeIfEmpty(dirname(layout.dataDir), layout);
-  // Only the account that the installer made: a system one without a login, called as the layout says.
-  if (layout.account !== null && (await run('getent', ['passwd', layout.account])).code === 0)
-    await run('userdel', [layout.account]);
-  return paths;
+  // A coordinator on the same machine keeps its settings in the same folder.
+  for (const dir of [layout.configDir, dirname(layout.dataDir)]) if (!isOfTheSystem(dir)) removeIfEmpty(dir);
+  const { account } = layout;
+  if (account === null) return paths;
+  if ((await run('getent', ['passwd', account])).code === 0) await mustRun(run, 'userdel', [account]);
+  // Goes with its only member, unless this system is set up otherwise.
+  if ((await run('getent', ['group', account])).code === 0) await mustRun(run, 'groupdel', [account]);
+  return [...paths, `the account ${account}`];
 };
+
+/** What `systemctl edit` made. */
+const ownChanges = ({ registrationPath }: Layout): string[] =>
+  registrationPath?.endsWith('.service') ? [`${registrationPath}.d`] : [];
+
+const isOfTheSystem = (dir: string): boolean => ['/var/lib', '/Library/Application Support'].includes(dir);
 
 /** Somebody else's program may be called the same. */
 const isOurs = ({ commandPath, programDir }: Layout): boolean => {
@@ -45,9 +56,7 @@ const isLink = (path: string): boolean => {
   }
 };
 
-/** In a home everything of ours lies in one folder, which goes with its last content. */
-const removeIfEmpty = (dir: string, { scope }: Layout): void => {
-  if (scope !== 'user') return;
+const removeIfEmpty = (dir: string): void => {
   try {
     rmdirSync(dir);
   } catch {
