@@ -4,6 +4,8 @@ import type { Stage } from './stage.ts';
 import { redisCli } from './stage-redis.ts';
 
 const QUIET_LIMIT_MS = 5_000;
+/** Leases of a coordinator that was killed live this long, and nobody can give them back before. */
+const LEASE_MS = 15_000;
 const CAPACITY_LIMIT_MS = 5_000;
 const GAUGE_PATIENCE_MS = 8_000;
 
@@ -35,8 +37,8 @@ export const readGauges = async (stage: Stage): Promise<Gauges> => {
   return gauges;
 };
 
-/** `lai:{q-17ab…}:req_99…` → `lai:{q-*}:req_*` */
-const kindOfKey = (key: string): string => key.replaceAll(/(q-|req_|job_|node:node_|replica:)[0-9a-f-]+/g, '$1*');
+/** `lai:{q-17ab…}:req_99…` → `lai:{q-17ab…}:req_*`: finished jobs are kept by queue. */
+const kindOfKey = (key: string): string => key.replaceAll(/(req_|job_|node:node_|replica:)[0-9a-f-]+/g, '$1*');
 
 /** After a fault: waits for quiet, then writes down what is still taken, believed and used, for the checker to judge. */
 export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> => {
@@ -68,7 +70,7 @@ const settledGauges = async (stage: Stage, before: Gauges): Promise<Gauges> => {
 
 /** What is taken once nothing should be, looked at until it is nothing or time is up. */
 const taken = async (stage: Stage) => {
-  const deadline = performance.now() + QUIET_LIMIT_MS;
+  const deadline = Math.max(performance.now(), stage.lastKillAtMs + LEASE_MS) + QUIET_LIMIT_MS;
   for (;;) {
     const statuses = await Promise.all(stage.replicas.map((replica) => stage.status(replica)));
     const counts = {

@@ -65,6 +65,8 @@ export class Stage {
   redis: StageRedis | null = null;
   /** Those that are loaded from the start. */
   warmModels: readonly string[] = [];
+  /** When a coordinator was last killed without a chance to clean up. */
+  lastKillAtMs = Number.NEGATIVE_INFINITY;
   #isOver = false;
 
   private constructor(options: { household: Household; history: History; random: Random; folder: string }) {
@@ -253,6 +255,7 @@ export class Stage {
 
   killReplica(replica: Replica, signal: 'SIGKILL' | 'SIGTERM'): void {
     replica.kills += 1;
+    if (signal === 'SIGKILL') this.lastKillAtMs = performance.now();
     replica.program.kill(signal);
   }
 

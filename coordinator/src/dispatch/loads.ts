@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import { freeRoomOf } from '../scheduler/fit.ts';
+import { freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
 import type { Figures } from './figures.ts';
@@ -11,6 +11,12 @@ const BAR_MS = 30_000;
 const LONGEST_BAR_MS = 5 * 60_000;
 /** A GPU's own reading lags a load by up to 1.5 s. */
 const READING_LAG_MS = 2_000;
+/** A node's next snapshot comes sooner, unless it is gone. */
+const SHOWN_LIMIT_MS = 2_000;
+/** A crowd that waited for a load is served by it, mostly; before that shows, its length is no reason to load the model once more. */
+const SETTLE_MS = 3_000;
+/** Whatever else took the memory (a game that began just then) may have given it back. */
+const SHORTAGE_MS = 30 * 60_000;
 
 /** A third of how long a claim lives. */
 const RENEW_MS = 5_000;
@@ -30,7 +36,7 @@ export interface LoadClaims {
 /**
  * Cold loads in progress. One at a time per model in the whole fleet, however many requests wait for it: they stay queued, bound to
  * nobody, and start where the model turns up. A load that failed bars the model on that node for a while; one that ran out of memory
- * bars it until there is another amount of memory, and teaches what the model needs at least. Single writer of all of that.
+ * bars it wherever there is no more room than there was. Single writer of all of that.
  */
 export class Loads {
   readonly #nodes: Nodes;
@@ -42,10 +48,12 @@ export class Loads {
   /** By node: models it was asked to load. */
   readonly #loading = new Map<string, Set<string>>();
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
-  /** By node and model: free memory when a load last ran out of it. */
-  readonly #shortages = new Map<string, number>();
+  /** By model: the most room in which a load ran out of memory. */
+  readonly #shortages = new Map<string, { readonly roomBytes: number; readonly untilMs: number }>();
   /** Models that somebody else is loading, as far as we know. */
   readonly #elsewhere = new Set<string>();
+  /** Models that were loaded a moment ago. */
+  readonly #settling = new Set<string>();
   /** By model: claims that are being given back. */
   readonly #releasing = new Map<string, Promise<void>>();
 
@@ -61,7 +69,8 @@ export class Loads {
   /** Asks the node to load the model, unless somebody is at it already. */
   request(candidate: Candidate): void {
     const { nodeId, model } = candidate;
-    if (this.#isLoading(model) || this.#elsewhere.has(withoutLatest(model))) return;
+    const name = withoutLatest(model);
+    if (this.#isLoading(model) || this.#elsewhere.has(name) || this.#settling.has(name)) return;
     const loading = this.#loading.get(nodeId) ?? new Set<string>();
     this.#loading.set(nodeId, loading.add(model));
     void this.#load(candidate).finally(() => {
@@ -79,8 +88,9 @@ export class Loads {
     return bars ? new Map([...bars].map(([model, bar]) => [model, bar.untilMs])) : NO_BARS;
   }
 
-  freeBytesAtLastShortage(nodeId: string, model: string): number | null {
-    return this.#shortages.get(`${nodeId}\n${model}`) ?? null;
+  shortageBytes(model: string): number | null {
+    const shortage = this.#shortages.get(withoutLatest(model));
+    return shortage && shortage.untilMs > this.#clock.nowMs() ? shortage.roomBytes : null;
   }
 
   async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
@@ -96,17 +106,33 @@ export class Loads {
     const before = this.#nodes.snapshot(nodeId);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
-    stopRenewing();
-    this.#giveBack(model, GIVE_BACK_TIMES);
+    const finish = () => {
+      stopRenewing();
+      this.#giveBack(model, GIVE_BACK_TIMES);
+    };
     if (outcome.ok) {
-      this.#figures.learn(nodeId, model, { loadMs: this.#clock.nowMs() - startedAtMs });
+      const loadMs = this.#clock.nowMs() - startedAtMs;
+      await this.#shown(nodeId, model);
+      this.#settle(model, finish);
+      this.#figures.learn(nodeId, model, { loadMs });
       this.#bars.get(nodeId)?.delete(model);
-      this.#shortages.delete(`${nodeId}\n${model}`);
+      this.#shortages.delete(withoutLatest(model));
       this.#clock.after(READING_LAG_MS, () => this.#learnNeed(nodeId, model, before));
       return;
     }
+    finish();
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     this.#remember(nodeId, model, outcome.code, before);
+  }
+
+  #settle(model: string, finish: () => void): void {
+    const name = withoutLatest(model);
+    this.#settling.add(name);
+    this.#clock.after(SETTLE_MS, () => {
+      this.#settling.delete(name);
+      finish();
+      this.#onDone();
+    });
   }
 
   /** Not at once: whoever is at it takes seconds, and would be asked about it a thousand times. */
@@ -154,15 +180,28 @@ export class Loads {
     const failures = (bars.get(model)?.failures ?? 0) + 1;
     bars.set(model, { failures, untilMs: this.#clock.nowMs() + Math.min(LONGEST_BAR_MS, BAR_MS * failures) });
     this.#bars.set(nodeId, bars);
-    const freeBytes = before && freeRoomOf(before);
-    if (code !== 'out_of_memory' || freeBytes === null) return;
-    // What did not fit there fits on no node with as little: the need is more than that, everywhere.
-    this.#shortages.set(`${nodeId}\n${model}`, freeBytes);
-    for (const record of this.#nodes.list()) {
-      const other = record.snapshot.models.find((entry) => sameModel(entry.id, model) && entry.state !== 'warm');
-      const free = freeRoomOf(record.snapshot);
-      if (other && free !== null && free <= freeBytes) this.#shortages.set(`${record.nodeId}\n${other.id}`, free);
-    }
+    const roomBytes = before && mostRoomOf(before);
+    if (code !== 'out_of_memory' || roomBytes === null) return;
+    const most = Math.max(roomBytes, this.shortageBytes(model) ?? 0);
+    this.#shortages.set(withoutLatest(model), { roomBytes: most, untilMs: this.#clock.nowMs() + SHORTAGE_MS });
+  }
+
+  /**
+   * The node's word that the model is warm may come before the snapshot that says so, and until that is here, whoever looks would find
+   * it nowhere and load it a second time.
+   */
+  async #shown(nodeId: string, model: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      const entry = this.#nodes.snapshot(nodeId)?.models.find((other) => other.id === model);
+      if (entry === undefined || entry.state !== 'cold') resolve();
+    };
+    const forget = this.#nodes.onChange(look);
+    const disarm = this.#clock.after(SHOWN_LIMIT_MS, resolve);
+    look();
+    await promise;
+    forget();
+    disarm();
   }
 
   #isLoading(model: string): boolean {

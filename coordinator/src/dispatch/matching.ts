@@ -16,6 +16,7 @@ import { CONTESTED_MS, type Leases } from './leases.ts';
 import { Line } from './line.ts';
 import type { Loads } from './loads.ts';
 import type { Nodes } from './nodes.ts';
+import { OwedJobs } from './owed-jobs.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { Grant, Ticket } from './ticket.ts';
 
@@ -77,6 +78,7 @@ export class Matching {
   /** Nodes that one dangerous request has for itself. */
   readonly #reserved = new Map<string, Ticket>();
   readonly #keyCounts = new Map<string, number>();
+  readonly #owed = new OwedJobs();
   #heldBytes = 0;
   readonly #stops: (() => void)[];
   #isPumpDue = false;
@@ -138,7 +140,7 @@ export class Matching {
   accepts(ticket: Ticket, grant: Grant): boolean {
     const { nodeId } = grant.lease;
     if (!this.#suits(ticket, { nodeId, epoch: grant.epoch })) return false;
-    this.#reserveIfAlone(ticket, nodeId);
+    this.#begin(ticket, nodeId);
     return true;
   }
 
@@ -164,7 +166,7 @@ export class Matching {
     const line = this.#lineOf(ticket.target);
     line.leave(ticket, null);
     if (ticket.job) this.#finish(line, ticket.job, outcome);
-    else if (state === 'queued' || state === 'adding') line.queue.remove(ticket.jobId).catch(() => {});
+    else if (state === 'queued' || state === 'adding') this.#remove(line, ticket.jobId);
   }
 
   /** The slot is free again. */
@@ -326,7 +328,7 @@ export class Matching {
         isContested: (model: string) => leases.isContested(nodeId, model),
         loading: loads.on(nodeId),
         loadBarredUntilMs: loads.barredUntilMs(nodeId),
-        freeBytesAtLastShortage: (model: string) => loads.freeBytesAtLastShortage(nodeId, model),
+        shortageBytes: (model: string) => loads.shortageBytes(model),
         coolingUntilMs: (model: string) => cooldowns.untilMs(nodeId, model),
         figures: (model: string) => figures.of(nodeId, model),
       };
@@ -365,7 +367,7 @@ export class Matching {
       const job = await line.queue.take(lease.id);
       if (job?.id !== jobId) {
         // Somebody else's came first; it finds a slot like every job that was taken without one.
-        await line.queue.remove(jobId);
+        this.#remove(line, jobId);
         if (job) this.#passOn(line, job, null);
       } else if (ticket.state === 'left') {
         this.#finish(line, job, { outcome: 'end', nodeId: lease.nodeId });
@@ -374,6 +376,7 @@ export class Matching {
       }
     } catch (error) {
       log.debug({ err: error, requestId }, 'a running request has no job: Redis is away');
+      this.#owed.owe({ queue: line.queue, jobId, token: lease.id, outcome: { outcome: 'end', nodeId: lease.nodeId } });
     }
   }
 
@@ -487,12 +490,15 @@ export class Matching {
   }
 
   #grant(ticket: Ticket, grant: Grant): void {
-    this.#reserveIfAlone(ticket, grant.lease.nodeId);
+    this.#begin(ticket, grant.lease.nodeId);
     this.#settle(ticket, grant);
   }
 
-  #reserveIfAlone(ticket: Ticket, nodeId: string): void {
-    if (this.#options.quarantine.permission(ticket.fingerprint).kind === 'alone') this.#reserved.set(nodeId, ticket);
+  /** Counted from the moment of the decision: another copy of the request may be decided on before the attempt has started. */
+  #begin(ticket: Ticket, nodeId: string): void {
+    const { quarantine } = this.#options;
+    if (quarantine.permission(ticket.fingerprint).kind === 'alone') this.#reserved.set(nodeId, ticket);
+    quarantine.started(ticket.fingerprint, nodeId);
   }
 
   #settle(ticket: Ticket, grant: Grant): void {
@@ -588,7 +594,7 @@ export class Matching {
       log.debug({ err: error, requestId }, 'job not added yet');
       return; // swept up until Redis is back or patience ends
     }
-    if (ticket.state === 'left') line.queue.remove(jobId).catch(() => {});
+    if (ticket.state === 'left') this.#remove(line, jobId);
     if (ticket.state === 'adding') ticket.state = 'queued';
     this.pump();
     if (ticket.state === 'queued') this.#options.events.added(target);
@@ -596,9 +602,14 @@ export class Matching {
 
   #finish(line: Line, job: TakenJob, outcome: JobOutcome): void {
     line.queue.complete(job, outcome).catch((error: unknown) => {
-      // Its lock expires, and BullMQ's own check then clears it away.
       this.#options.log.debug({ err: error, jobId: job.id }, 'job not marked as finished');
+      this.#owed.owe({ queue: line.queue, jobId: job.id, token: job.token, outcome });
     });
+  }
+
+  #remove({ queue }: Line, jobId: string): void {
+    const outcome = { outcome: 'canceled', nodeId: null };
+    queue.remove(jobId).catch(() => this.#owed.owe({ queue, jobId, token: null, outcome }));
   }
 
   async #recheckTicket(line: Line, ticket: Ticket): Promise<void> {
@@ -628,6 +639,7 @@ export class Matching {
     }
     this.#turnAwayBlocked();
     if (this.#hasMissed) void this.recheck();
+    if (isStoreUp()) void this.#owed.settle();
     this.pump();
   }
 

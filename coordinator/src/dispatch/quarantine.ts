@@ -75,6 +75,7 @@ export class Quarantine {
     return { kind: 'confined', nodes: new Set(engines.keys()) };
   }
 
+  /** A copy was given a slot there. */
   started(fingerprint: string, nodeId: string): void {
     const nodes = this.#running.get(fingerprint) ?? new Map<string, number>();
     nodes.set(nodeId, (nodes.get(nodeId) ?? 0) + 1);
@@ -82,7 +83,7 @@ export class Quarantine {
     this.#startedAfter.set(`${fingerprint}\n${nodeId}`, this.#returns.get(nodeId)?.count ?? 0);
   }
 
-  /** Every attempt that started, once. `instanceId` names the agent process that ran it. */
+  /** For each that started, once. `instanceId` names the agent process that ran it. */
   ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode): void {
     const nodes = this.#running.get(fingerprint);
     const left = (nodes?.get(nodeId) ?? 1) - 1;

@@ -75,7 +75,7 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
 
 export const learnedFit = (node: FleetNode, model: string): Learned => ({
   needBytes: node.figures(model).needBytes,
-  freeBytesAtLastShortage: node.freeBytesAtLastShortage(model),
+  shortageBytes: node.shortageBytes(model),
 });
 
 const gib = (bytes: number): string => (bytes / 1024 ** 3).toFixed(1);

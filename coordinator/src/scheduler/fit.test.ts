@@ -94,7 +94,7 @@ describe('a load', () => {
   });
 
   it('is judged by what a load of the model really took, once that is known', () => {
-    const learned = { needBytes: 7 * GIB, freeBytesAtLastShortage: null };
+    const learned = { needBytes: 7 * GIB, shortageBytes: null };
     expect(fitOf(cold(4), snapshot({ gpus: [freeGpu(6)] }), learned).kind).toBe('does_not_fit');
     expect(fitOf(cold(40), snapshot({ gpus: [freeGpu(7)] }), learned).kind).toBe('fits');
   });
@@ -102,10 +102,10 @@ describe('a load', () => {
   it.each([
     ['as little memory is free as when it ran out', 6, 'does_not_fit'],
     ['hardly more is free', 6.9, 'does_not_fit'],
-    ['hardly less is free', 5.1, 'does_not_fit'],
+    ['much less is free', 4, 'does_not_fit'],
     ['much more is free', 7.1, 'fits'],
-  ])('that ran out of memory is tried again by what changed: %s', (_, freeGib, kind) => {
-    const learned = { needBytes: 3 * GIB, freeBytesAtLastShortage: 6 * GIB };
+  ])('that ran out of memory is tried again where there is more room: %s', (_, freeGib, kind) => {
+    const learned = { needBytes: 3 * GIB, shortageBytes: 6 * GIB };
     expect(fitOf(cold(2), snapshot({ gpus: [freeGpu(freeGib)] }), learned).kind).toBe(kind);
   });
 });

@@ -10,16 +10,17 @@ export type Fit =
   | { readonly kind: 'fits_after_eviction'; readonly evictBytes: number }
   | { readonly kind: 'does_not_fit'; readonly needBytes: number; readonly haveBytes: number };
 
-/** A load that ran out of memory is not tried again before the free memory is another by this much. */
+/** A load that ran out of memory is not tried again, anywhere, unless there is more room than there was by this much. */
 const CHANGE_THAT_MATTERS_BYTES = 1_000_000_000;
 
-/** What loads of this model on this node have taught. */
 export interface Learned {
+  /** What a load of this model took on this node. */
   readonly needBytes: number | null;
-  readonly freeBytesAtLastShortage: number | null;
+  /** Room in which a load of this model ran out of memory, on whatever node. */
+  readonly shortageBytes: number | null;
 }
 
-const nothing: Learned = { needBytes: null, freeBytesAtLastShortage: null };
+const nothing: Learned = { needBytes: null, shortageBytes: null };
 
 /**
  * Would the model's load find room? Counts what is truly free, so what games and other programs hold is out of reach. A node that
@@ -29,21 +30,20 @@ export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learn
   const { totalBytes, freeBytes } = roomOf(snapshot);
   if (model.sizeBytes === null || totalBytes === null || freeBytes === null) return { kind: 'fits' };
   const needBytes = learned.needBytes ?? model.sizeBytes * OVERHEAD_FACTOR + OVERHEAD_BYTES;
-  if (
-    learned.freeBytesAtLastShortage !== null &&
-    Math.abs(freeBytes - learned.freeBytesAtLastShortage) <= CHANGE_THAT_MATTERS_BYTES
-  ) {
-    return { kind: 'does_not_fit', needBytes: Math.max(needBytes, freeBytes), haveBytes: freeBytes };
-  }
+  const haveBytes = freeBytes + evictableBytes(snapshot);
+  const isShort = learned.shortageBytes !== null && haveBytes - learned.shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
+  if (isShort) return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
   if (needBytes <= freeBytes) return { kind: 'fits' };
-  const evictable = snapshot.models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
-  // Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess.
-  const heldBytes = (other: LoadedModel) => (snapshot.gpus.length === 0 ? null : other.vramBytes) ?? other.sizeBytes ?? 0;
-  const evictableBytes = evictable.reduce((sum, other) => sum + heldBytes(other), 0);
-  const haveBytes = freeBytes + evictableBytes;
   return needBytes <= haveBytes
     ? { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes }
     : { kind: 'does_not_fit', needBytes, haveBytes };
+};
+
+const evictableBytes = ({ models, gpus }: NodeSnapshot): number => {
+  const evictable = models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
+  // Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess.
+  const heldBytes = (other: LoadedModel) => (gpus.length === 0 ? null : other.vramBytes) ?? other.sizeBytes ?? 0;
+  return evictable.reduce((sum, other) => sum + heldBytes(other), 0);
 };
 
 /** All GPUs together, as engines split a model over them; main memory where there is no GPU. */
@@ -56,3 +56,9 @@ const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; fr
 
 /** Free GPU memory as the fit counts it; null when the node cannot tell. */
 export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snapshot).freeBytes;
+
+/** What a load could have at most, idle models sent away; null when the node cannot tell. */
+export const mostRoomOf = (snapshot: NodeSnapshot): number | null => {
+  const freeBytes = freeRoomOf(snapshot);
+  return freeBytes === null ? null : freeBytes + evictableBytes(snapshot);
+};

@@ -18,7 +18,7 @@ export interface FleetNode {
   /** Until when a model must not be loaded here again, by model id: it failed lately. */
   readonly loadBarredUntilMs: ReadonlyMap<string, number>;
   /** Free GPU memory when a load of the model last ran out of it; null when it did not. */
-  readonly freeBytesAtLastShortage: (model: string) => number | null;
+  readonly shortageBytes: (model: string) => number | null;
   readonly figures: (model: string) => LearnedFigures;
 }
 

@@ -78,7 +78,7 @@ export const node = (name: string, models: readonly LoadedModel[], facts: NodeFa
     isReserved: false,
     coolingUntilMs: () => 0,
     loadBarredUntilMs: new Map(),
-    freeBytesAtLastShortage: () => null,
+    shortageBytes: () => null,
     figures: (id) => ({ ...nothingLearned, ...figures[id] }),
     ...rest,
   };

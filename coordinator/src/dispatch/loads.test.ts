@@ -1,0 +1,126 @@
+import type { LoadedModel } from '@lai/shared/node';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import type { LoadOutcome } from '../nodes/node-session.ts';
+import { GIB, gpu, model, NOW_MS, node } from '../scheduler/__fixtures__/fleet.ts';
+import type { Candidate } from '../scheduler/place.ts';
+import type { Clock } from './clock.ts';
+import { Figures } from './figures.ts';
+import { Loads } from './loads.ts';
+
+/** Time that passes when it is told to. */
+const handClock = (): Clock & { pass(ms: number): void } => {
+  let nowMs = NOW_MS;
+  const timers = new Set<{ atMs: number; call: () => void }>();
+  return {
+    nowMs: () => nowMs,
+    after: (ms, call) => {
+      const timer = { atMs: nowMs + ms, call };
+      timers.add(timer);
+      return () => timers.delete(timer);
+    },
+    pass: (ms) => {
+      nowMs += ms;
+      for (const timer of [...timers].filter(({ atMs }) => atMs <= nowMs)) {
+        timers.delete(timer);
+        timer.call();
+      }
+    },
+  };
+};
+
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+};
+
+/** Two nodes that have the model on disk; what they answer to a load is the test's to say. */
+const setUp = () => {
+  const clock = handClock();
+  const states = new Map<string, LoadedModel['state']>();
+  const listeners = new Set<() => void>();
+  const asked: { nodeId: string; end(outcome: LoadOutcome): void }[] = [];
+  const snapshot = (nodeId: string, freeGib = 8) =>
+    node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' })], {
+      snapshot: { gpus: [gpu({ vramFreeBytes: freeGib * GIB })] },
+    }).snapshot;
+  const loads = new Loads({
+    nodes: {
+      list: () => [],
+      snapshot: (nodeId) => snapshot(nodeId),
+      link: (nodeId) => ({
+        epoch: 1,
+        instanceId: 'i',
+        startAttempt: () => {
+          throw new Error('not asked for');
+        },
+        loadModel: () => new Promise<LoadOutcome>((end) => void asked.push({ nodeId, end })),
+      }),
+      onChange: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+      onReturn: () => () => {},
+    },
+    claims: { claim: async () => true, release: async () => {} },
+    figures: new Figures(),
+    clock,
+    onDone: () => {},
+    log: pino({ level: 'silent' }),
+  });
+  const request = async (nodeId: string) => {
+    loads.request({ nodeId, nodeName: nodeId, model: 'm' } as Candidate);
+    await settled();
+  };
+  const shows = async (nodeId: string, state: LoadedModel['state']) => {
+    states.set(nodeId, state);
+    for (const listener of listeners) listener();
+    await settled();
+  };
+  return { clock, loads, asked, request, shows };
+};
+
+describe('a cold load', () => {
+  it('is under way until the snapshot shows the model, whatever the node has said', async () => {
+    const { loads, asked, request, shows } = setUp();
+    await request('a');
+    asked[0]?.end({ ok: true });
+    await settled();
+    expect([...loads.on('a')]).toEqual(['m']);
+    await shows('a', 'warm');
+    expect([...loads.on('a')]).toEqual([]);
+  });
+
+  it('does not wait for a snapshot that never comes', async () => {
+    const { clock, loads, asked, request } = setUp();
+    await request('a');
+    asked[0]?.end({ ok: true });
+    await settled();
+    clock.pass(2_000);
+    await settled();
+    expect([...loads.on('a')]).toEqual([]);
+  });
+
+  it('is not repeated elsewhere before those who waited for it had a moment to be served', async () => {
+    const { clock, asked, request, shows } = setUp();
+    await request('a');
+    await request('b');
+    asked[0]?.end({ ok: true });
+    await shows('a', 'warm');
+    await request('b');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a']);
+    clock.pass(3_000);
+    await request('b');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
+  });
+
+  it('that ran out of memory says for half an hour how much room is too little', async () => {
+    const { clock, loads, asked, request } = setUp();
+    expect(loads.shortageBytes('m')).toBeNull();
+    await request('a');
+    asked[0]?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
+    await settled();
+    expect(loads.shortageBytes('m:latest')).toBe(8 * GIB);
+    clock.pass(30 * 60_000);
+    expect(loads.shortageBytes('m')).toBeNull();
+  });
+});
