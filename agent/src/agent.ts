@@ -362,10 +362,10 @@ export class Agent {
     for (const { runner } of this.#attempts.values()) runner.stop(null, 'connection lost');
   }
 
-  /** Our sockets died in our sleep, and the other side gave us up long ago. */
+  /** Or the clock was set, which looks the same. */
   #woke(sleptMs: number): void {
-    this.#log.info({ sleptMs: Math.round(sleptMs) }, 'the machine slept; connecting anew');
-    this.#connection.reconnect();
+    this.#log.info({ sleptMs: Math.round(sleptMs) }, 'the machine slept; is the coordinator still there?');
+    this.#connection.verify();
     for (const engine of this.#supervisor.engines) engine.look();
   }
 

@@ -153,6 +153,39 @@ describe('an agent that dials its coordinator', () => {
     expect(await second.message('node.proof')).toMatchObject({ generation: 8 });
   });
 
+  it('keeps a connection whose other end answers, after the machine slept', async () => {
+    const { coordinator, connection, happened, dialled } = await setUp();
+    connection.start();
+    const caller = await dialled();
+    await caller.challenge(coordinator);
+    await caller.message('node.proof');
+    caller.say(welcome);
+    await until('it is open', () => connection.state.kind === 'open');
+    let hasPinged = false;
+    caller.socket.once('ping', () => {
+      hasPinged = true;
+    });
+    connection.verify();
+    await until('it has asked', () => hasPinged);
+    await pause(1_200);
+    expect(happened).not.toContain('lost');
+  });
+
+  it('drops a connection whose other end is silent, after the machine slept, and dials again', async () => {
+    const { coordinator, connection, happened, dialled } = await setUp();
+    connection.start();
+    const caller = await dialled();
+    await caller.challenge(coordinator);
+    await caller.message('node.proof');
+    caller.say(welcome);
+    await until('it is open', () => connection.state.kind === 'open');
+    const again = dialled();
+    caller.socket.pause();
+    connection.verify();
+    await again;
+    expect(happened).toContain('lost');
+  });
+
   it('takes no work before it is open', async () => {
     const { connection, happened, dialled } = await setUp();
     connection.start();

@@ -21,6 +21,8 @@ import { type ConnectionEvent, type ConnectionState, initialState, nextState } f
 /** No frame at all for this long, pings included: the path is dead even if TCP does not know it yet. The coordinator pings every 5 s. */
 const SILENCE_LIMIT_MS = 12_000;
 const HANDSHAKE_LIMIT_MS = 5_000;
+/** For a coordinator that is asked whether it is still there. */
+const PROOF_OF_LIFE_MS = 1_000;
 /** Of this process. */
 const INSTANCE_ID = randomUUID();
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -90,9 +92,20 @@ export class Connection {
     return this.#state.kind === 'open' && this.#write(frame);
   }
 
-  /** Drops the socket now, for example after the machine slept: the other side has long given up on it. */
-  reconnect(): void {
-    this.#socket?.terminate();
+  /**
+   * The machine has slept, or its clock was set: the other side may have given up on this socket long ago without our hearing of it. It is
+   * dropped unless there is an answer at once.
+   */
+  verify(): void {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) {
+      socket?.terminate();
+      return;
+    }
+    const drop = setTimeout(() => socket.terminate(), PROOF_OF_LIFE_MS);
+    socket.once('pong', () => clearTimeout(drop));
+    socket.once('close', () => clearTimeout(drop));
+    socket.ping();
   }
 
   #write(frame: string | Uint8Array): boolean {
