@@ -82,7 +82,9 @@ const textOf = ({ pattern, minLength = 0, maxLength = 200 }: JsonSchema, known: 
   const allowed = new RegExp(pattern);
   // What the pattern lets through, and what it must keep out.
   const carriers = [`${CANARY}:1b`, `org/${CANARY}`].filter((text) => allowed.test(text));
-  return fc.oneof(fc.stringMatching(allowed), ...(carriers.length > 0 ? [fc.constantFrom(...carriers)] : []), free);
+  // fast-check cannot draw from patterns that look ahead.
+  const drawn = /\(\?<?[=!]/.test(pattern) ? [] : [fc.stringMatching(allowed)];
+  return fc.oneof(...drawn, ...(carriers.length > 0 ? [fc.constantFrom(...carriers)] : []), free);
 };
 
 const numberOf = ({ minimum = -(2 ** 40), maximum = 2 ** 40 }: JsonSchema): fc.Arbitrary<number> =>
