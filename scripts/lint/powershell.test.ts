@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { isBroken, powershellFindings } from './powershell.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const installer = read('deploy/agent/install.ps1');
+
+describe('PowerShell', () => {
+  it.each(globSync('deploy/**/*.ps1', { cwd: root }))(
+    '%s can be read, is made of small functions and runs in 5.1',
+    async (path) => {
+      expect(await powershellFindings(read(path))).toEqual([]);
+    },
+  );
+
+  it.each<[string, string, string]>([
+    ['a bracket that is not closed', 'function Get-It { if ($a { 1 } }', 'line 1'],
+    ['a long function', `function Get-It {\n${'  $a = 1\n'.repeat(30)}}`, 'Get-It has 32 lines'],
+    ['a name without a verb', 'function it { 1 }', 'not called Verb-Noun'],
+    ['commands joined', 'Get-Item a && Get-Item b', '&&'],
+    ['text run as a program', 'iex $text', 'runs text'],
+    ['text run as a program', '$text | Invoke-Expression', 'runs text'],
+    ['an alias', 'rm file', 'alias'],
+    ['letters of another alphabet', "Write-Host 'größer'", 'ASCII'],
+    [
+      'a name that a block would see instead of its own',
+      'function Do-It([scriptblock] $Block, [string] $Text) { & $Block }\n$text = 1',
+      'hides',
+    ],
+  ])('with %s is found', async (_, text, words) => {
+    expect((await powershellFindings(text)).join('; ')).toContain(words);
+  });
+
+  it('may have in a text what it may not have in code', async () => {
+    expect(await powershellFindings("# a && b\nWrite-Host 'a && b'")).toEqual([]);
+  });
+});
+
+describe('install.ps1', () => {
+  it('does nothing when it arrives in part, wherever it ends', async () => {
+    const begins = installer.indexOf('if ($true)');
+    expect(installer.slice(0, begins)).toMatch(/^(?:#.*\n)+$/);
+    const ends = [...installer.slice(begins).matchAll(/[\s{}()'"|]/g)].map(({ index }) => begins + index);
+    // Every place where a word ends takes a while; a sample of them, and each of the last sixty characters.
+    const sample = ends.filter((_, at) => at % 60 === 0);
+    const last = Array.from({ length: 60 }, (_, back) => installer.trimEnd().length - 1 - back);
+    for (const end of [...sample, ...last])
+      if (end > begins) expect([end, await isBroken(installer.slice(0, end))]).toEqual([end, true]);
+    expect(await isBroken(installer)).toBe(false);
+  }, 60_000);
+
+  it('takes its switches although it is one block', () => {
+    expect(installer.trimEnd().endsWith('} @args }')).toBe(true);
+  });
+
+  it('has the two places that the coordinator fills in, once each', () => {
+    expect(installer.match(/@LAI_[A-Z_]+@/g)).toEqual(['@LAI_URL@', '@LAI_RELEASE_KEY@']);
+  });
+
+  it('never puts the token on a command line', () => {
+    const lines = installer.split('\n').filter((line) => /LAI_TOKEN/.test(line) && !/^\s*#/.test(line));
+    expect(lines.map((line) => line.trim())).toEqual([
+      expect.stringContaining('if (-not $env:LAI_TOKEN'),
+      'Remove-Item -Path Env:LAI_TOKEN -ErrorAction SilentlyContinue',
+    ]);
+  });
+
+  it('opens nothing in the firewall', () => {
+    expect(installer).not.toMatch(/New-NetFirewallRule|netsh/i);
+  });
+
+  it('changes the computer only where a dry run says so', () => {
+    const changing =
+      /\b(?:Copy-Item|Stop-Service|WriteAllLines|SetValue|SetEnvironmentVariable|Remove-CimInstance|sc\.exe delete|\/Delete)\b/;
+    // Each of them is in a step, or in a function that only steps call.
+    const inSteps = ['Stop-Agent', 'Copy-Program', 'Edit-MachinePath', 'Remove-Folder', 'Invoke-Agent'];
+    const parts = installer.split(/\n {2}function /);
+    for (const part of parts) {
+      const name = /^[A-Z]\w+-\w+/.exec(part)?.[0] ?? '';
+      if (changing.test(part) && !inSteps.includes(name)) expect([name, part.includes('Invoke-Step')]).toEqual([name, true]);
+    }
+    for (const name of inSteps) {
+      const calls = installer.split('\n').filter((line) => new RegExp(`\\b${name}\\b`).test(line) && !/function /.test(line));
+      expect(calls.length).toBeGreaterThan(0);
+      for (const call of calls) expect(call).toContain('Invoke-Step');
+    }
+  });
+
+  describe('checks the release’s signature with a program of its own', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(12).toString('base64');
+    const other = generateKeyPairSync('ed25519')
+      .publicKey.export({ format: 'der', type: 'spki' })
+      .subarray(12)
+      .toString('base64');
+    const verdict = (manifest: string, signed: string, given: string): number => {
+      const dir = mkdtempSync(join(tmpdir(), 'lai-verify-'));
+      onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+      const script = /return @'\n([\s\S]*?)\n'@/.exec(installer)?.[1] ?? '';
+      writeFileSync(join(dir, 'verify.mjs'), script);
+      writeFileSync(join(dir, 'manifest.json'), manifest);
+      writeFileSync(join(dir, 'manifest.json.sig'), `${sign(null, Buffer.from(signed), privateKey).toString('base64')}\n`);
+      try {
+        execFileSync(
+          process.execPath,
+          [join(dir, 'verify.mjs'), join(dir, 'manifest.json'), join(dir, 'manifest.json.sig'), given],
+          {
+            stdio: 'ignore',
+          },
+        );
+        return 0;
+      } catch (error) {
+        return (error as { status: number }).status;
+      }
+    };
+
+    it.each<[string, string, string, number]>([
+      ['takes what is signed', '{}', key, 0],
+      ['refuses what was changed', '{"a":1}', key, 1],
+      ['refuses another key', '{}', other, 1],
+    ])('%s', (_, manifest, given, code) => {
+      expect(verdict(manifest, '{}', given)).toBe(code);
+    });
+  });
+});
