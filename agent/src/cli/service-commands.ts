@@ -51,7 +51,7 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
       if (verb === 'uninstall') return leave(flags, env);
       const layout = placeOf(flags, env);
       const manager = managerOf(layout, env, flags.account);
-      if (verb !== 'status') mustBeAbleTo(layout);
+      if (verb !== 'status' && !flags.dryRun) mustBeAbleTo(layout);
       if (verb === 'install' && flags.from) {
         const { dataDir } = layout;
         await setUp({

@@ -44,7 +44,8 @@ export const setUp = async (options: SetupOptions): Promise<void> => {
   refuseStepsBack(staged.version, program.dir, options.isForced);
 
   const before = await manager.status();
-  const changes = await doSteps([...placeSteps(staged, program, layout), settingsStep(layout, keptSettings(answers))], options);
+  const settings = { ...keptSettings(answers), ...movedTo(layout, answers['LAI_URL']) };
+  const changes = await doSteps([...placeSteps(staged, program, layout), settingsStep(layout, settings)], options);
   const identity = identityStep(layout, answers);
   const joined = await doSteps([identity], options);
   if (isDryRun) {
@@ -78,6 +79,17 @@ export const setUp = async (options: SetupOptions): Promise<void> => {
   say(isChanged || joined.length > 0 ? `Version ${staged.version} runs and is connected.` : 'Everything is as it should be.');
 };
 
+/** A node that has joined goes on with the same coordinator under its new address; that it is the same one, its key proves. */
+const movedTo = ({ dataDir }: Layout, url: string | undefined): Record<string, string> => {
+  try {
+    const known = readCredential(dataDir);
+    return known !== null && url && known.url !== url ? { LAI_URL: url } : {};
+  } catch {
+    // Not ours to read; only root sets things up.
+    return {};
+  }
+};
+
 /** By hand any step forward is possible, because an installer brings the launcher and Node as well. */
 const refuseStepsBack = (version: string, programDir: string, isForced: boolean): void => {
   const current = currentVersion(programAt(programDir));
@@ -91,15 +103,15 @@ const refuseStepsBack = (version: string, programDir: string, isForced: boolean)
 
 /** For the service's account alone, besides root: addresses of proxies and engines may hold passwords. */
 const settingsStep = ({ settingsPath, configDir }: Layout, settings: Readonly<Record<string, string>>): Step => {
-  const before = existsSync(settingsPath) ? readFileSync(settingsPath, 'utf8') : '';
-  const text = mergedSettings(before, settings);
+  const before = () => (existsSync(settingsPath) ? readFileSync(settingsPath, 'utf8') : '');
+  const after = () => mergedSettings(before(), settings);
   return {
     what: `write ${settingsPath}${namesOf(settings)}`,
-    isDone: () => before === text,
+    isDone: () => before() === after(),
     act: () => {
       mkdirSync(configDir, { recursive: true, mode: 0o755 });
       const draft = `${settingsPath}.${process.pid}`;
-      writeFileSync(draft, text, { mode: 0o600, flush: true });
+      writeFileSync(draft, after(), { mode: 0o600, flush: true });
       renameSync(draft, settingsPath);
     },
   };

@@ -13,7 +13,15 @@ export const doSteps = async (
 ): Promise<Step[]> => {
   const done: Step[] = [];
   for (const step of steps) {
-    if (await step.isDone()) continue;
+    let isDone: boolean;
+    try {
+      isDone = await step.isDone();
+    } catch (error) {
+      if (!isDryRun || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+      say(`may have to ${step.what}: only root can look`);
+      continue;
+    }
+    if (isDone) continue;
     say(isDryRun ? `would ${step.what}` : step.what);
     if (!isDryRun) await step.act();
     done.push(step);
