@@ -19,6 +19,7 @@ import { commandNode } from './api/admin/node-commands.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
 import { mountSignInRoutes } from './api/admin/sign-in-routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
+import { mountUpdateRoutes } from './api/admin/update-routes.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
 import { countTokens, messages } from './api/anthropic/messages.ts';
 import { anthropicModel, anthropicModels } from './api/anthropic/models.ts';
@@ -39,8 +40,11 @@ import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
 import { actorOf, type Call, type Door } from './api/openai/serve.ts';
 import { mountDocs } from './api/openapi/mount.ts';
+import { mountReleaseFiles } from './api/release-files.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
+import type { Releases } from './releases/releases.ts';
+import type { Rollouts } from './releases/rollouts.ts';
 import type { Database } from './store/database.ts';
 
 interface Env {
@@ -61,6 +65,10 @@ export interface AppOptions extends Door, JobsDoor {
   readonly coordinatorKey: string;
   readonly registry: Registry;
   readonly matching: Matching;
+  readonly releases: Releases;
+  readonly rollouts: Rollouts;
+  /** Base URL where machines reach us, when it was configured. */
+  readonly publicUrl: string | undefined;
   readonly isRedisUp: () => boolean;
   readonly isDraining: () => boolean;
   readonly log: Logger;
@@ -162,6 +170,8 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   });
   mountAdminRoutes(app, { may, as: options.administration });
   mountSignInRoutes(app, { may, signIns: options.signIns, announceEnd: options.announceEnd });
+  mountUpdateRoutes(app, { ...options, may, as: options.administration });
+  mountReleaseFiles(app, { ...options, may });
   mountDocs(app, may);
   return app;
 };

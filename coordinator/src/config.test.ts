@@ -7,6 +7,7 @@ describe('settings of the coordinator', () => {
   it('have a default each, except those that may be absent', () => {
     expect(readConfig({ dataDir: '/data' }, {})).toEqual({
       dataDir: '/data',
+      releasesDir: '/data/releases',
       host: '127.0.0.1',
       port: 5240,
       queueWaitMs: 280_000,
@@ -40,6 +41,19 @@ describe('settings of the coordinator', () => {
     host: { variable: 'LAI_HOST', text: '0.0.0.0', value: '0.0.0.0', flag: '::1' },
     port: { variable: 'LAI_PORT', text: '0', value: 0, flag: 8080 },
     databaseUrl: { variable: 'DATABASE_URL', text: 'postgres://a/b', value: 'postgres://a/b', flag: 'c.sqlite' },
+    publicUrl: {
+      variable: 'LAI_PUBLIC_URL',
+      text: 'https://lai.example/',
+      value: 'https://lai.example',
+      flag: 'http://10.0.0.1:5240',
+    },
+    releasesDir: { variable: 'LAI_RELEASES_DIR', text: '/srv/releases', value: '/srv/releases', flag: '/opt/releases' },
+    releaseKey: {
+      variable: 'LAI_RELEASE_KEY',
+      text: `${'A'.repeat(43)}=`,
+      value: `${'A'.repeat(43)}=`,
+      flag: `${'B'.repeat(43)}=`,
+    },
     redisUrl: { variable: 'LAI_REDIS_URL', text: 'redis://a:6379', value: 'redis://a:6379', flag: 'redis://b:6379' },
     redisServer: { variable: 'LAI_REDIS_SERVER', text: '/usr/bin/redis-server', value: '/usr/bin/redis-server', flag: '/opt/r' },
     payloadKey: { variable: 'LAI_PAYLOAD_KEY', text: 'a2V5', value: 'a2V5', flag: 'a2V6' },
@@ -76,6 +90,9 @@ describe('settings of the coordinator', () => {
     ['LAI_KEEP_ALIVE_MS', '10s', 'keepAliveMs'],
     ['LAI_MAX_TEXT_BODY_BYTES', '0', 'maxTextBodyBytes'],
     ['LAI_LOG_LEVEL', 'loud', 'logLevel'],
+    ['LAI_PUBLIC_URL', 'lai.example', 'publicUrl'],
+    ['LAI_PUBLIC_URL', "https://lai.example/'; rm -rf /; '", 'publicUrl'],
+    ['LAI_RELEASE_KEY', 'a2V5', 'releaseKey'],
   ])('refuse %s=%s and say which one it is', (variable, text, setting) => {
     expect(() => readConfig({}, { [variable]: text })).toThrow(new RegExp(`not usable:[^]*${setting}`));
   });

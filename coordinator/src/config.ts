@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { BaseUrl } from '@lai/shared/release-api';
 import { z } from 'zod';
 
 const ms = z.coerce.number().int().positive();
@@ -19,6 +20,15 @@ export const CoordinatorConfig = z.object({
     (value) => (typeof value === 'string' ? value.split(',').map((entry) => entry.trim()) : value),
     z.array(z.string().min(1)),
   ),
+  /** Where machines and people reach it, when that is not how it was asked (a proxy in front, a name instead of an address). */
+  publicUrl: BaseUrl.optional(),
+  /** Releases of the agent, side by side. */
+  releasesDir: z.string().min(1),
+  /** Public key that they are signed with, base64, instead of the one that lies beside them. */
+  releaseKey: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{43}=$/, 'expected 32 bytes as base64')
+    .optional(),
   /** An existing Redis. Without it a private one is started and supervised. */
   redisUrl: z.string().optional(),
   /** Program for the private Redis; found on PATH when not given. */
@@ -62,6 +72,9 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     tlsCert: env['LAI_TLS_CERT'],
     tlsKey: env['LAI_TLS_KEY'],
     trustedProxies: env['LAI_TRUSTED_PROXIES'],
+    publicUrl: env['LAI_PUBLIC_URL'],
+    releasesDir: env['LAI_RELEASES_DIR'],
+    releaseKey: env['LAI_RELEASE_KEY'],
     redisUrl: env['LAI_REDIS_URL'],
     redisServer: env['LAI_REDIS_SERVER'],
     queueWaitMs: env['LAI_QUEUE_WAIT_MS'],
@@ -82,7 +95,8 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     webhookHosts: '',
     logLevel: 'info',
   };
-  const parsed = CoordinatorConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });
+  const wanted: Record<string, unknown> = { ...defaults, ...defined(fromEnv), ...defined(flags) };
+  const parsed = CoordinatorConfig.safeParse({ releasesDir: join(String(wanted['dataDir']), 'releases'), ...wanted });
   if (!parsed.success) throw new Error(`The coordinator's settings are not usable:\n${z.prettifyError(parsed.error)}`);
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
     throw new Error('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');

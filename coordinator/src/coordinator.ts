@@ -33,6 +33,8 @@ import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
 import { keys } from './redis/keys.ts';
 import { RedisMemory } from './redis/memory.ts';
 import { Subscriber } from './redis/subscriber.ts';
+import { Releases } from './releases/releases.ts';
+import { Rollouts } from './releases/rollouts.ts';
 import { CommandRelay } from './replicas/command-relay.ts';
 import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
@@ -131,6 +133,10 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   const revocations: Revocations = new Revocations({ redis, onNews: recheck, log });
   await revocations.start(subscriber);
 
+  const releases = new Releases({ dir: config.releasesDir, publicKey: config.releaseKey ?? null, log });
+  await releases.shelf();
+  const rollouts = new Rollouts({ db, registry, releases, log });
+
   let isDraining = false;
   const app = createApp({
     ...config,
@@ -145,6 +151,9 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     coordinatorKey: identity.publicKey,
     registry,
     nodeCommands: new NodeCommands({ db, registry }),
+    releases,
+    rollouts,
+    publicUrl: config.publicUrl,
     matching,
     dispatcher,
     jobs,
@@ -171,6 +180,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;
       while (matching.running > 0 && performance.now() < deadline) await pause(50);
+      await rollouts.close();
       agents.close();
       registry.close();
       memory.close();

@@ -11,6 +11,7 @@ const principal = (...scopes: Scope[]): Principal => ({ keyId: 'key_1', name: 'n
 const TABLE: Record<Action, string> = {
   'door.greet': 'anyone inference read admin',
   'health.read': 'anyone inference read admin',
+  'release.read': 'anyone inference read admin',
   'node.enroll': 'anyone inference read admin',
   'setup.finish': 'anyone inference read admin',
   'session.begin': 'anyone inference read admin',
@@ -26,6 +27,8 @@ const TABLE: Record<Action, string> = {
   'token.write': 'admin',
   'node.read': 'read admin',
   'node.write': 'admin',
+  'update.read': 'read admin',
+  'update.write': 'admin',
   'user.read': 'admin',
   'user.write': 'admin',
   'audit.read': 'admin',

@@ -8,6 +8,8 @@ import type { Principal, Scope } from './principal.ts';
 export const ACTIONS = {
   'door.greet': 'anyone',
   'health.read': 'anyone',
+  /** Signed files that are the same for everybody. */
+  'release.read': 'anyone',
   /** Brings a registration token. */
   'node.enroll': 'anyone',
   /** Bring a setup token, a name and a password. */
@@ -26,6 +28,8 @@ export const ACTIONS = {
   'token.write': ['admin'],
   'node.read': ['read', 'admin'],
   'node.write': ['admin'],
+  'update.read': ['read', 'admin'],
+  'update.write': ['admin'],
   'user.read': ['admin'],
   'user.write': ['admin'],
   'audit.read': ['admin'],

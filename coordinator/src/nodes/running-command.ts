@@ -1,12 +1,12 @@
 import { FailureCode } from '@lai/shared/attempt';
 import type { ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
-import type { ModelCommand } from '@lai/shared/protocol/coordinator-message';
+import type { AgentCommand } from '@lai/shared/protocol/coordinator-message';
 import { z } from 'zod';
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'commandId'> : never;
-/** What may be asked of a node's models: the closed list of the protocol. */
-export type CommandRequest = WithoutId<ModelCommand>;
+/** What may be asked of a node: the closed list of the protocol. */
+export type CommandRequest = WithoutId<AgentCommand>;
 
 const bytes = z.number().nonnegative().nullable();
 export const CommandFrame = z.discriminatedUnion('kind', [
@@ -18,7 +18,7 @@ export const CommandFrame = z.discriminatedUnion('kind', [
 export type CommandFrame = z.infer<typeof CommandFrame>;
 export type CommandEnd = Exclude<CommandFrame, { kind: 'progress' }>;
 
-/** What a node's models can be told, wherever its socket is. */
+/** What a node can be told, wherever its socket is. */
 export interface CommandLink {
   command(request: CommandRequest, commandId?: string): RunningCommand;
   /** Of the commands that run on the node, also those of an earlier connection. */

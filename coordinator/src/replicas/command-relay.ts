@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { ModelCommand } from '@lai/shared/protocol/coordinator-message';
+import { AgentCommand } from '@lai/shared/protocol/coordinator-message';
 import { z } from 'zod';
 import { loadOutcome, type NodeSession } from '../nodes/node-session.ts';
 import type { NodeRecord } from '../nodes/registry.ts';
@@ -11,7 +11,7 @@ const id = z.string().max(64);
 
 /** From the replica that was asked (origin) to the one that holds the node's socket (owner), and news back. */
 const CommandMessage = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('command.start'), nodeId: id, command: ModelCommand }),
+  z.object({ type: z.literal('command.start'), nodeId: id, command: AgentCommand }),
   z.object({ type: z.literal('command.cancel'), nodeId: id, commandId: id }),
   z.object({ type: z.literal('command.news'), commandId: id, frame: CommandFrame }),
 ]);

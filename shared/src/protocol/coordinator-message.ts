@@ -140,4 +140,8 @@ export const CoordinatorMessage = z.discriminatedUnion('type', [
 export const ModelCommand = z.discriminatedUnion('type', [ModelLoad, ModelUnload, ModelPullCommand, ModelDelete]);
 export type ModelCommand = z.infer<typeof ModelCommand>;
 
+/** With what it may ask of the node itself. */
+export const AgentCommand = z.discriminatedUnion('type', [...ModelCommand.options, NodeUpdate]);
+export type AgentCommand = z.infer<typeof AgentCommand>;
+
 export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;

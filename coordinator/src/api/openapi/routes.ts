@@ -2,6 +2,7 @@ import * as admin from '@lai/shared/admin-api';
 import * as anthropic from '@lai/shared/anthropic';
 import * as ollama from '@lai/shared/ollama';
 import * as openai from '@lai/shared/openai';
+import * as releases from '@lai/shared/release-api';
 import * as responses from '@lai/shared/responses';
 import { z } from 'zod';
 
@@ -416,6 +417,66 @@ export const routes: readonly DocumentedRoute[] = [
     operationId: 'cancelCommand',
     summary: 'Stop a load or a pull',
     status: 204,
+  },
+  {
+    method: 'get',
+    path: '/install.sh',
+    api: 'Management',
+    operationId: 'getShellInstaller',
+    summary: 'Installs the agent on Linux and macOS',
+    isOpen: true,
+  },
+  {
+    method: 'get',
+    path: '/install.ps1',
+    api: 'Management',
+    operationId: 'getPowerShellInstaller',
+    summary: 'Installs the agent on Windows',
+    isOpen: true,
+  },
+  {
+    method: 'get',
+    path: '/dl/{version}/{file}',
+    api: 'Management',
+    operationId: 'getReleaseFile',
+    summary: 'A file of a release of the agent; the version may be `latest`. Knows ranges and ETags',
+    isOpen: true,
+  },
+  {
+    method: 'post',
+    path: '/api/v1/join-commands',
+    api: 'Management',
+    operationId: 'createJoinCommand',
+    summary: 'The line that installs the agent on a machine and lets it join; holds a new registration token',
+    request: releases.NewJoinCommand,
+    response: releases.JoinCommand,
+    status: 201,
+  },
+  {
+    method: 'get',
+    path: '/api/v1/updates',
+    api: 'Management',
+    operationId: 'getUpdates',
+    summary: 'Releases of the agent that are here, which node has which, and the rollout',
+    response: releases.UpdateStatus,
+  },
+  {
+    method: 'post',
+    path: '/api/v1/updates',
+    api: 'Management',
+    operationId: 'startRollout',
+    summary: 'Bring a version to every node: one first, then the others; stops at the first that fails',
+    request: releases.NewRollout,
+    response: releases.Rollout,
+    status: 201,
+  },
+  {
+    method: 'delete',
+    path: '/api/v1/updates',
+    api: 'Management',
+    operationId: 'stopRollout',
+    summary: 'Tell no further node to update itself',
+    response: releases.Rollout,
   },
   {
     method: 'get',
