@@ -50,7 +50,6 @@ export class Client {
     return this.how !== null;
   }
 
-
   /** In a queue, or between two attempts. */
   get isWaiting(): boolean {
     const trail = this.#answer?.trail;

@@ -1,3 +1,4 @@
+import type { Outcome } from '../../coordinator/src/nodes/node-session.ts';
 import type { ErrorCode } from '../../shared/src/errors.ts';
 import type { RequestPlan } from './plan/plan.ts';
 
@@ -33,7 +34,7 @@ export type Happening =
       readonly epoch: number;
       readonly leasedEpoch: number | null;
     }
-  | { readonly kind: 'attempt.settled'; readonly attemptId: string }
+  | { readonly kind: 'attempt.settled'; readonly attemptId: string; readonly outcome: Outcome }
   | { readonly kind: 'attempt.refused'; readonly nodeId: string; readonly attemptId: string; readonly code: ErrorCode }
   | { readonly kind: 'run.began'; readonly nodeId: string; readonly attemptId: string; readonly requestId: string }
   | { readonly kind: 'run.ended'; readonly nodeId: string; readonly attemptId: string }
@@ -42,6 +43,8 @@ export type Happening =
       readonly nodeId: string;
       /** Null for any other reason than a request. */
       readonly by: Culprit | null;
+      /** The agent with it. */
+      readonly withMachine: boolean;
       readonly inFlight: number;
     }
   | { readonly kind: 'load.asked'; readonly replicaId: string; readonly nodeId: string; readonly model: string }

@@ -49,7 +49,7 @@ const lineOf = (happening: Happening): string => {
     case 'attempt.started':
       return `${happening.replicaId} starts ${happening.attemptId} of ${happening.requestId} on ${happening.nodeId} (epoch ${happening.epoch})`;
     case 'attempt.settled':
-      return `${happening.attemptId} has settled`;
+      return `${happening.attemptId} has settled: ${happening.outcome}`;
     case 'attempt.refused':
       return `${happening.nodeId} refuses ${happening.attemptId}: ${happening.code}`;
     case 'run.began':

@@ -72,13 +72,7 @@ export class World {
     const { timeline } = this;
     const id = `replica-${this.#births}`;
     const shared = { store: this.redis, ground: this.#ground, history: this.#history, leasedEpochs: this.#leasedEpochs };
-    const onLost = (from: string, to: string) => {
-      for (const replica of this.alive) {
-        if (replica.id === from) replica.lostTouchWith(to);
-        if (replica.id === to) replica.lostTouchWith(from);
-      }
-    };
-    return new Replica({ id, timeline, onLost, ...shared });
+    return new Replica({ id, timeline, ...shared });
   }
 
   #newMachine(plan: Plan['nodes'][number]): Machine {

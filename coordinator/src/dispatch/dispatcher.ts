@@ -3,7 +3,7 @@ import type { AttemptDeadlines, AttemptRoute, AttemptTimings, Frame } from '@lai
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import type { RunningAttempt } from '../nodes/node-session.ts';
+import type { Outcome, RunningAttempt } from '../nodes/node-session.ts';
 import type { Affinity as ConversationNames } from '../routing/affinity.ts';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
@@ -59,7 +59,7 @@ export interface TrailAttempt {
   readonly model: string;
   readonly startedAtMs: number;
   readonly placement: Placement | null;
-  outcome: 'running' | 'end' | ErrorCode;
+  outcome: 'running' | Outcome;
 }
 
 /** What became of a request, written while it happens; read for headers, logs and `lai explain`. */
@@ -255,17 +255,18 @@ export class Dispatcher {
       if (record.outcome === 'running') record.outcome = 'canceled';
       this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
       const { outcome } = record;
-      const end = () =>
-        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, outcome));
-      // Where we turned away, the node may still be at it, and may still die of it.
-      if (TURNED_AWAY.has(outcome)) void running.settled.then(() => clock.after(NEWS_MS, end));
-      else end();
+      const end = (how: Outcome) =>
+        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, how));
+      // Where we turned away, the node may still be at it, and may still die of it; or has, and the news is on its way.
+      if (TURNED_AWAY.has(outcome))
+        void running.settled.then((last) => clock.after(NEWS_MS, () => end(last === 'node_lost' ? outcome : last)));
+      else end(outcome);
       if (outcome === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
     }
   }
 
   /** What an attempt's ending says about its engine. A node that is back already, with the same process, has not died. */
-  #fate(nodeId: string, { epoch, instanceId }: NodeLink, outcome: 'end' | ErrorCode): 'end' | ErrorCode {
+  #fate(nodeId: string, { epoch, instanceId }: NodeLink, outcome: Outcome): Outcome {
     const now = this.#options.nodes.link(nodeId);
     if (outcome === 'node_lost') return now && now.epoch !== epoch && now.instanceId === instanceId ? 'canceled' : outcome;
     return TURNED_AWAY.has(outcome) && now?.instanceId !== instanceId ? 'node_lost' : outcome;
@@ -345,7 +346,7 @@ const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
 const STOP = { kind: 'stop' } as const;
 
 /** Endings that the coordinator made, not the node. */
-const TURNED_AWAY: ReadonlySet<'end' | ErrorCode> = new Set(['canceled', 'deadline_exceeded', 'accept_timeout']);
+const TURNED_AWAY: ReadonlySet<Outcome> = new Set(['canceled', 'deadline_exceeded', 'accept_timeout']);
 
 const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
   kind: 'failed',

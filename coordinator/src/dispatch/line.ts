@@ -17,6 +17,8 @@ export class Line {
   readonly waiting = new Set<Ticket>();
   /** Takes that are under way. */
   taking = 0;
+  /** When Redis was last asked how many wait. */
+  countedAtMs = Number.NEGATIVE_INFINITY;
   #fair: FairState = emptyFairState;
   #lastDepartureMs: number | null = null;
   #departureEveryMs: number | null = null;

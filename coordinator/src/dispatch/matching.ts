@@ -26,6 +26,8 @@ const SWEEP_MS = 1_000;
 const STORE_PATIENCE_MS = 2_500;
 /** A third of the lock, and as often as the queues are asked for jobs whose taker is gone. */
 const LOCK_RENEW_MS = 3_000;
+/** How often Redis is asked whether anybody waits for a model that nobody here waits for. */
+const COUNT_AGAIN_MS = 500;
 const MOST_RETRY_AFTER_SECONDS = 60;
 
 type Fleet = readonly (FleetNode & { readonly epoch: number })[];
@@ -276,8 +278,22 @@ export class Matching {
     if (line.waiting.size > 0 || line.taking > 0) return;
     const placement = this.#place(target, null, 1, fleet);
     const { decision } = placement;
-    if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
+    if (decision.kind === 'load') void this.#loadIfWanted(line, decision.candidate);
     if (decision.kind === 'run') void this.#take(line, decision.candidate, placement);
+  }
+
+  /** A hint may be old: a model nobody waits for must not push out one that is used. */
+  async #loadIfWanted(line: Line, candidate: Candidate): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - line.countedAtMs < COUNT_AGAIN_MS) return; // the sweep comes by
+    line.countedAtMs = nowMs;
+    line.taking += 1;
+    const count = await line.queue.count().catch(() => null);
+    line.taking -= 1;
+    if (count === 0 && line.waiting.size === 0) this.#hinted.delete(line.queue.name);
+    else if (count !== null) this.#options.loads.request(candidate);
+    // Hinted again, or joined, while we looked.
+    this.pump();
   }
 
   #pumpClaimed(ticket: Ticket, fleet: Fleet): void {
@@ -458,7 +474,8 @@ export class Matching {
       this.#grant(ticket, { lease, ...grantOf(candidate, placement) });
       return;
     }
-    if (answer === 'taken') this.release(lease);
+    // Unused, so no news: with everybody told, replicas that want a node for themselves would call each other up without end.
+    if (answer === 'taken') this.#options.leases.release(lease);
     if (ticket.state !== 'claimed') return;
     this.#claim(ticket);
     this.#pumpIn(CONTESTED_MS);

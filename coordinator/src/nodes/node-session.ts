@@ -38,10 +38,13 @@ export interface AttemptRequest {
   readonly deadlines: AttemptDeadlines;
 }
 
-/** A running attempt: its frames, and the moment its slot is really free. */
+/** How an attempt ended. */
+export type Outcome = 'end' | ErrorCode;
+
+/** A running attempt: its frames, and the moment its slot is really free, with what the node said last, whoever still reads. */
 export interface RunningAttempt {
   readonly frames: AsyncIterableIterator<Frame>;
-  readonly settled: Promise<void>;
+  readonly settled: Promise<Outcome>;
 }
 
 /** The connection below the WebSocket, for writing several frames at once. */
@@ -54,11 +57,13 @@ export type LoadOutcome = { readonly ok: true } | { readonly ok: false; readonly
 
 export const loadOutcome = (end: CommandEnd): LoadOutcome => (end.kind === 'done' ? { ok: true } : { ok: false, code: end.code });
 
+type LastFrame = Exclude<Frame, { kind: 'chunk' }>;
+
 interface Stream {
   readonly id: number;
   readonly attemptId: string;
   readonly frames: FrameStream;
-  readonly settle: () => void;
+  readonly settle: (outcome: Outcome) => void;
   readonly totalLimitMs: number;
   /** What ends the stream if nothing else does: accept, then total, then settle. */
   timer: NodeJS.Timeout;
@@ -132,7 +137,7 @@ export class NodeSession implements CommandLink {
   startAttempt(request: AttemptRequest): RunningAttempt {
     this.#lastStream = (this.#lastStream % 0xfffffffe) + 1;
     const id = this.#lastStream;
-    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    const { promise: settled, resolve: settle } = Promise.withResolvers<Outcome>();
     const stream: Stream = {
       id,
       attemptId: request.attemptId,
@@ -148,7 +153,7 @@ export class NodeSession implements CommandLink {
     if (this.#socket.readyState !== WebSocket.OPEN) {
       clearTimeout(stream.timer);
       stream.frames.push(failure('node_lost'));
-      settle();
+      settle('node_lost');
       return { frames: stream.frames, settled };
     }
     this.#streams.set(id, stream);
@@ -244,12 +249,12 @@ export class NodeSession implements CommandLink {
     }
   }
 
-  #end(attemptId: string, frame: Frame): void {
+  #end(attemptId: string, frame: LastFrame): void {
     const stream = this.#byAttempt.get(attemptId);
     if (!stream) return;
     this.#forget(stream);
     stream.frames.push(frame);
-    stream.settle();
+    stream.settle(frame.kind === 'end' ? 'end' : frame.code);
   }
 
   /** Ends the stream for its reader now; the slot stays taken until the agent has let go. */

@@ -24,7 +24,7 @@ interface Outbox {
 
 /**
  * The other coordinators on the same Redis: who is there, and messages to them. Delivery is as good as pub/sub is: what is said while
- * Redis is away is lost, so streams number their pieces and everything else heals by itself. Single writer of its outboxes.
+ * Redis is away is lost, so streams number their pieces and everything else is said again at every beat. Single writer of its outboxes.
  */
 export class Replicas {
   readonly id: string;
@@ -33,6 +33,7 @@ export class Replicas {
   readonly #log: Logger;
   readonly #outboxes = new Map<string, Outbox>();
   #others: ReadonlySet<string> = new Set();
+  readonly #beatListeners: (() => void)[] = [];
   #events: ReplicaEvents | null = null;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,6 +49,11 @@ export class Replicas {
     await this.#subscriber.listen(keys.replicaChannel(this.id), (bytes) => this.#receive(bytes));
     await this.#look();
     this.#timer = setInterval(() => void this.#look(), HEARTBEAT_MS);
+  }
+
+  /** Called once a second while Redis is there. */
+  onBeat(listener: () => void): void {
+    this.#beatListeners.push(listener);
   }
 
   /** Those who have been heard of lately, ourselves not among them. */
@@ -119,6 +125,7 @@ export class Replicas {
         this.#outboxes.delete(id);
         this.#events?.gone(id);
       }
+      for (const listener of this.#beatListeners) listener();
       if (gone.length > 0) await this.#redis.zremrangebyscore(keys.replicas, '-inf', nowMs - 60 * GONE_MS);
     } catch (error) {
       this.#log.debug({ err: error }, 'replicas not looked up');

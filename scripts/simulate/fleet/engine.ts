@@ -241,7 +241,7 @@ export class Engine {
     if (this.#isDown) return;
     this.#life += 1;
     this.#isDown = true;
-    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, by, inFlight: this.#runs.size });
+    this.#died(by, false);
     for (const model of this.#models.values()) {
       model.state = 'cold';
       for (const tell of model.waiting.splice(0)) tell('load_failed');
@@ -256,8 +256,12 @@ export class Engine {
     });
   }
 
+  #died(by: Culprit | null, withMachine: boolean): void {
+    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, by, withMachine, inFlight: this.#runs.size });
+  }
+
   #dieOf(by: Culprit): void {
-    this.#history.tell({ kind: 'engine.died', nodeId: this.#nodeId, by, inFlight: this.#runs.size });
+    this.#died(by, true);
     this.#onMachineDeath();
   }
 

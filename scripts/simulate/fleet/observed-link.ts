@@ -18,7 +18,7 @@ export const observedLink = (
     const leasedEpoch = leasedEpochs.get(attemptId) ?? null;
     history.tell({ kind: 'attempt.started', replicaId, nodeId, attemptId, requestId, epoch: link.epoch, leasedEpoch });
     const running = link.startAttempt(request);
-    void running.settled.then(() => history.tell({ kind: 'attempt.settled', attemptId }));
+    void running.settled.then((outcome) => history.tell({ kind: 'attempt.settled', attemptId, outcome }));
     return running;
   },
   loadModel: (model) => {

@@ -33,12 +33,6 @@ import type { Wire } from './wire.ts';
 /** As replicas/replicas.ts and redis/memory.ts. */
 const HEARTBEAT_MS = 1_000;
 const GONE_MS = 4_000;
-/**
- * The relay between replicas notices a lost piece only when another one follows; what the simulation is about, the core, may count on
- * every attempt ending and settling. So the loss of anything is noticed, this much later.
- */
-const LOSS_NOTICED_MS = 2_000;
-
 type Message =
   | { readonly type: 'jobs.hint'; readonly target: Target }
   | { readonly type: 'slots.freed'; readonly nodeId: string }
@@ -57,10 +51,10 @@ export class Replica {
   readonly cooldowns: Cooldowns;
   readonly #relay: Relay;
   readonly #commandRelay: CommandRelay;
+  readonly #beatListeners: (() => void)[] = [];
   readonly #store: SimulatedRedis;
   readonly #history: History;
   readonly #queues: JobQueues;
-  readonly #onLost: (from: string, to: string) => void;
   #others: ReadonlySet<string> = new Set();
   #memory: string | null = null;
   #leaseCount = 0;
@@ -73,19 +67,20 @@ export class Replica {
     history: History;
     /** By lease: the connection it was claimed for, by whichever replica. */
     leasedEpochs: Map<string, number>;
-    onLost: (from: string, to: string) => void;
   }) {
     const { id, ground, history, store } = options;
     this.id = id;
     this.#store = store;
-    this.#onLost = options.onLost;
     this.#history = history;
     const clock = new ProcessClock(options.timeline);
     this.clock = clock;
     this.redis = store.connect(clock, id);
     const say = log((text) => history.tell({ kind: 'log', replicaId: id, text }));
     const way = {
-      replicas: { send: (to: string, item: Item) => this.#send(to, item) } as unknown as Replicas,
+      replicas: {
+        send: (to: string, item: Item) => this.#send(to, item),
+        onBeat: (listener: () => void) => this.#beatListeners.push(listener),
+      } as unknown as Replicas,
       session: (nodeId: string) => this.registry.session(nodeId) as unknown as NodeSession | undefined,
     };
     this.#relay = new Relay({ ...way, log: say });
@@ -219,12 +214,7 @@ export class Replica {
   #send(to: string, item: Item): void {
     // Bytes are never changed; what the core makes of a message is its own.
     const message = { sender: this.id, item: item.kind === 'message' ? structuredClone(item) : item };
-    this.redis.publish(`replica ${to}`, message, () => this.#onLost(this.id, to));
-  }
-
-  /** Pub/sub has lost something between these two: both give up what they have with each other, a moment later. */
-  lostTouchWith(other: string): void {
-    this.clock.after(LOSS_NOTICED_MS, () => this.#replicaGone(other));
+    this.redis.publish(`replica ${to}`, message);
   }
 
   #replicaGone(id: string): void {
@@ -251,6 +241,7 @@ export class Replica {
         const gone = [...this.#others].filter((id) => !there.includes(id));
         this.#others = new Set(there);
         for (const id of gone) this.#replicaGone(id);
+        for (const listener of this.#beatListeners) listener();
         const isLost = this.#memory !== null && this.#memory !== memory;
         this.#memory = memory;
         if (!isLost) return;

@@ -3,6 +3,7 @@ import {
   type AttemptRequest,
   type LoadOutcome,
   loadOutcome,
+  type Outcome,
   type RunningAttempt,
 } from '../../../coordinator/src/nodes/node-session.ts';
 import { type CommandRequest, RunningCommand } from '../../../coordinator/src/nodes/running-command.ts';
@@ -22,7 +23,7 @@ const DEADLINE_GRACE_MS = 2_000;
 interface Stream {
   readonly attemptId: string;
   readonly frames: FrameStream;
-  readonly settle: () => void;
+  readonly settle: (outcome: Outcome) => void;
   readonly totalLimitMs: number;
   cancelTimer: () => void;
 }
@@ -90,7 +91,7 @@ export class SimulatedSession {
 
   startAttempt(request: AttemptRequest): RunningAttempt {
     const { attemptId } = request;
-    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    const { promise: settled, resolve: settle } = Promise.withResolvers<Outcome>();
     const frames = new FrameStream({ onAbandon: () => this.#cancel(stream) });
     const stream: Stream = {
       attemptId,
@@ -101,7 +102,7 @@ export class SimulatedSession {
     };
     if (!this.#isOpen) {
       frames.push(failure('node_lost'));
-      settle();
+      settle('node_lost');
       return { frames, settled };
     }
     stream.cancelTimer = this.#clock.after(ACCEPT_LIMIT_MS, () => this.#giveUp(stream, 'accept_timeout'));
@@ -119,14 +120,15 @@ export class SimulatedSession {
   }
 
   /** Loads are all that is asked for here. */
-  command({ type, model }: CommandRequest, commandId: string): RunningCommand {
+  command(request: CommandRequest, commandId: string): RunningCommand {
+    const { type } = request;
     const command = new RunningCommand({ commandId, type, onCancel: () => {}, onEnd: () => this.#commands.delete(commandId) });
     if (!this.#isOpen) {
       command.take(LOST);
       return command;
     }
     this.#commands.set(commandId, command);
-    this.#wire.toNode({ type: 'model.load', commandId, model });
+    if (type === 'model.load') this.#wire.toNode({ type, commandId, model: request.model });
     return command;
   }
 
@@ -172,13 +174,13 @@ export class SimulatedSession {
     }
   }
 
-  #end(attemptId: string, frame: Frame): void {
+  #end(attemptId: string, frame: Exclude<Frame, { kind: 'chunk' }>): void {
     const stream = this.#streams.get(attemptId);
     if (!stream) return;
     this.#streams.delete(attemptId);
     stream.cancelTimer();
     stream.frames.push(frame);
-    stream.settle();
+    stream.settle(frame.kind === 'end' ? 'end' : frame.code);
   }
 
   #giveUp(stream: Stream, code: ErrorCode): void {

@@ -2,21 +2,34 @@ import type { Invariant } from './invariant.ts';
 
 const MOST_ENGINES = 2;
 
-/** T18: whatever the size of the fleet, as far as one coordinator can know. */
+/**
+ * T18: whatever the size of the fleet, as far as one coordinator can know. It can not when an engine dies while the way to it is broken
+ * and the agent lives: what the connection carried is lost, and the same agent returns.
+ */
 export const fewEnginesKilled: Invariant = {
   name: 'one request kills two engines at most',
   watch: (_world, violated) => {
     const startedBy = new Map<string, string>();
     const kills = new Map<string, number>();
+    const unheard = new Map<string, string>();
+    const count = (text: string, attemptId: string) => {
+      const who = `"${text}" by ${startedBy.get(attemptId)}`;
+      const engines = (kills.get(who) ?? 0) + 1;
+      kills.set(who, engines);
+      if (engines > MOST_ENGINES) violated(`${who} has killed ${engines} engines`);
+    };
     return {
       see: (happening) => {
         if (happening.kind === 'attempt.started') startedBy.set(happening.attemptId, happening.replicaId);
-        if (happening.kind !== 'engine.died' || happening.by === null) return;
-        const { text, attemptId } = happening.by;
-        const who = `"${text}" by ${startedBy.get(attemptId)}`;
-        const count = (kills.get(who) ?? 0) + 1;
-        kills.set(who, count);
-        if (count > MOST_ENGINES) violated(`${who} has killed ${count} engines`);
+        if (happening.kind === 'engine.died' && happening.by !== null) {
+          const { text, attemptId } = happening.by;
+          if (happening.withMachine) count(text, attemptId);
+          else unheard.set(attemptId, text);
+        }
+        if (happening.kind !== 'attempt.settled' || happening.outcome !== 'engine_crashed') return;
+        const text = unheard.get(happening.attemptId);
+        unheard.delete(happening.attemptId);
+        if (text !== undefined) count(text, happening.attemptId);
       },
     };
   },

@@ -88,9 +88,8 @@ export class SimulatedRedis {
     this.lastTroubleAtMs = this.timeline.nowMs;
   }
 
-  publish(channel: string, message: unknown, onLost: () => void): void {
-    const heard = [...this.#connections].filter((connection) => connection.hear(channel, message, onLost));
-    if (heard.length === 0) onLost();
+  publish(channel: string, message: unknown): void {
+    for (const connection of this.#connections) connection.hear(channel, message);
   }
 
   #trouble(state: 'up' | 'hung' | 'down'): void {
@@ -176,22 +175,19 @@ export class RedisConnection {
   }
 
   /** As good as pub/sub is: whoever is not connected misses it. */
-  publish(channel: string, message: unknown, onLost: () => void = () => {}): void {
-    this.ask(() => this.#redis.publish(channel, message, onLost)).catch(onLost);
+  publish(channel: string, message: unknown): void {
+    this.ask(() => this.#redis.publish(channel, message)).catch(() => {});
   }
 
-  /** False when nobody listens here. */
-  hear(channel: string, message: unknown, onLost: () => void): boolean {
+  hear(channel: string, message: unknown): void {
     const listener = this.#subscriptions.get(channel);
-    if (!listener || !this.#isUp) return false;
+    if (!listener || !this.#isUp) return;
     const generation = this.#generation;
     const { timeline } = this.#redis;
     this.#lastHeardMs = Math.max(this.#lastHeardMs, timeline.nowMs + this.#latencyMs());
     timeline.after(this.#lastHeardMs - timeline.nowMs, () => {
       if (generation === this.#generation) this.#clock.deliver(() => listener(message));
-      else onLost();
     });
-    return true;
   }
 
   break(): void {
