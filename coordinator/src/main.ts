@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
 import { explanationText, fetchExplanation } from './cli/explain.ts';
+import { addJoinCommand } from './cli/join-command.ts';
 import { addKeyCommands } from './cli/keys.ts';
 import { addModelCommands } from './cli/models.ts';
 import { addNodeCommands } from './cli/nodes.ts';
@@ -11,6 +12,7 @@ import { keyedPlace, placeOf } from './cli/place.ts';
 import { fetchStatus, statusText } from './cli/status.ts';
 import { addTokenCommands } from './cli/tokens.ts';
 import { up } from './cli/up.ts';
+import { addUpdateCommands } from './cli/updates.ts';
 import { type CoordinatorConfig, readConfig } from './config.ts';
 import { startCoordinator } from './coordinator.ts';
 import { createLogger } from './logger.ts';
@@ -69,8 +71,10 @@ withSettings(program.command('explain'))
 
 addKeyCommands(program, withSettings);
 addTokenCommands(program, withSettings);
+addJoinCommand(program, withSettings);
 addNodeCommands(program, withSettings);
 addModelCommands(program, withSettings);
+addUpdateCommands(program, withSettings);
 addAuditCommands(program, withSettings);
 addBackupCommands(program, withSettings);
 

@@ -5,9 +5,10 @@ import type { Administration } from '../access/administration.ts';
 const LIMIT_MS = 10_000;
 export const Problem = z.object({ error: z.object({ message: z.string() }) });
 
-/** Over the admin API of a running coordinator. */
-export const remoteAdministration = ({ url, key }: { url: string; key: string }): Administration => {
-  const call = async <T>(schema: z.ZodType<T>, method: string, path: string, body?: unknown): Promise<T> => {
+/** Asks the admin API of a running coordinator; fails in its words. */
+export const adminCall =
+  ({ url, key }: { url: string; key: string }) =>
+  async <T>(schema: z.ZodType<T>, method: string, path: string, body?: unknown): Promise<T> => {
     const response = await fetch(`${url}/api/v1/${path}`, {
       method,
       headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
@@ -19,6 +20,10 @@ export const remoteAdministration = ({ url, key }: { url: string; key: string })
     if (response.ok) return schema.parse(JSON.parse(text));
     throw new Error(Problem.safeParse(jsonOr(text)).data?.error.message ?? `${url} answered HTTP ${response.status}`);
   };
+
+/** Over the admin API of a running coordinator. */
+export const remoteAdministration = (place: { url: string; key: string }): Administration => {
+  const call = adminCall(place);
   const at = (...pieces: string[]): string => pieces.map(encodeURIComponent).join('/');
 
   return {
