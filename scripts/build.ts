@@ -86,10 +86,13 @@ export async function bundleAgent(options: { outDir: string; version: string; re
   }
 }
 
-/** Redis scripts are read at run time from beside the code that uses them: in a bundle that is `dist` itself. */
-function copyScripts(folder: string): void {
-  for (const script of globSync('src/**/*.lua', { cwd: folder })) {
-    copyFileSync(resolve(folder, script), resolve(folder, 'dist', basename(script)));
+/** Files beside the code that are read at run time: Redis scripts, and the installers that the coordinator gives out. */
+const read: Record<string, string[]> = { coordinator: ['src/**/*.lua', '../deploy/agent/install.*'], agent: [] };
+
+/** In a bundle they lie in `dist` itself. */
+function copyFiles(folder: string): void {
+  for (const path of globSync(read[basename(folder)] ?? [], { cwd: folder })) {
+    copyFileSync(resolve(folder, path), resolve(folder, 'dist', basename(path)));
   }
 }
 
@@ -100,7 +103,7 @@ async function bundlePackage(folder: string): Promise<void> {
       continue;
     }
     await bundle({ entry: resolve(folder, entry), outfile: resolve(folder, outfile) });
-    copyScripts(folder);
+    copyFiles(folder);
   }
 }
 
