@@ -149,6 +149,7 @@ export const startDispatch = (options: {
       stopKeeping();
       stopReturns();
       matching.close();
+      loads.close();
       quarantine.close();
       leases.close();
     },

@@ -38,6 +38,7 @@ const setUp = () => {
   const clock = handClock();
   const states = new Map<string, LoadedModel['state']>();
   const listeners = new Set<() => void>();
+  const released: string[] = [];
   const asked: { nodeId: string; end(outcome: LoadOutcome): void }[] = [];
   const snapshot = (nodeId: string, freeGib = 8) =>
     node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' })], {
@@ -61,7 +62,7 @@ const setUp = () => {
       },
       onReturn: () => () => {},
     },
-    claims: { claim: async () => true, release: async () => {} },
+    claims: { claim: async () => true, release: async (model) => void released.push(model) },
     figures: new Figures(),
     clock,
     onDone: () => {},
@@ -76,7 +77,7 @@ const setUp = () => {
     for (const listener of listeners) listener();
     await settled();
   };
-  return { clock, loads, asked, request, shows };
+  return { clock, loads, asked, released, request, shows };
 };
 
 describe('a cold load', () => {
@@ -111,6 +112,21 @@ describe('a cold load', () => {
     clock.pass(3_000);
     await request('b');
     expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
+  });
+
+  it.each<[string, boolean]>([
+    ['is under way', false],
+    ['has just ended', true],
+  ])('that %s when we stop bars nobody who starts after us', async (_, hasEnded) => {
+    const { loads, asked, released, request, shows } = setUp();
+    await request('node_a');
+    if (hasEnded) {
+      asked[0]?.end({ ok: true });
+      await shows('node_a', 'warm');
+    }
+    expect(released).toEqual([]);
+    loads.close();
+    expect(released).toEqual(['m']);
   });
 
   it('that ran out of memory says for half an hour how much room is too little', async () => {
