@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { DONE, EventSplitter } from '@lai/shared/sse';
+import { fetchExplanation } from './explain.ts';
 
 const PROMPT = 'Tell me in two or three short sentences what a graphics card is good for.';
 
@@ -55,9 +57,21 @@ export const askFirstQuestion = async (options: {
     return { isComplete: false, sentence: `the answer was cut short: ${failure || 'no [DONE]'}` };
   const seconds = (performance.now() - firstAtMs) / 1_000;
   const speed = tokens > 1 && seconds > 0 ? `, ${(tokens / seconds).toFixed(1)} tokens/s` : '';
-  const [node, model] = [response.headers.get('x-lai-node'), decodeURI(response.headers.get('x-lai-model') ?? '')];
   return {
     isComplete: true,
-    sentence: `served by ${node} with ${model}; first token after ${Math.round(firstAtMs - startedAtMs)} ms${speed}`,
+    sentence: `${await whoServed(response.headers, options)}first token after ${Math.round(firstAtMs - startedAtMs)} ms${speed}`,
   };
+};
+
+/** Headers that went out while the model was being loaded could not name anybody yet; then the request's explanation does, once it is kept. */
+const whoServed = async (headers: Headers, place: { url: string; key: string }): Promise<string> => {
+  const [node, model] = [headers.get('x-lai-node'), headers.get('x-lai-model')];
+  if (node && model) return `served by ${node} with ${decodeURI(model)}; `;
+  for (let tries = 0; tries < 20; tries += 1) {
+    const explanation = await fetchExplanation(place, headers.get('x-request-id') ?? '').catch(() => null);
+    const attempt = explanation?.attempts.at(-1);
+    if (attempt) return `served by ${attempt.node} with ${attempt.model}; `;
+    await pause(100);
+  }
+  return '';
 };
