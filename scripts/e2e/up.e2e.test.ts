@@ -1,0 +1,70 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from './fleet.ts';
+import { Program } from './program.ts';
+
+const LAI = join(import.meta.dirname, '..', '..', 'coordinator', 'dist', 'lai.js');
+
+describe('lai up', () => {
+  let directory: string;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'lai-'));
+    const ports = { LAI_PORT: String(await freePort()), LAI_LOCAL_PORT: '0' };
+    env = { ...ports, LAI_DATA_DIR: directory, LAI_RUNTIME: 'mock', NO_COLOR: '1' };
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const up = (args: readonly string[] = [], more: Record<string, string> = {}) =>
+    new Program('lai up', [LAI, 'up', ...args], { ...env, ...more });
+  const firstTokenMs = (text: string) => Number(/first token after (\d+) ms/.exec(text)?.[1]);
+  /** Processes that name the directory: everything that was started for it. */
+  const left = () =>
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .filter((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(directory);
+        } catch {
+          return false;
+        }
+      });
+
+  it('answers a first question, says that it is simulated, and leaves nothing running', async () => {
+    const text = await up(['--once']).output();
+    expect(text).toContain('SIMULATED');
+    expect(text).toMatch(/— served by \S+ with \S+; first token after \d+ ms/);
+    if (process.platform === 'linux') expect(left()).toEqual([]);
+  });
+
+  it('waits for nothing that the run before has left', async () => {
+    const text = await up(['--once']).output();
+    // The model's load takes one; a claim that was left behind would take fifteen.
+    expect(firstTokenMs(text)).toBeLessThan(8_000);
+  });
+
+  it('names the node also when the answer’s headers went out before there was one', async () => {
+    const text = await up(['--once'], { LAI_KEEP_ALIVE_MS: '50' }).output();
+    expect(text).toMatch(/— served by \S+ with \S+; first token/);
+    expect(text).not.toContain('null');
+  });
+
+  it('keeps running, with an endpoint and a key that work, until it is told to stop', async () => {
+    const lai = up();
+    const url = /http\S+/.exec(await lai.until(/Your endpoint/))?.[0];
+    const key = /lai_\w+/.exec(await lai.until(/Your API key/))?.[0];
+    const models = await fetch(`${url}/models`, { headers: { authorization: `Bearer ${key}` } });
+    expect(((await models.json()) as { data: unknown[] }).data.length).toBeGreaterThan(0);
+    lai.kill('SIGINT');
+    expect(await lai.exited).toBe(0);
+    if (process.platform === 'linux') expect(left()).toEqual([]);
+  });
+
+  it('shows three simulated machines with --demo', async () => {
+    const text = await up(['--once', '--demo']).output();
+    for (const name of ['mac-m1', 'windows-rtx', 'linux-3070']) expect(text).toMatch(new RegExp(`^${name}: .*SIMULATED`, 'm'));
+  });
+});
