@@ -22,6 +22,7 @@ import { LOCAL_VERSION, type LocalStatus } from './local/local-status.ts';
 import { ModelCommands } from './models/model-commands.ts';
 import { Models } from './models/models.ts';
 import { Pulls } from './models/pulls.ts';
+import { DesktopReports } from './sensors/desktop-reports.ts';
 import { type ForegroundWatch, LOOK_EVERY_MS, startForegroundWatch } from './sensors/foreground.ts';
 import { watchSleep } from './sensors/power.ts';
 import { BUILT_IN_RELEASE_KEY } from './service/release.ts';
@@ -78,6 +79,7 @@ export class Agent {
   #drain = { operator: false, owner: false, update: false };
   readonly #whenIdle = new Set<() => void>();
   #foreground: ForegroundWatch | undefined;
+  readonly #desktop = new DesktopReports();
   #door: LocalDoor | undefined;
   #endSleepWatch: () => void = () => {};
   #eventLoopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
@@ -223,6 +225,7 @@ export class Agent {
       games: () => this.#policy.policy.gaming.games,
       everyMs: LOOK_EVERY_MS,
       procRoot: '/proc',
+      desktop: () => this.#desktop.view(performance.now()),
       onSightings: (sightings) => this.#yielding.sees(sightings),
     });
     this.#endSleepWatch = watchSleep((sleptMs) => this.#woke(sleptMs), { everyMs: SLEEP_LOOK_MS });
@@ -236,6 +239,7 @@ export class Agent {
         stopAll: () => this.#yielding.stopAll(),
         drain: (isDraining) => this.#setDrain('owner', isDraining),
         pull: (model, signal) => (this.#pulls.canPull ? this.#pulls.watch(model, signal) : null),
+        desktop: (report) => this.#desktop.tell(report, performance.now()),
         update: (wish, onNews) => this.#updates?.update(wish, onNews) ?? null,
       },
     });

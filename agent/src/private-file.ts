@@ -3,14 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { ADMINISTRATORS, SYSTEM, serviceSid } from './service/windows-sid.ts';
 
 /**
  * Files that only their owner may read: whoever has them is this node. On Windows a file's mode says nothing; there its access list must
  * name the owner, the system and the administrators, and nobody else.
  */
 const WINDOWS_LIMIT_MS = 10_000;
-/** SYSTEM, Administrators, the owner's rights, the creator: in SDDL's short names. */
-const TRUSTED = ['SY', 'BA', 'OW', 'CO', 'S-1-5-18', 'S-1-5-32-544'];
+/** SYSTEM, Administrators, the owner's rights, the creator, in SDDL's short names; and our own service, whoever looks. */
+const TRUSTED = ['SY', 'BA', 'OW', 'CO', SYSTEM, ADMINISTRATORS, serviceSid('LAIAgent')];
 
 /** Written beside and renamed over, so that a crash leaves the old file or the new one, never half of one. */
 export const writePrivateFile = (path: string, text: string): void => {

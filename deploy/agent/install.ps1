@@ -5,7 +5,10 @@
 #   & ([scriptblock]::Create((irm https://<coordinator>/install.ps1))) -DryRun        only say what would be done
 #   & ([scriptblock]::Create((irm https://<coordinator>/install.ps1))) -Uninstall     -Purge: settings, identity and models too
 #
-# Instead of the switches: LAI_DRY_RUN=1, LAI_UNINSTALL=1, LAI_PURGE=1. Nothing is opened in the firewall: the agent only calls out.
+# Instead of the switches: LAI_DRY_RUN=1, LAI_UNINSTALL=1, LAI_PURGE=1, LAI_FORCE=1. Settings are variables and stay: LAI_NODE_NAME,
+# LAI_OLLAMA_URL, HTTPS_PROXY and the like. Nothing is opened in the firewall: the agent only calls out. What is downloaded here is
+# checked and unpacked; everything else the agent in it does, as on the other systems.
+#
 # Everything below is one block, so half a download is a parse error and runs nothing; up to its last character, because without the
 # `@args` inside of it a wish for -DryRun would be lost.
 if ($true) { & {
@@ -13,6 +16,8 @@ if ($true) { & {
     [switch] $DryRun,
     [switch] $Uninstall,
     [switch] $Purge,
+    # Also an older version, or one that this computer took back.
+    [switch] $Force,
     # Another version than the newest that the coordinator has.
     [string] $Version = 'latest',
     # LocalSystem, for engines that only the system may start; the service has an account of its own otherwise.
@@ -31,11 +36,6 @@ if ($true) { & {
   $Task = 'LAIAgentDesktop'
   $Program = Join-Path $env:ProgramFiles 'LAI'
   $Config = Join-Path $env:ProgramData 'LAI'
-  $Data = Join-Path $Config 'state'
-  $Command = Join-Path $Program 'lai-agent.cmd'
-  # Settings that are kept for the service when they are set where this runs; never the token.
-  $Kept = 'LAI_NODE_NAME', 'LAI_INSECURE', 'LAI_RUNTIME', 'LAI_OLLAMA_URL', 'LAI_MODELS_DIR',
-    'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS'
 
   function Write-Step([string] $Text) {
     Write-Host "lai: $Text"
@@ -70,8 +70,11 @@ if ($true) { & {
     if (-not $isAdmin -and -not $DryRun) { throw 'Run this as administrator: right-click Terminal or PowerShell, "Run as administrator".' }
   }
 
-  function Assert-Filled {
+  function Assert-Coordinator {
     if ($Url -notmatch '^https?://') { throw 'This script is a template. Get it from your coordinator: <its address>/install.ps1' }
+    if ($Url -match '^http://(?!localhost|127\.)' -and -not $env:LAI_INSECURE) {
+      throw "$Url is not encrypted: whoever is on the way can read prompts and answers. Use https, or set LAI_INSECURE=true if you trust the network."
+    }
   }
 
   # Windows PowerShell 5.1 offers TLS 1.0 first and asks only the system's proxy.
@@ -97,28 +100,34 @@ if ($true) { & {
     return $false
   }
 
-  function Save-File([string] $Name, [string] $Path) {
+  function Save-File([string] $From, [string] $Path) {
     $options = Get-WebOptions
-    Invoke-WebRequest @options -Uri "$Url/dl/$Version/$Name" -OutFile $Path
+    Invoke-WebRequest @options -Uri "$Url/dl/$From" -OutFile $Path
+  }
+
+  # They become names of folders.
+  function Assert-Version([string] $Text) {
+    if ($Text -notmatch '^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$') { throw 'The coordinator has no release that could be installed.' }
   }
 
   # The names of files are the release's to choose, and the places are ours.
   function Get-Release([string] $Folder) {
     $path = Join-Path $Folder 'manifest.json'
-    Save-File 'manifest.json' $path
-    Save-File 'manifest.json.sig' "$path.sig"
+    Save-File "$Version/manifest.json" $path
+    Save-File "$Version/manifest.json.sig" "$path.sig"
     $manifest = [IO.File]::ReadAllText($path) | ConvertFrom-Json
-    if ($manifest.version -notmatch '^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$') { throw 'The coordinator has no release that could be installed.' }
+    Assert-Version $manifest.version
     $found = $manifest.platforms.PSObject.Properties['win32-x64']
     if (-not $found) { throw "Version $($manifest.version) is not made for Windows." }
     $platform = $found.Value
+    Assert-Version $platform.runtime
     if ($platform.archive.name -notmatch '^win32-x64\.zip$') { throw "The archive is called $($platform.archive.name)." }
     return @{ Version = $manifest.version; Runtime = $platform.runtime; Archive = $platform.archive; Path = $path }
   }
 
   function Save-Archive([hashtable] $Release, [string] $Folder) {
     $path = Join-Path $Folder $Release.Archive.name
-    Save-File $Release.Archive.name $path
+    Save-File "$($Release.Version)/$($Release.Archive.name)" $path
     $sum = (Get-FileHash -LiteralPath $path -Algorithm SHA256).Hash
     if ($sum -ne $Release.Archive.sha256) { throw 'The download is not what the release says. Nothing was changed.' }
     Add-Type -AssemblyName System.IO.Compression.FileSystem
@@ -129,6 +138,10 @@ if ($true) { & {
 
   # No PowerShell checks Ed25519, but Node does; and that this Node is Node, Windows checks.
   function Assert-Signed([hashtable] $Release, [string] $Unpacked, [string] $Folder) {
+    if (-not $ReleaseKey) {
+      Write-Step 'the coordinator told no key of its releases, so their signature is not checked'
+      return
+    }
     $node = Join-Path $Unpacked "runtime\$($Release.Runtime)\node.exe"
     $signature = Get-AuthenticodeSignature -LiteralPath $node
     if ('NotSigned', 'HashMismatch' -contains [string] $signature.Status) { throw "node.exe is not as its makers signed it: $($signature.Status)." }
@@ -149,122 +162,32 @@ process.exit(verify(null, readFileSync(file), createPublicKey({ key: spki, forma
 '@
   }
 
-  # A file, or a folder with everything in it.
-  function Test-Same([string] $One, [string] $Other) {
-    if (-not (Test-Path -LiteralPath $Other)) { return $false }
-    if (Test-Path -LiteralPath $One -PathType Leaf) {
-      return (Get-FileHash -LiteralPath $One).Hash -eq (Get-FileHash -LiteralPath $Other).Hash
-    }
-    $different = @(Get-ChildItem -LiteralPath $One | Where-Object { -not (Test-Same $_.FullName (Join-Path $Other $_.Name)) })
-    return $different.Count -eq 0
-  }
-
-  function Get-Missing([hashtable] $Release, [string] $Unpacked) {
-    $names = @(Get-ChildItem -LiteralPath $Unpacked -File | ForEach-Object { $_.Name })
-    $names += "runtime\$($Release.Runtime)", "versions\$($Release.Version)"
-    return @($names | Where-Object { -not (Test-Same (Join-Path $Unpacked $_) (Join-Path $Program $_)) })
-  }
-
   function Stop-Agent {
     $running = Get-Service -Name $Service -ErrorAction SilentlyContinue
     if ($running -and $running.Status -ne 'Stopped') { Stop-Service -Name $Service -Force }
   }
 
-  # Copied and not moved: what is moved keeps the access list of where it was.
-  function Copy-Program([string[]] $Names, [string] $Unpacked) {
-    New-Item -ItemType Directory -Force -Path $Program | Out-Null
-    foreach ($name in $Names) {
-      $target = Join-Path $Program $name
-      New-Item -ItemType Directory -Force -Path (Split-Path $target) | Out-Null
-      if (Test-Path -LiteralPath $target) { Remove-Item -LiteralPath $target -Recurse -Force }
-      Copy-Item -LiteralPath (Join-Path $Unpacked $name) -Destination $target -Recurse
+  # Before anything is in it: what lies in ProgramData is everybody's to read. The agent adds its service.
+  function Add-ClosedFolder {
+    if (Test-Path -LiteralPath $Config) { return }
+    Invoke-Step "make $Config, closed to others" {
+      New-Item -ItemType Directory -Path $Config | Out-Null
+      $code = Get-ExitCode { & icacls.exe $Config /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' }
+      if ($code -ne 0) { throw "$Config could not be closed to others (icacls: $code)." }
     }
   }
 
-  function Get-CurrentText([string] $Wanted) {
-    return "{`"version`":`"$Wanted`"}`n"
-  }
-
-  # True: another program is in place than before.
-  function Install-Program([hashtable] $Release, [string] $Folder) {
-    $unpacked = Save-Archive $Release $Folder
-    Assert-Signed $Release $unpacked $Folder
-    $missing = @(Get-Missing $Release $unpacked)
-    $current = Join-Path $Program 'current.json'
-    $text = Get-CurrentText $Release.Version
-    $isCurrent = (Test-Path -LiteralPath $current) -and [IO.File]::ReadAllText($current) -eq $text
-    if ($missing.Count -eq 0 -and $isCurrent) { return $false }
-    # Windows does not replace what runs.
-    Invoke-Step 'stop the service' { Stop-Agent }
-    if ($missing.Count -gt 0) { Invoke-Step "put $($missing -join ', ') into $Program" { Copy-Program $missing $unpacked } }
-    Invoke-Step "make $($Release.Version) current" { [IO.File]::WriteAllText($current, $text) }
-    return $true
-  }
-
-  # True: a setting has changed. Only what is set here and now is overwritten.
-  function Set-Settings {
-    $path = Join-Path $Config 'agent.env'
-    $lines = @()
-    if (Test-Path -LiteralPath $path) { $lines = @([IO.File]::ReadAllLines($path)) }
-    $before = $lines -join "`n"
-    foreach ($name in $Kept) {
-      $value = [Environment]::GetEnvironmentVariable($name)
-      if (-not $value) { continue }
-      $lines = @($lines | Where-Object { -not $_.StartsWith("$name=") }) + "$name=$value"
-    }
-    if (($lines -join "`n") -eq $before) { return $false }
-    Invoke-Step "write $path" {
-      New-Item -ItemType Directory -Force -Path $Config | Out-Null
-      [IO.File]::WriteAllLines($path, [string[]] $lines)
-    }
-    return $true
-  }
-
-  function Invoke-Agent([string[]] $Words) {
-    & (Join-Path $Program 'node.exe') (Join-Path $Program 'lai-launch.js') @Words
-    if ($LASTEXITCODE -ne 0) { throw "lai-agent $($Words -join ' ') ended with $LASTEXITCODE." }
-  }
-
-  # The token is in the environment: no list of processes shows it, and it is gone from there afterwards.
-  function Join-Fleet {
-    if (Test-Path -LiteralPath (Join-Path $Data 'node.json')) {
-      Write-Step 'this computer has joined already'
-      return
-    }
-    if (-not $env:LAI_TOKEN -and -not $DryRun) { throw 'A registration token is needed: set LAI_TOKEN to one of `lai join-command` and run this again.' }
-    Invoke-Step "join $Url" { Invoke-Agent @('join', '--url', $Url) }
-  }
-
-  # True: the service was not as it should be.
-  function Register-Agent {
-    $words = @('service', 'install', '--json')
-    if ($Account) { $words += @('--account', $Account) }
-    $said = Invoke-Step 'register the service' { Invoke-Agent $words }
-    return ($said -join ' ') -match '"outcome":\s*"(created|changed)"'
-  }
-
-  function Start-Agent([bool] $HasChanged) {
-    $now = Get-Service -Name $Service -ErrorAction SilentlyContinue
-    $isRunning = $now -and $now.Status -eq 'Running'
-    if ($isRunning -and $HasChanged) { Invoke-Step 'restart the service' { Invoke-Agent @('service', 'restart') } }
-    elseif (-not $isRunning) { Invoke-Step 'start the service' { Invoke-Agent @('service', 'start') } }
-  }
-
-  function Get-Status {
-    $ErrorActionPreference = 'Continue'
-    return (& $Command status --json 2>&1) -join ' '
-  }
-
-  function Wait-Connected {
-    if ($DryRun) { return }
-    for ($look = 0; $look -lt 30; $look++) {
-      if ((Get-Status) -match '"state":\s*"open"') {
-        Write-Step 'connected to the coordinator'
-        return
-      }
-      Start-Sleep -Seconds 2
-    }
-    Write-Warning 'The agent runs and is not connected after a minute. Ask it why: lai-agent doctor'
+  # The token travels in the environment: no list of processes shows it.
+  function Invoke-Setup([hashtable] $Release, [string] $Unpacked) {
+    $node = Join-Path $Unpacked "runtime\$($Release.Runtime)\node.exe"
+    $agent = Join-Path $Unpacked "versions\$($Release.Version)\lai-agent.js"
+    $words = @('service', 'install', '--from', $Unpacked)
+    if ($DryRun) { $words += '--dry-run' }
+    if ($Force) { $words += '--force' }
+    if ($Account) { $words += '--account', $Account }
+    $env:LAI_URL = $Url
+    & $node $agent @words
+    if ($LASTEXITCODE -ne 0) { throw "The agent could not be set up (exit code $LASTEXITCODE). What stood in the way is above." }
   }
 
   function Get-MachinePath {
@@ -295,24 +218,21 @@ process.exit(verify(null, readFileSync(file), createPublicKey({ key: spki, forma
   }
 
   function Install-Agent {
-    Assert-Filled
+    Assert-Coordinator
     Initialize-Network
     $folder = Join-Path ([IO.Path]::GetTempPath()) "lai-$([Guid]::NewGuid())"
     New-Item -ItemType Directory -Path $folder | Out-Null
     try {
       $release = Get-Release $folder
-      Write-Step "version $($release.Version) for $env:COMPUTERNAME"
-      $hasChanged = @(Set-Settings)[-1]
-      if ($DryRun) { Write-Step "would install $($release.Version) in $Program unless it is there" }
-      elseif (@(Install-Program $release $folder)[-1]) { $hasChanged = $true }
-      Join-Fleet
-      if (@(Register-Agent)[-1]) { $hasChanged = $true }
+      Write-Step "version $($release.Version) from $Url"
+      $unpacked = Save-Archive $release $folder
+      Assert-Signed $release $unpacked $folder
+      Add-ClosedFolder
+      Invoke-Setup $release $unpacked
       Add-ToPath
-      Start-Agent $hasChanged
-      Wait-Connected
     } finally {
       Remove-Item -LiteralPath $folder -Recurse -Force -ErrorAction SilentlyContinue
-      Remove-Item -Path Env:LAI_TOKEN -ErrorAction SilentlyContinue
+      Remove-Item -Path 'Env:LAI_TOKEN', 'Env:LAI_URL' -ErrorAction SilentlyContinue
     }
   }
 
@@ -359,11 +279,14 @@ process.exit(verify(null, readFileSync(file), createPublicKey({ key: spki, forma
     Write-Step 'the coordinator still knows this node: `lai nodes remove` there forgets it'
   }
 
+  $unknown = @($args | Where-Object { $_ })
+  if ($unknown.Count -gt 0) { throw "There is no option $($unknown -join ' '). On Windows the agent is a service of the whole computer." }
   # Run by `iex` there are no arguments, and an empty one may arrive as the first.
   if (-not $Version) { $Version = 'latest' }
   if (Test-Switch 'LAI_DRY_RUN') { $DryRun = $true }
   if (Test-Switch 'LAI_UNINSTALL') { $Uninstall = $true }
   if (Test-Switch 'LAI_PURGE') { $Purge = $true }
+  if (Test-Switch 'LAI_FORCE') { $Force = $true }
   Assert-Computer
   if ($Uninstall) { Uninstall-Agent } else { Install-Agent }
 } @args }

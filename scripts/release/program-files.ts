@@ -25,6 +25,8 @@ export const programFiles = async (platform: ReleasePlatform): Promise<readonly 
   const shawl = await npmPackage(SHAWL);
   return [
     { path: join(AGENT, 'windows', 'lai-agent.cmd'), name: 'lai-agent.cmd', mode: 0o644 },
+    { path: join(AGENT, 'windows', 'lai-desktop.ps1'), name: 'lai-desktop.ps1', mode: 0o644 },
+    { path: join(AGENT, 'windows', 'lai-desktop.xml'), name: 'lai-desktop.xml', mode: 0o644 },
     { path: join(shawl, 'bin', `shawl-v${SHAWL.version}-win64.exe`), name: 'shawl.exe', mode: 0o755 },
     { path: join(shawl, 'bin', `shawl-v${SHAWL.version}-legal.txt`), name: 'shawl-legal.txt', mode: 0o644 },
   ];

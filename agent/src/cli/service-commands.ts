@@ -149,7 +149,14 @@ const leave = async (flags: LeaveFlags, env: CliEnv): Promise<void> => {
   if (flags.dryRun)
     return env.print(['the service', ...pathsToRemove(layout, isPurge)].map((what) => `would remove ${what}`).join('\n'));
   mustBeAbleTo(layout);
-  const removed = await uninstall({ layout, manager: managerOf(layout, env, flags.account), isPurge, run: runCommand });
+  const manager = managerOf(layout, env, flags.account);
+  if (process.platform === 'win32') {
+    // We are the program that would have to go.
+    await manager.uninstall();
+    env.print(`Removed: the service. The rest goes with the installer: install.ps1 -Uninstall${isPurge ? ' -Purge' : ''}.`);
+    return;
+  }
+  const removed = await uninstall({ layout, manager, isPurge, run: runCommand });
   env.print(`Removed: ${['the service', ...removed].join(', ')}.`);
   env.print('The coordinator still knows this node: `lai nodes remove` there forgets it.');
 };

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a program on this machine needs to talk to the agent: where it listens, and the secret. */
@@ -33,6 +33,20 @@ export const readLocalAddress = (dataDir: string): LocalAddress | null => {
   const port = Number(textOf(portPath(dataDir)));
   return token !== null && Number.isInteger(port) && port > 0 ? { port, token } : null;
 };
+
+/**
+ * A second door key, for one message alone: what the desktop of a session shows. Its folder is made by the installation where services
+ * cannot see desktops, and is open to whoever is logged in. Another key at each start; null where there is no such folder.
+ */
+export const writeDesktopKey = (dataDir: string, port: number): string | null => {
+  const dir = join(dataDir, 'desktop');
+  if (!existsSync(dir)) return null;
+  const token = randomBytes(24).toString('base64url');
+  writeFileSync(join(dir, 'door.json'), `${JSON.stringify({ port, token })}\n`);
+  return token;
+};
+
+export const removeDesktopKey = (dataDir: string): void => rmSync(join(dataDir, 'desktop', 'door.json'), { force: true });
 
 const readToken = (dataDir: string): string | null => {
   const text = textOf(tokenPath(dataDir));

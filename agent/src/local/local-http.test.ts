@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,11 +8,13 @@ import { keepToken, readLocalAddress } from './local-files.ts';
 import { type LocalVerbs, openLocalDoor } from './local-http.ts';
 import type { LocalStatus } from './local-status.ts';
 
-const setUp = async (port = 0) => {
+const setUp = async (port = 0, { hasDesktop = false } = {}) => {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'lai-door-'));
+  if (hasDesktop) mkdirSync(path.join(dataDir, 'desktop'));
   const calls: unknown[] = [];
   const verbs: LocalVerbs = {
     update: () => null,
+    desktop: (report) => calls.push(['desktop', report]),
     status: () => ({ version: 1, node: { name: 'attic' } }) as LocalStatus,
     gaming: (wish) =>
       calls.push(['gaming', wish.mode, wish.untilMs === null ? null : Math.round((wish.untilMs - Date.now()) / 1_000)]),
@@ -140,5 +142,39 @@ describe.runIf(process.platform !== 'win32')('the token', () => {
     expect(statSync(path.join(dataDir, 'local.token')).mode & 0o777).toBe(0o600);
     chmodSync(path.join(dataDir, 'local.token'), 0o644);
     expect(keepToken(dataDir)).not.toBe(token);
+  });
+});
+
+describe('the desktop’s key', () => {
+  const look = { session: 2, steamAppId: 730, notificationState: 3 };
+  const keyOf = (dataDir: string) => JSON.parse(readFileSync(path.join(dataDir, 'desktop', 'door.json'), 'utf8'));
+
+  it('opens for what the desktop shows, and for nothing else', async () => {
+    const { dataDir, door, calls, ask } = await setUp(0, { hasDesktop: true });
+    const { port, token } = keyOf(dataDir);
+    const authorization = `Bearer ${token}`;
+    expect(port).toBe(door.port);
+    expect((await ask('POST', '/desktop', look, { authorization })).status).toBe(202);
+    expect(calls).toEqual([['desktop', look]]);
+    for (const [method, route] of [
+      ['GET', '/status'],
+      ['POST', '/stop-all'],
+      ['POST', '/pull'],
+      ['POST', '/update'],
+    ] as const)
+      expect((await ask(method, route, method === 'POST' ? {} : undefined, { authorization })).status).toBe(401);
+    expect((await ask('POST', '/desktop', { ...look, session: 'x' }, { authorization })).status).toBe(400);
+    expect((await ask('POST', '/desktop', look)).status).toBe(401);
+  });
+
+  it('is another one at each start, and gone with the agent', async () => {
+    const { dataDir, door } = await setUp(0, { hasDesktop: true });
+    await door.close();
+    expect(existsSync(path.join(dataDir, 'desktop', 'door.json'))).toBe(false);
+  });
+
+  it('is not made where nothing was installed for it', async () => {
+    const { dataDir } = await setUp();
+    expect(existsSync(path.join(dataDir, 'desktop'))).toBe(false);
   });
 });

@@ -3,8 +3,9 @@ import type { GamingWish } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { parseDurationMs } from '../availability/duration.ts';
+import { DesktopReport } from '../sensors/desktop-reports.ts';
 import { knock } from './door.ts';
-import { keepToken, removePort, writePort } from './local-files.ts';
+import { keepToken, removeDesktopKey, removePort, writeDesktopKey, writePort } from './local-files.ts';
 import { DrainRequest, GamingModeRequest, LOCAL_VERSION, type LocalStatus, PullRequest, UpdateRequest } from './local-status.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024;
@@ -19,6 +20,8 @@ export interface LocalVerbs {
   drain(isDraining: boolean): void;
   /** Null: no engine of this machine downloads models. Progress lines until it is done or has failed. */
   pull(model: string, signal: AbortSignal): AsyncIterable<unknown> | null;
+  /** What the desktop of a session shows. */
+  desktop(report: DesktopReport): void;
   /** Null: this agent is no installation that could be updated. */
   update(wish: UpdateRequest, onNews: (stage: string) => void): Promise<{ kind: string; version: string }> | null;
 }
@@ -40,8 +43,9 @@ export const openLocalDoor = async (options: {
 }): Promise<LocalDoor> => {
   const token = keepToken(options.dataDir);
   let port = 0;
+  let desktopToken: string | null = null;
   const door = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-    answer(request, response, { port, token, verbs: options.verbs }).catch((error: unknown) => {
+    answer(request, response, { port, token, desktopToken, verbs: options.verbs }).catch((error: unknown) => {
       options.log.warn({ err: error }, 'local request failed');
       if (!response.headersSent) send(response, 500, { error: 'Something went wrong; the log of the agent says what.' });
       else response.destroy();
@@ -54,10 +58,12 @@ export const openLocalDoor = async (options: {
     return listen(door, 0);
   });
   writePort(options.dataDir, port);
+  desktopToken = writeDesktopKey(options.dataDir, port);
   return {
     port,
     close: async () => {
       removePort(options.dataDir);
+      removeDesktopKey(options.dataDir);
       door.closeAllConnections();
       await new Promise<void>((resolve) => door.close(() => resolve()));
     },
@@ -78,14 +84,15 @@ const listen = (door: http.Server, port: number): Promise<number> =>
 const answer = async (
   request: http.IncomingMessage,
   response: http.ServerResponse,
-  { port, token, verbs }: { port: number; token: string; verbs: LocalVerbs },
+  { port, token, desktopToken, verbs }: { port: number; token: string; desktopToken: string | null; verbs: LocalVerbs },
 ): Promise<void> => {
-  const verdict = knock(request.headers, { port, token });
+  const path = new URL(request.url ?? '/', 'http://127.0.0.1').pathname;
+  // Each key opens its own: the desktop's nothing else, and the owner's not the desktop's.
+  const verdict = knock(request.headers, { port, token: path === '/desktop' && desktopToken !== null ? desktopToken : token });
   if (verdict.kind === 'out') {
     request.resume();
     return send(response, verdict.status, { error: verdict.why });
   }
-  const path = new URL(request.url ?? '/', 'http://127.0.0.1').pathname;
   switch (`${request.method} ${path}`) {
     case 'GET /status':
       return send(response, 200, verbs.status());
@@ -101,6 +108,12 @@ const answer = async (
       request.resume();
       verbs.stopAll();
       return send(response, 202, verbs.status());
+    case 'POST /desktop': {
+      const body = await readBody(request, DesktopReport);
+      if (body.kind === 'wrong') return send(response, 400, { error: body.problem });
+      verbs.desktop(body.value);
+      return send(response, 202, {});
+    }
     case 'POST /drain': {
       const body = await readBody(request, DrainRequest);
       if (body.kind === 'wrong') return send(response, 400, { error: body.problem });

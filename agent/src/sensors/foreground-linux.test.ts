@@ -34,6 +34,7 @@ const setUp = (options: { games?: string[]; processes?: GpuProcess[] } = {}) => 
     }),
     games: () => options.games ?? [],
     everyMs: 10,
+    desktop: () => null,
     procRoot,
     onSightings: (sightings) => {
       seen = sightings;

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
+import { type DesktopView, isFullScreen } from './desktop-reports.ts';
 import type { Sighting } from './foreground-watch.ts';
 import type { GpuProcess } from './gpu-probe.ts';
 
@@ -115,8 +116,12 @@ const GAME_LOAD_PERCENT = 25;
 /** With a program in full screen, less of a load is enough: menus and old games draw little. */
 const FULL_SCREEN_LOAD_PERCENT = 8;
 
-/** What one look at Windows saw; null when the line is none of ours. */
-export const parseWindowsLook = (line: string, games: readonly string[]): Sighting[] | null => {
+/** What one look at Windows saw, together with what the sessions reported; null when the line is none of ours. */
+export const parseWindowsLook = (
+  line: string,
+  games: readonly string[],
+  desktop: DesktopView | null = null,
+): Sighting[] | null => {
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
@@ -125,9 +130,10 @@ export const parseWindowsLook = (line: string, games: readonly string[]): Sighti
   }
   const look = WindowsLook.safeParse(parsed);
   if (!look.success) return null;
-  const { steamAppId, engines, programs, notificationState } = look.data;
-  const isFullScreen = notificationState === 2 || notificationState === 3;
-  const leastPercent = isFullScreen ? FULL_SCREEN_LOAD_PERCENT : GAME_LOAD_PERCENT;
+  const { engines, programs } = look.data;
+  const steamAppId = desktop?.steamAppId || look.data.steamAppId;
+  const isFull = isFullScreen(look.data.notificationState) || isFullScreen(desktop?.notificationState ?? 0);
+  const leastPercent = isFull ? FULL_SCREEN_LOAD_PERCENT : GAME_LOAD_PERCENT;
   return [
     ...programs.flatMap(({ pid, name }) => ruleSighting(games, pid, name) ?? []),
     ...(steamAppId > 0 ? [{ source: 'steam' as const, name: `Steam app ${steamAppId}`, pid: null }] : []),

@@ -1,3 +1,4 @@
+import type { DesktopView } from './desktop-reports.ts';
 import type { GpuProbe } from './gpu-probe.ts';
 
 /** Something on this machine that may be a game; availability/ decides. */
@@ -15,6 +16,8 @@ export type ForegroundEnv = {
   /** Parts of program names that always count, by the owner's rules; asked at each look. */
   games: () => readonly string[];
   everyMs: number;
+  /** What sessions that we cannot see into tell of themselves; null when none does. */
+  desktop: () => DesktopView | null;
   /** Where Linux mounts proc: `/proc`. */
   procRoot: string;
   onSightings: (sightings: readonly Sighting[]) => void;

@@ -8,7 +8,8 @@ const RESTART_AFTER_MS = 30_000;
 /**
  * One PowerShell that looks for ever and prints a line of JSON per look: starting one costs a second of CPU. CIM classes instead of
  * `Get-Counter`, whose names are translated. `HKCU` is the user's only when the agent runs in the user's session; a service reads every
- * loaded user's hive below HKEY_USERS instead, which is why both are asked. Not run on a real Windows yet.
+ * loaded user's hive below HKEY_USERS instead, which is why both are asked. A service with
+ * an account of its own may read none of them: there the desktop's reporter tells (desktop-reports.ts). Not run on a real Windows yet.
  */
 export const windowsLoop = (everyMs: number): string =>
   `
@@ -50,7 +51,7 @@ export function startWindowsForeground(env: ForegroundEnv): ForegroundWatch {
       });
       try {
         for await (const line of shell.iterable()) {
-          const sightings = parseWindowsLook(line, env.games());
+          const sightings = parseWindowsLook(line, env.games(), env.desktop());
           if (sightings !== null) tell(sightings);
         }
       } catch {

@@ -1,4 +1,5 @@
 import { posix, win32 } from 'node:path';
+import { HEAP_FLAGS } from '../heap-flags.ts';
 import type { Layout } from './layout.ts';
 import type { Installation } from './service.ts';
 
@@ -10,9 +11,10 @@ export const installationOf = (platform: NodeJS.Platform, layout: Layout, accoun
     scope: layout.scope,
     name: layout.serviceName,
     registrationPath: layout.registrationPath,
-    // Windows: a copy of Node beside the launcher, which hands over to the runtime that the current version wants.
+    // Windows: a copy of Node beside the launcher, which hands over to the runtime that the current version wants; and the flags, because
+    // no process there can become another one.
     command: isWindows
-      ? [join(layout.programDir, 'node.exe'), layout.launcherPath, 'run']
+      ? [join(layout.programDir, 'node.exe'), ...HEAP_FLAGS, layout.launcherPath, 'run']
       : [join(layout.programDir, 'lai-agent'), 'run'],
     account: layout.account ?? account,
     // Everything else is in the settings file, which the launcher reads.

@@ -78,9 +78,16 @@ process.env['LAI_PROGRAM_DIR'] = program.dir;
 const runtime = runtimeOf(program, version);
 const hasItsNode = runtime === null || runtime === process.versions.node;
 if (process.platform === 'win32' && !hasItsNode && existsSync(nodePath(program, runtime))) {
-  const { status } = spawnSync(nodePath(program, runtime), [import.meta.filename, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-  });
+  // Ctrl-C, with which the service is stopped, reaches both of us; who ends first must be the version, or the service counts as stopped
+  // while it still lets go of its engines. Listening is enough: Windows asks a thread of Node's own, not this one, which waits.
+  for (const signal of ['SIGINT', 'SIGBREAK'] as const) process.on(signal, () => {});
+  const { status } = spawnSync(
+    nodePath(program, runtime),
+    [...process.execArgv, import.meta.filename, ...process.argv.slice(2)],
+    {
+      stdio: 'inherit',
+    },
+  );
   process.exit(status ?? 1);
 }
 if (process.argv[2] === 'run') {

@@ -59,7 +59,7 @@ export const launchd = (installation: Installation, run: RunCommand, place: Part
 
   /** What `join` and the installer wrote as root is the account's, too. */
   const giveTo = async (account: MacAccount, dir: string): Promise<boolean> => {
-    const paths = [dir, ...readdirSync(dir).map((entry) => join(dir, entry))];
+    const paths = [dir, ...readdirSync(dir, { recursive: true }).map((entry) => join(dir, String(entry)))];
     if (paths.every((path) => ownerOf(path) === account.uid)) return false;
     await mustRun(run, 'chown', ['-R', account.name, dir]);
     return true;

@@ -63,13 +63,25 @@ const copyStep = (from: string, to: string): Step => ({
       const copy = join(draft, 'copy');
       cpSync(from, copy, { recursive: true, verbatimSymlinks: true });
       openToReaders(copy);
-      rmSync(to, { recursive: true, force: true });
+      clear(to);
       renameSync(copy, to);
     } finally {
       rmSync(draft, { recursive: true, force: true });
     }
   },
 });
+
+/** Windows does not remove a program that runs, but it lets it be called otherwise; what was left of the last time goes now. */
+const clear = (path: string): void => {
+  const aside = `${path}.old`;
+  try {
+    rmSync(aside, { recursive: true, force: true });
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    if (process.platform !== 'win32') throw error;
+    renameSync(path, aside);
+  }
+};
 
 const linkStep = (target: string, path: string): Step => ({
   what: `link ${path} to it`,
