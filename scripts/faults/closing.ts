@@ -20,6 +20,9 @@ const FD_SLACK = 12;
 const KEY_SLACK = 120;
 const REDIS_SLACK_BYTES = 8 * MB;
 
+/** Results of asynchronous jobs stay for a day, however many. */
+const KEPT = 'lai:{job:';
+
 /** Memory and file descriptors of the coordinators, memory and keys of Redis. Linux only; elsewhere there are none. */
 export const readGauges = async (stage: Stage): Promise<Gauges> => {
   const gauges = new Map<string, { value: number; slack: number }>();
@@ -30,7 +33,7 @@ export const readGauges = async (stage: Stage): Promise<Gauges> => {
     if (fds !== null) gauges.set(`file descriptors of ${program.name}`, { value: fds, slack: FD_SLACK });
   }
   const bytes = Number(/used_memory:(\d+)/.exec(await redisCli(stage.redisSocket, 'info', 'memory'))?.[1]);
-  const keys = (await redisCli(stage.redisSocket, '--scan')).split('\n').filter((key) => key !== '');
+  const keys = (await redisCli(stage.redisSocket, '--scan')).split('\n').filter((key) => key !== '' && !key.startsWith(KEPT));
   for (const [kind, some] of Map.groupBy(keys, kindOfKey))
     gauges.set(`keys in Redis like ${kind}`, { value: some.length, slack: KEY_SLACK });
   gauges.set('memory of Redis (bytes)', { value: bytes, slack: REDIS_SLACK_BYTES });

@@ -5,11 +5,16 @@ import { MODEL, type Stage } from './stage.ts';
 
 const SUBMIT_LIMIT_MS = 5_000;
 const MOST_TRIES = 40;
+/** So many clients submit their job a second time under its key, as if they had not heard the answer. */
+const REPEATED_ONE_IN = 8;
+const READERS = 8;
 const TERMINAL = new Set(['completed', 'failed', 'canceled']);
 
 interface JobView {
   readonly id: string;
   readonly status: string;
+  readonly created_at: number;
+  readonly finished_at: number | null;
   readonly result: unknown;
   readonly error: { readonly code: string } | null;
 }
@@ -25,14 +30,7 @@ export interface JobsSeen {
   readonly forked: readonly string[];
 }
 
-/** Does this coordinator take asynchronous jobs? */
-export const takesJobs = async (stage: Stage): Promise<boolean> => {
-  const response = await fetch(`${stage.url}/v1/jobs/none`, { headers: { authorization: `Bearer ${stage.household.key}` } });
-  const body = (await response.json()) as { error?: { code?: string } };
-  return body.error?.code !== 'route_not_found';
-};
-
-/** Submits jobs at a pace, each under an idempotency key, and again under the same key until it is accepted, as a client would. */
+/** Submits jobs at a pace, each under an idempotency key, and again under the same key until it is accepted. */
 export const submitJobs = async (
   stage: Stage,
   { prefix, perSecond, isOver }: { prefix: string; perSecond: number; isOver: () => boolean },
@@ -41,7 +39,8 @@ export const submitJobs = async (
   const submitMs: number[] = [];
   const forked: string[] = [];
   const submissions: Promise<boolean>[] = [];
-  const submit = async (name: string): Promise<boolean> => {
+  const submit = async (index: number): Promise<boolean> => {
+    const name = `${prefix}-${index}`;
     const startedMs = performance.now();
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const id = await submitOnce(stage, name, stage.replicas[tries % stage.replicas.length]?.url ?? stage.url);
@@ -49,7 +48,7 @@ export const submitJobs = async (
         accepted.set(name, id);
         submitMs.push(performance.now() - startedMs);
         stage.history.add({ type: 'info', what: 'job.accepted', job: id });
-        // Asked again under the same key, it is the same job.
+        if (index % REPEATED_ONE_IN > 0) return true;
         const again = await submitOnce(stage, name, stage.url);
         if (again !== null && again !== id) forked.push(`${name}: ${id} and ${again}`);
         return true;
@@ -61,7 +60,7 @@ export const submitJobs = async (
   const startedMs = performance.now();
   while (!isOver()) {
     const due = Math.floor(((performance.now() - startedMs) / 1_000) * perSecond);
-    while (submissions.length < due) submissions.push(submit(`${prefix}-${submissions.length}`));
+    while (submissions.length < due) submissions.push(submit(submissions.length));
     await pause(10);
   }
   const refused = (await Promise.all(submissions)).filter((isAccepted) => !isAccepted).length;
@@ -90,10 +89,17 @@ const submitOnce = async (stage: Stage, name: string, url: string): Promise<stri
   }
 };
 
-/** Waits for every accepted job to end and writes its end down, twice, because it must not change. Returns those that did not complete. */
-export const settleJobs = async (stage: Stage, jobs: Iterable<string>, limitMs = 60_000): Promise<string[]> => {
+/** What became of accepted jobs: those that did not complete, as sentences, and how long the others took by the product's own clock (whole seconds). */
+export interface JobsSettled {
+  readonly wrong: readonly string[];
+  readonly tookMs: readonly number[];
+}
+
+/** Waits for every accepted job to end and writes its end down, twice, because it must not change. */
+export const settleJobs = async (stage: Stage, jobs: Iterable<string>, limitMs = 60_000): Promise<JobsSettled> => {
   const deadline = performance.now() + limitMs;
   const wrong: string[] = [];
+  const tookMs: number[] = [];
   const waiting = [...jobs];
   const watchNext = async (): Promise<void> => {
     for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
@@ -106,10 +112,11 @@ export const settleJobs = async (stage: Stage, jobs: Iterable<string>, limitMs =
       for (const view of [first, second ?? first])
         stage.history.add({ type: 'info', what: 'job.ended', job: id, state: view.status, result: digest(view.result) });
       if (first.status !== 'completed') wrong.push(`job ${id} ended as ${first.status} ${first.error?.code ?? ''}`);
+      else if (first.finished_at !== null) tookMs.push((first.finished_at - first.created_at) * 1_000);
     }
   };
-  await Promise.all(Array.from({ length: 8 }, watchNext));
-  return wrong;
+  await Promise.all(Array.from({ length: READERS }, watchNext));
+  return { wrong, tookMs };
 };
 
 const endOf = async (stage: Stage, id: string, deadline: number): Promise<JobView | null> => {

@@ -1,7 +1,7 @@
 /**
  * Many agents in one process, as far as the coordinator can tell: the product's own connection (handshake, backoff, liveness) with nothing
- * behind it. `node light-agents.ts DATA_DIR URL COUNT` writes the nodes into the coordinator's database and connects them; it prints one
- * line whenever all are connected and one when the first is lost.
+ * behind it. `node light-agents.ts DATA_DIR URL COUNT PREFIX` writes the nodes into the coordinator's database and connects them; it prints
+ * one line whenever all are connected and one when the first is lost.
  */
 import { join } from 'node:path';
 import { Connection } from '../../agent/src/connection/connection.ts';
@@ -13,15 +13,15 @@ import { insertNode } from '../../coordinator/src/store/nodes.ts';
 import { generateIdentityKeys } from '../../shared/src/ed25519.ts';
 import type { NodeSnapshot } from '../../shared/src/node.ts';
 
-const [, , dataDir = '', url = '', count = '0'] = process.argv;
+const [, , dataDir = '', url = '', count = '0', prefix = 'light'] = process.argv;
 const log = createLogger('silent');
 const db = await openDatabase(join(dataDir, 'lai.sqlite'));
 const { publicKey: coordinatorKey } = await coordinatorIdentity(db);
 const nodes = await Promise.all(
   Array.from({ length: Number(count) }, async (_, index) => ({
     ...(await generateIdentityKeys()),
-    nodeId: `node_light-${index}`,
-    name: `light-${index}`,
+    nodeId: `node_${prefix}-${index}`,
+    name: `${prefix}-${index}`,
   })),
 );
 await db.transaction().execute(async (trx) => {

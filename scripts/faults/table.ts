@@ -14,6 +14,7 @@ import { poison } from './table/t18-poison.ts';
 import { coldHerd } from './table/t19-cold-herd.ts';
 import { loadOutOfMemory } from './table/t20-load-out-of-memory.ts';
 import { clientLeaves } from './table/t21-client-leaves.ts';
+import { simulation } from './table/t30-simulation.ts';
 
 /** Every fault, in the order in which they run. */
 export const FAULTS: readonly Fault[] = [
@@ -32,4 +33,5 @@ export const FAULTS: readonly Fault[] = [
   coldHerd,
   loadOutOfMemory,
   clientLeaves,
+  simulation,
 ];

@@ -1,19 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Fault, onStage } from '../fault.ts';
 import { figure } from '../figures.ts';
-import { settleJobs, submitJobs, takesJobs } from '../jobs.ts';
+import { settleJobs, submitJobs } from '../jobs.ts';
 import { askAtRate, isOk, tally } from '../load.ts';
 import { redisCli } from '../stage-redis.ts';
 
 const NODES = 6;
-const PER_SECOND = 200;
-const JOBS_PER_SECOND = 20;
+const JOBS_PER_SECOND = 200;
+const PER_SECOND = 20;
 const BETWEEN_MS = 1_500;
 
 /** The coordinator's private Redis is killed (`kill -9`) under load, and started again by the coordinator itself. */
 export const redisKilled: Fault = {
   id: 'T9',
-  title: `Redis kill -9 under ${PER_SECOND} submits/s`,
+  title: `Redis kill -9 under ${JOBS_PER_SECOND} submits/s`,
   unit: 'kills',
   base: 100,
   run: (run) =>
@@ -21,15 +21,13 @@ export const redisKilled: Fault = {
       run,
       { nodes: NODES, models: 'story:1b=0.1GB,slots=16,tps=0,ctx=8192,caps=chat,warm', tuning: { prefillMs: 5 } },
       async (stage) => {
-        const hasJobs = await takesJobs(stage);
         let isOver = false;
-        const interactivePerSecond = hasJobs ? PER_SECOND - JOBS_PER_SECOND : PER_SECOND;
         const asking = askAtRate({
-          perSecond: interactivePerSecond,
+          perSecond: PER_SECOND,
           isOver: () => isOver,
           ask: (index) => stage.ask({ marker: `r-T9-${index}`, maxTokens: 3, timeoutMs: 20_000 }),
         });
-        const submitting = hasJobs ? submitJobs(stage, { prefix: 'T9', perSecond: JOBS_PER_SECOND, isOver: () => isOver }) : null;
+        const submitting = submitJobs(stage, { prefix: 'T9', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
         const backMs: number[] = [];
         for (let kill = 0; kill < run.count; kill += 1) {
           await pause(stage.random.between(BETWEEN_MS / 2, BETWEEN_MS));
@@ -44,10 +42,10 @@ export const redisKilled: Fault = {
         isOver = true;
         const told = await asking;
         const jobs = await submitting;
-        const wrongJobs = jobs ? await settleJobs(stage, jobs.accepted.values()) : [];
+        const { wrong, tookMs } = await settleJobs(stage, jobs.accepted.values());
         const refused = told.filter(({ ending }) => ending.type === 'fail' && ending.how === 'http');
         return {
-          lost: wrongJobs.length,
+          lost: wrong.length,
           figures: [
             figure('kill -9 → the coordinator has Redis again', backMs),
             figure(
@@ -59,18 +57,17 @@ export const redisKilled: Fault = {
               'answered: after',
               told.filter(isOk).map(({ sentAtMs, endedAtMs }) => endedAtMs - sentAtMs),
             ),
-            ...(jobs ? [figure('job submitted (tries included) → 202', jobs.submitMs)] : []),
+            figure('job submitted (tries included) → 202', jobs.submitMs),
+            figure('job accepted → ended (whole seconds)', tookMs),
           ],
           misses: [
-            ...wrongJobs.slice(0, 5),
-            ...(jobs?.forked.slice(0, 5).map((fork) => `one idempotency key, two jobs: ${fork}`) ?? []),
-            ...(jobs && jobs.refused > 0 ? [`${jobs.refused} jobs were never accepted`] : []),
+            ...wrong.slice(0, 5),
+            ...jobs.forked.slice(0, 5).map((fork) => `one idempotency key, two jobs: ${fork}`),
+            ...(jobs.refused > 0 ? [`${jobs.refused} jobs were never accepted`] : []),
           ],
           notes: [
-            `${told.length} interactive requests at ${interactivePerSecond}/s: ${tally(told)}`,
-            jobs
-              ? `${jobs.accepted.size} jobs at ${JOBS_PER_SECOND}/s were accepted, of which ${wrongJobs.length} were lost`
-              : 'no asynchronous jobs here (/v1/jobs)',
+            `${jobs.accepted.size} jobs at ${JOBS_PER_SECOND}/s were accepted, of which ${wrong.length} were lost`,
+            `${told.length} interactive requests at ${PER_SECOND}/s: ${tally(told)}`,
           ],
         };
       },

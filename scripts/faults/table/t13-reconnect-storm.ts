@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Program } from '../../e2e/program.ts';
-import { ChaosProxy } from '../chaos-proxy.ts';
+import { Crowd } from '../crowd.ts';
 import { type Fault, onStage } from '../fault.ts';
 import { figure } from '../figures.ts';
 import { readText } from '../proc.ts';
@@ -22,26 +20,21 @@ export const reconnectStorm: Fault = {
   base: 20,
   run: (run) =>
     onStage(run, { nodes: NODES }, async (stage) => {
-      const crowd = await ChaosProxy.start({ to: { host: '127.0.0.1', port: Number(new URL(stage.url).port) } });
-      const program = new Program('light agents', [
-        join(import.meta.dirname, '..', 'light-agents.ts'),
-        ...[join(stage.folder, 'c'), `http://127.0.0.1:${crowd.port}`, String(AGENTS)],
-      ]);
+      const [replica] = stage.replicas;
+      if (!replica) throw new Error('no replica');
+      const crowd = await Crowd.join(stage, { replica, count: AGENTS, prefix: 'light' });
       const inMs: number[] = [];
       const probeMs: number[] = [];
       let mostRssMb = 0;
       try {
-        const isAll = await allIn(program);
-        await isAll(0);
-        for (let storm = 1; storm <= run.count; storm += 1) {
+        for (let storm = 0; storm < run.count; storm += 1) {
           await pause(2_000);
           const startedMs = performance.now();
-          const done = isAll(storm);
           let isOver = false;
-          void done.then(() => {
+          const done = crowd.allIn(startedMs).finally(() => {
             isOver = true;
           });
-          crowd.resetAll();
+          crowd.proxy.resetAll();
           while (!isOver) {
             probeMs.push(await probe(stage));
             mostRssMb = Math.max(mostRssMb, rssMb(stage));
@@ -50,9 +43,7 @@ export const reconnectStorm: Fault = {
           inMs.push((await done) - startedMs);
         }
       } finally {
-        program.kill('SIGKILL');
-        await program.exited;
-        await crowd.close();
+        await crowd.leave();
       }
       return {
         lost: 0,
@@ -66,27 +57,6 @@ export const reconnectStorm: Fault = {
         ],
       };
     }),
-};
-
-/** Resolves with the moment (our clock) at which all were in for the n-th time. */
-const allIn = async (program: Program): Promise<(time: number) => Promise<number>> => {
-  const times: number[] = [];
-  program.onLine((line) => {
-    const { what, atMs } = JSON.parse(line) as { what: string; atMs: number };
-    if (what === 'all') times.push(atMs - performance.timeOrigin);
-  });
-  let ended: unknown = null;
-  void program.exited.then((how) => {
-    ended = how;
-  });
-  return async (time) => {
-    for (;;) {
-      const atMs = times[time];
-      if (atMs !== undefined) return atMs;
-      if (ended !== null) throw new Error(`the light agents ended (${ended}):\n${program.text}`);
-      await pause(5);
-    }
-  };
 };
 
 const probe = async (stage: Stage): Promise<number> => {
