@@ -12,7 +12,7 @@ export const BaseUrl = z
   .string()
   .max(300)
   .regex(
-    /^https?:\/\/(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:\/[A-Za-z0-9._~-]+)*\/?$/,
+    /^https?:\/\/(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/,
     'expected something like https://lai.example.org',
   )
   .transform((url) => url.replace(/\/$/, ''));
@@ -21,6 +21,8 @@ export const NewJoinCommand = NewToken.extend({
   os: z.enum(JOIN_SYSTEMS),
   /** How the machine reaches the coordinator; without it as the coordinator is configured, else as it was asked. */
   url: BaseUrl.optional(),
+  /** An address without encryption on another machine is meant: the one who asks trusts the network in between. */
+  isInsecure: z.boolean().default(false),
   /** Of the one who pastes it, without rights over the machine; else of the whole machine. */
   isForUser: z.boolean().default(false),
   /** Only says what would be done; makes no token. */

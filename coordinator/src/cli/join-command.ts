@@ -11,6 +11,7 @@ export const addJoinCommand = (program: Command, withSettings: (command: Command
     .description('the line to paste on a machine that is to join: installs the agent as a service and enrolls it')
     .requiredOption('--os <system>', JOIN_SYSTEMS.join(', '))
     .option('--url <url>', 'how the machine reaches the coordinator (default: LAI_PUBLIC_URL, else as this command does)')
+    .option('--insecure', 'the address is http, and the network in between is trusted')
     .option('--user', 'for whoever pastes it, without rights over the machine')
     .option('--dry-run', 'a line that only says what it would do; makes no token')
     .option('--ttl <time>', 'the token is valid for so long: 30m, 12h, 7d (default 1h; more than a day needs approval)')
@@ -25,6 +26,7 @@ export const addJoinCommand = (program: Command, withSettings: (command: Command
       const wish: NewJoinCommand = {
         ...{ os, isForUser: flags.user === true, isDryRun: flags.dryRun === true, needsApproval: flags.approve === true },
         ...(flags.url ? { url: flags.url } : {}),
+        ...(flags.insecure ? { isInsecure: true } : {}),
         ...(flags.label ? { label: flags.label } : {}),
         ...(flags.ttl ? { ttlSeconds: secondsOf(flags.ttl) } : {}),
         ...(flags.uses === undefined ? {} : { maxUses: flags.uses }),

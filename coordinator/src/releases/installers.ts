@@ -19,25 +19,25 @@ export interface JoinLine {
   readonly url: string;
   /** Null: a dry run, which needs none. */
   readonly token: string | null;
+  /** The machine may speak to us without encryption. */
+  readonly isInsecure: boolean;
   readonly isForUser: boolean;
   readonly isDryRun: boolean;
 }
 
 /**
  * Pure. What is pasted on the machine. The token travels as a variable, because a command line can be read by everybody on the machine;
- * what stays of it in the shell's history is worth nothing after its first use.
+ * what stays of it in the shell's history is worth nothing after its first use. Redirects are not followed: whoever redirects is not us.
  */
-export const joinLine = ({ os, url, token, isForUser, isDryRun }: JoinLine): string => {
+export const joinLine = ({ os, url, token, isInsecure, isForUser, isDryRun }: JoinLine): string => {
+  const variables = { ...(token === null ? {} : { LAI_TOKEN: token }), ...(isInsecure ? { LAI_INSECURE: 'true' } : {}) };
   if (os === 'windows') {
-    const flags = [...(isForUser ? ['-User'] : []), ...(isDryRun ? ['-DryRun'] : [])];
     const script = `irm '${url}/install.ps1'`;
-    // A script that is piped takes no arguments; one that was read first does.
-    const run = flags.length === 0 ? `${script} | iex` : `& ([scriptblock]::Create((${script}))) ${flags.join(' ')}`;
-    return token === null ? run : `$env:LAI_TOKEN='${token}'; ${run}`;
+    const settings = Object.entries(variables).map(([name, value]) => `$env:${name}='${value}'; `);
+    // What is piped into iex takes no switches; a block does.
+    return settings.join('') + (isDryRun ? `& ([scriptblock]::Create((${script}))) -DryRun` : `${script} | iex`);
   }
-  const flags = [...(isForUser ? ['--user'] : []), ...(isDryRun ? ['--dry-run'] : [])];
-  const shell = flags.length === 0 ? 'sh' : `sh -s -- ${flags.join(' ')}`;
-  const fetch = `curl -fsSL ${url.startsWith('https:') ? "--proto '=https' " : ''}'${url}/install.sh'`;
-  const asRoot = isForUser || isDryRun ? '' : token === null ? 'sudo ' : 'sudo --preserve-env=LAI_TOKEN ';
-  return `${fetch} | ${token === null ? '' : `LAI_TOKEN='${token}' `}${asRoot}${shell}`;
+  const settings = Object.entries(variables).map(([name, value]) => `${name}='${value}' `);
+  const flags = [...(isForUser ? [' --user'] : []), ...(isDryRun ? [' --dry-run'] : [])];
+  return `curl -fsS '${url}/install.sh' | ${settings.join('')}sh${flags.length > 0 ? ` -s --${flags.join('')}` : ''}`;
 };
