@@ -1,6 +1,6 @@
 import { ChatCompletionRequest } from '@lai/shared/openai';
 import { type JsonBody, readJsonBody } from './body.ts';
-import { ChatCollector } from './collect.ts';
+import { chatCollector } from './collect-chat.ts';
 import { chatConversation, chatTarget } from './needs.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected, passThrough } from './wording.ts';
@@ -10,7 +10,7 @@ export const chatCompletions = async (call: Call, door: Door): Promise<void> => 
   const body = await readJsonBody(call.request, ChatCompletionRequest, { maxTextBytes: door.maxTextBodyBytes });
   const { stream, stream_options } = body.value;
   const wording =
-    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(new ChatCollector());
+    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(chatCollector());
   await serve(call, door, chatQuestion(body), wording);
 };
 

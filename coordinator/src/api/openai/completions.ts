@@ -1,6 +1,6 @@
 import { CompletionRequest } from '@lai/shared/openai';
 import { type JsonBody, readJsonBody } from './body.ts';
-import { TextCollector } from './collect-text.ts';
+import { textCollector } from './collect-text.ts';
 import { completionTarget, plainConversation } from './needs.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected, passThrough } from './wording.ts';
@@ -10,7 +10,7 @@ export const completions = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, CompletionRequest, { maxTextBytes: door.maxTextBodyBytes });
   const { stream, stream_options } = body.value;
   const wording =
-    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(new TextCollector());
+    stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(textCollector());
   await serve(call, door, completionQuestion(body), wording);
 };
 

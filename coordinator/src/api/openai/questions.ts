@@ -3,8 +3,8 @@ import { CodedError } from '@lai/shared/errors';
 import { ChatCompletionRequest, CompletionRequest, EmbeddingRequest } from '@lai/shared/openai';
 import { parseJsonBody } from './body.ts';
 import { chatQuestion } from './chat-completions.ts';
-import { ChatCollector } from './collect.ts';
-import { TextCollector } from './collect-text.ts';
+import { chatCollector } from './collect-chat.ts';
+import { textCollector } from './collect-text.ts';
 import { completionQuestion } from './completions.ts';
 import { embeddingCollector, embeddingQuestion } from './embeddings.ts';
 import type { Question } from './serve.ts';
@@ -25,9 +25,9 @@ export const questionIn = (bytes: Buffer, limits: { maxTextBytes: number }): Ask
   const kind = routeOf(bytes);
   switch (kind) {
     case 'chat.completions':
-      return { question: chatQuestion(parseJsonBody(bytes, ChatCompletionRequest, limits)), collector: new ChatCollector() };
+      return { question: chatQuestion(parseJsonBody(bytes, ChatCompletionRequest, limits)), collector: chatCollector() };
     case 'completions':
-      return { question: completionQuestion(parseJsonBody(bytes, CompletionRequest, limits)), collector: new TextCollector() };
+      return { question: completionQuestion(parseJsonBody(bytes, CompletionRequest, limits)), collector: textCollector() };
     case 'embeddings': {
       const body = parseJsonBody(bytes, EmbeddingRequest, limits);
       return { question: embeddingQuestion(body), collector: embeddingCollector(body.value) };

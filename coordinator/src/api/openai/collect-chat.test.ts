@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ChatCollector } from './collect.ts';
+import { chatCollector } from './collect-chat.ts';
 
 const head = {
   id: 'chatcmpl-1',
@@ -14,7 +14,7 @@ const delta = (fields: Record<string, unknown>, more: Record<string, unknown> = 
   event({ choices: [{ index: 0, delta: fields, finish_reason: null, ...more }] });
 
 const collect = (...events: string[]) => {
-  const collector = new ChatCollector();
+  const collector = chatCollector();
   for (const text of events) collector.push(Buffer.from(text));
   return collector.finish();
 };
@@ -176,7 +176,7 @@ describe('collecting', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(all.length)), (cuts) => {
         const places = [0, ...cuts.sort((a, b) => a - b), all.length];
-        const collector = new ChatCollector();
+        const collector = chatCollector();
         for (const [index, end] of places.slice(1).entries()) collector.push(all.subarray(places[index], end));
         expect(collector.finish()).toMatchObject({ choices: [{ message: { content: 'ü€😀' }, finish_reason: 'stop' }] });
       }),
@@ -184,7 +184,7 @@ describe('collecting', () => {
   });
 
   it('takes a last event without its empty line', () => {
-    const collector = new ChatCollector();
+    const collector = chatCollector();
     collector.push(Buffer.from(delta({ content: 'a' }).trimEnd()));
     expect(collector.finish()).toMatchObject({ choices: [{ message: { content: 'a' } }] });
   });
