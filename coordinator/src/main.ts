@@ -18,7 +18,11 @@ import { startCoordinator } from './coordinator.ts';
 import { createLogger } from './logger.ts';
 import { VERSION } from './version.ts';
 
-const program = new Command('lai').description('The GPUs you own, as one OpenAI-compatible endpoint.').version(VERSION);
+const program = new Command('lai')
+  .description('The GPUs you own, as one OpenAI-compatible endpoint.')
+  .version(VERSION)
+  // So that `updates start --version` means another one than ours.
+  .enablePositionalOptions();
 
 const withSettings = (command: Command): Command =>
   command
