@@ -18,6 +18,8 @@ import { VERSION } from './version.ts';
 const program = new Command('lai-agent')
   .description('Puts the GPU of this machine into a Lai fleet.')
   .version(VERSION)
+  // So that `update --version` means another one than ours.
+  .enablePositionalOptions()
   .exitOverride();
 
 const withSettings = (command: Command): Command =>
