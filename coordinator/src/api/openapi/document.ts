@@ -3,7 +3,8 @@ import { OllamaError } from '@lai/shared/ollama';
 import { ErrorBody } from '@lai/shared/openai';
 import { z } from 'zod';
 import { VERSION } from '../../version.ts';
-import { type Api, type DocumentedRoute, routes } from './routes.ts';
+import type { Api, DocumentedRoute } from './documented-route.ts';
+import { routes } from './routes.ts';
 
 type Json = Record<string, unknown>;
 

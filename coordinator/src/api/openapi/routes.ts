@@ -1,33 +1,10 @@
-import * as admin from '@lai/shared/admin-api';
 import * as anthropic from '@lai/shared/anthropic';
 import * as ollama from '@lai/shared/ollama';
 import * as openai from '@lai/shared/openai';
-import * as releases from '@lai/shared/release-api';
 import * as responses from '@lai/shared/responses';
 import { z } from 'zod';
-
-export type Api = 'OpenAI' | 'Anthropic' | 'Ollama' | 'Jobs' | 'Management' | 'Health';
-
-/** One line of the document. Schemas are those that the routes themselves read with, so the two cannot drift apart. */
-export interface DocumentedRoute {
-  readonly method: 'get' | 'post' | 'patch' | 'delete';
-  /** As OpenAPI writes it: `{id}`. */
-  readonly path: string;
-  readonly api: Api;
-  readonly operationId: string;
-  readonly summary: string;
-  readonly request?: z.ZodType;
-  /** Of the request, when it is no JSON. */
-  readonly form?: true;
-  readonly response?: z.ZodType;
-  readonly status?: number;
-  /** Content type of a streamed answer, when the request asks for one. */
-  readonly stream?: 'text/event-stream' | 'application/x-ndjson';
-  readonly event?: z.ZodType;
-  /** Open to everybody: no key. */
-  readonly isOpen?: true;
-  readonly query?: Readonly<Record<string, string>>;
-}
+import type { DocumentedRoute } from './documented-route.ts';
+import { managementRoutes } from './management-routes.ts';
 
 const SSE = { stream: 'text/event-stream' } as const;
 const LINES = { stream: 'application/x-ndjson' } as const;
@@ -122,7 +99,6 @@ export const routes: readonly DocumentedRoute[] = [
     summary: 'One model; its id may contain slashes and colons',
     response: openai.ModelEntry,
   },
-
   {
     method: 'post',
     path: '/v1/jobs',
@@ -149,7 +125,6 @@ export const routes: readonly DocumentedRoute[] = [
     summary: 'Stop a job',
     response: Nothing,
   },
-
   {
     method: 'post',
     path: '/v1/messages',
@@ -170,7 +145,6 @@ export const routes: readonly DocumentedRoute[] = [
     request: anthropic.CountTokensRequest,
     response: anthropic.CountTokensResult,
   },
-
   {
     method: 'post',
     path: '/api/chat',
@@ -262,241 +236,6 @@ export const routes: readonly DocumentedRoute[] = [
     response: Version,
     isOpen: true,
   },
-
-  {
-    method: 'get',
-    path: '/api/v1/status',
-    api: 'Management',
-    operationId: 'getStatus',
-    summary: 'The fleet: nodes, models, what runs and waits',
-    response: admin.FleetStatus,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/requests/{id}/explanation',
-    api: 'Management',
-    operationId: 'explainRequest',
-    summary: 'Why a request ran where it ran',
-    response: admin.Explanation,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/enroll',
-    api: 'Management',
-    operationId: 'enrollNode',
-    summary: 'A machine joins, with a registration token',
-    request: admin.EnrollRequest,
-    response: admin.EnrollResponse,
-    isOpen: true,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/keys',
-    api: 'Management',
-    operationId: 'listKeys',
-    summary: 'API keys',
-    response: z.array(admin.KeyView),
-  },
-  {
-    method: 'post',
-    path: '/api/v1/keys',
-    api: 'Management',
-    operationId: 'createKey',
-    summary: 'A new API key; this answer is the only time it is shown',
-    request: admin.NewKey,
-    response: admin.IssuedKey,
-    status: 201,
-  },
-  {
-    method: 'patch',
-    path: '/api/v1/keys/{id}',
-    api: 'Management',
-    operationId: 'changeKey',
-    summary: 'Change what a key may do',
-    request: admin.KeyChange,
-    response: admin.KeyView,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/keys/{id}/rotate',
-    api: 'Management',
-    operationId: 'rotateKey',
-    summary: 'Replace a key',
-    request: admin.KeyRotation,
-    response: admin.IssuedKey,
-  },
-  {
-    method: 'delete',
-    path: '/api/v1/keys/{id}',
-    api: 'Management',
-    operationId: 'revokeKey',
-    summary: 'Revoke a key',
-    response: Nothing,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/tokens',
-    api: 'Management',
-    operationId: 'listTokens',
-    summary: 'Registration tokens',
-    response: z.array(admin.TokenView),
-  },
-  {
-    method: 'post',
-    path: '/api/v1/tokens',
-    api: 'Management',
-    operationId: 'createToken',
-    summary: 'A new registration token',
-    request: admin.NewToken,
-    response: admin.IssuedToken,
-    status: 201,
-  },
-  {
-    method: 'delete',
-    path: '/api/v1/tokens/{id}',
-    api: 'Management',
-    operationId: 'revokeToken',
-    summary: 'Revoke a registration token',
-    response: Nothing,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/nodes',
-    api: 'Management',
-    operationId: 'listNodes',
-    summary: 'Machines that have joined',
-    response: z.array(admin.NodeEntry),
-  },
-  {
-    method: 'patch',
-    path: '/api/v1/nodes/{id}',
-    api: 'Management',
-    operationId: 'changeNode',
-    summary: 'Rename, regroup or drain a node, pin its models, set its gaming mode',
-    request: admin.NodeChange,
-    response: Nothing,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/nodes/{id}/approve',
-    api: 'Management',
-    operationId: 'approveNode',
-    summary: 'Let a node in',
-    response: Nothing,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/nodes/{id}/revoke',
-    api: 'Management',
-    operationId: 'revokeNode',
-    summary: 'Shut a node out',
-    response: Nothing,
-  },
-  {
-    method: 'delete',
-    path: '/api/v1/nodes/{id}',
-    api: 'Management',
-    operationId: 'removeNode',
-    summary: 'Forget a node',
-    response: Nothing,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/nodes/{id}/commands',
-    api: 'Management',
-    operationId: 'commandNode',
-    summary: "Load, unload, pull or delete one of a node's models, and watch it",
-    request: admin.NodeCommand,
-    ...LINES,
-    event: admin.NodeCommandEvent,
-  },
-  {
-    method: 'delete',
-    path: '/api/v1/nodes/{id}/commands/{command}',
-    api: 'Management',
-    operationId: 'cancelCommand',
-    summary: 'Stop a load or a pull',
-    status: 204,
-  },
-  {
-    method: 'get',
-    path: '/install.sh',
-    api: 'Management',
-    operationId: 'getShellInstaller',
-    summary: 'Installs the agent on Linux and macOS',
-    isOpen: true,
-  },
-  {
-    method: 'get',
-    path: '/install.ps1',
-    api: 'Management',
-    operationId: 'getPowerShellInstaller',
-    summary: 'Installs the agent on Windows',
-    isOpen: true,
-  },
-  {
-    method: 'get',
-    path: '/dl/{version}/{file}',
-    api: 'Management',
-    operationId: 'getReleaseFile',
-    summary: 'A file of a release of the agent; the version may be `latest`. Knows ranges and ETags',
-    isOpen: true,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/join-commands',
-    api: 'Management',
-    operationId: 'createJoinCommand',
-    summary: 'The line that installs the agent on a machine and lets it join; holds a new registration token',
-    request: releases.NewJoinCommand,
-    response: releases.JoinCommand,
-    status: 201,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/updates',
-    api: 'Management',
-    operationId: 'getUpdates',
-    summary: 'Releases of the agent that are here, which node has which, and the rollout',
-    response: releases.UpdateStatus,
-  },
-  {
-    method: 'post',
-    path: '/api/v1/updates',
-    api: 'Management',
-    operationId: 'startRollout',
-    summary: 'Bring a version to every node: one first, then the others; stops at the first that fails',
-    request: releases.NewRollout,
-    response: releases.Rollout,
-    status: 201,
-  },
-  {
-    method: 'delete',
-    path: '/api/v1/updates',
-    api: 'Management',
-    operationId: 'stopRollout',
-    summary: 'Tell no further node to update itself',
-    response: releases.Rollout,
-  },
-  {
-    method: 'get',
-    path: '/api/v1/audit',
-    api: 'Management',
-    operationId: 'listAudit',
-    summary: 'Who changed what',
-    response: z.array(admin.AuditEntry),
-    query: { limit: 'At most so many, the newest first.', before: 'Only those before this number.' },
-  },
-  {
-    method: 'get',
-    path: '/api/v1/audit/verify',
-    api: 'Management',
-    operationId: 'verifyAudit',
-    summary: 'Is the audit log whole?',
-    response: admin.AuditVerdict,
-    query: { expected: 'Hash of the last entry, as it was noted elsewhere.' },
-  },
-
   { method: 'get', path: '/livez', api: 'Health', operationId: 'isAlive', summary: 'The process answers', isOpen: true },
   {
     method: 'get',
@@ -506,4 +245,5 @@ export const routes: readonly DocumentedRoute[] = [
     summary: 'Redis is there and it is not shutting down',
     isOpen: true,
   },
+  ...managementRoutes,
 ];
