@@ -24,11 +24,13 @@ export class Leases {
   readonly #log: Logger;
   readonly #held = new Map<string, Lease>();
   /** Reserved, and not answered for by the store yet: a renewal would take them whatever the answer. */
-  readonly #claiming = new Set<string>();
+  readonly #claiming = new Map<string, Lease>();
   readonly #counts = new Map<string, Counts>();
   /** Slots that other replicas hold, as the last claim on the node saw it. */
   readonly #others = new Map<string, { readonly node: number; readonly byModel: Map<string, number>; readonly atMs: number }>();
   readonly #contested = new Map<string, number>();
+  /** By node: how often something was given back. */
+  readonly #releases = new Map<string, number>();
   /** Slots given back while the store was away; it still counts them. */
   #owed: Lease[] = [];
   readonly #stop: () => void;
@@ -57,21 +59,29 @@ export class Leases {
 
   /** The store refused a slot here a moment ago: somebody else has it, and asking again at once would be refused again. */
   isContested(nodeId: string, model: string): boolean {
-    const untilMs = this.#contested.get(placeOf(nodeId, model));
-    return untilMs !== undefined && untilMs > this.#clock.nowMs();
+    if (this.#contested.size === 0) return false;
+    const place = placeOf(nodeId, model);
+    const untilMs = this.#contested.get(place);
+    if (untilMs === undefined || untilMs > this.#clock.nowMs()) return untilMs !== undefined;
+    this.#contested.delete(place);
+    return false;
   }
 
   /** Reserves at once and claims in the store; anything but `taken` has given the reservation back. Throws when the store cannot be asked. */
   async claim(request: LeaseRequest): Promise<LeaseAnswer['kind']> {
     const { id, nodeId, model } = request;
     const lease = { id, nodeId, model };
+    const releases = this.#releases.get(nodeId);
     this.adopt(lease);
-    this.#claiming.add(id);
+    this.#claiming.set(id, lease);
     try {
       const answer = await this.#store.claim(request, LEASE_TTL_MS);
-      this.#hear(lease, answer);
+      this.#claiming.delete(id);
+      if (answer.kind !== 'taken') this.#unreserve(id);
+      // What we gave back meanwhile the store still counted, and it would pass for others'.
+      if (this.#releases.get(nodeId) === releases) this.#hear(lease, answer);
+      else this.#others.delete(nodeId);
       if (answer.kind === 'taken') return 'taken';
-      this.#unreserve(id);
       this.#contested.set(placeOf(nodeId, model), this.#clock.nowMs() + CONTESTED_MS);
       return answer.kind;
     } catch (error) {
@@ -108,6 +118,7 @@ export class Leases {
   /** Always, exactly once or more often. */
   release(lease: Lease): void {
     this.#unreserve(lease.id);
+    this.#releases.set(lease.nodeId, (this.#releases.get(lease.nodeId) ?? 0) + 1);
     if (this.#store.isUp()) this.#giveBack(lease);
     else this.#owed.push(lease);
   }
@@ -137,12 +148,14 @@ export class Leases {
     for (const lease of this.#owed.splice(0)) if (!this.#held.has(lease.id)) this.#giveBack(lease);
   }
 
-  /** What the store counts beyond ours is others'. */
+  /** What the store counts beyond ours is others'. It answers in order, so what we are still claiming it has not counted. */
   #hear({ nodeId, model }: Lease, { nodeTaken, modelTaken }: LeaseAnswer): void {
     const ours = this.#counts.get(nodeId) ?? NOTHING;
-    const node = Math.max(0, nodeTaken - ours.total);
+    const claiming = [...this.#claiming.values()].filter((lease) => lease.nodeId === nodeId);
+    const claimingModel = claiming.filter((lease) => lease.model === model);
+    const node = Math.max(0, nodeTaken - (ours.total - claiming.length));
     const byModel = new Map(this.#others.get(nodeId)?.byModel ?? []);
-    byModel.set(model, Math.max(0, modelTaken - (ours.byModel.get(model) ?? 0)));
+    byModel.set(model, Math.max(0, modelTaken - ((ours.byModel.get(model) ?? 0) - claimingModel.length)));
     this.#others.set(nodeId, { node, byModel: node === 0 ? new Map() : byModel, atMs: this.#clock.nowMs() });
   }
 

@@ -91,18 +91,19 @@ const bestFirst = (a: Ranked, b: Ranked): number =>
   a.expectedMs - b.expectedMs || b.room - a.room || a.nodeId.localeCompare(b.nodeId) || a.model.localeCompare(b.model);
 
 const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, question: PlacementQuestion): Ranked => {
-  const score = scoreOf(node, model, question);
+  const room = freeSlots(node, model);
+  const score = scoreOf(node, model, question, room);
   return {
     nodeId: node.nodeId,
     nodeName: node.snapshot.name,
     epoch: node.epoch,
     model: model.id,
-    action: actionFor(node, model),
+    action: actionFor(node, model, room),
     score,
     expectedMs: totalMs(score),
     nodeSlots: node.snapshot.maxConcurrent,
     modelSlots: model.slots,
-    room: freeSlots(node, model),
+    room,
     coolingUntilMs: node.coolingUntilMs(model.id),
   };
 };

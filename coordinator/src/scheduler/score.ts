@@ -24,14 +24,13 @@ export const totalMs = (score: Score): number =>
 /** Assumed until something was learned: a disk that gives 500 MB/s, an answer of ten seconds, a second of prefill, slow eviction. */
 const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500 };
 
-export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
-  node.isContested(model.id)
-    ? 0
-    : Math.min(model.slots - (node.leased.byModel.get(model.id) ?? 0), node.snapshot.maxConcurrent - node.leased.total);
+export const freeSlots = ({ isContested, leased, snapshot }: FleetNode, model: LoadedModel): number =>
+  isContested(model.id) ? 0 : Math.min(model.slots - (leased.byModel.get(model.id) ?? 0), snapshot.maxConcurrent - leased.total);
 
-export const actionFor = (node: FleetNode, model: LoadedModel): Action => {
+/** `free`: its slots, where they are counted already. */
+export const actionFor = (node: FleetNode, model: LoadedModel, free = freeSlots(node, model)): Action => {
   const state = stateOf(node, model);
-  if (state === 'warm') return freeSlots(node, model) > 0 ? 'run' : 'wait';
+  if (state === 'warm') return free > 0 ? 'run' : 'wait';
   return state === 'loading' ? 'wait' : 'load';
 };
 
@@ -42,13 +41,14 @@ export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
   { queued, affinity }: { queued: number; affinity: string | null },
+  free = freeSlots(node, model),
 ): Score => {
   const state = stateOf(node, model);
   const figures = node.figures(model.id);
   const prefillMs = figures.firstContentMs ?? ASSUMED.prefillMs;
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
-  const isFull = freeSlots(node, model) <= 0;
+  const isFull = free <= 0;
   const needsEviction =
     state !== 'warm' &&
     state !== 'loading' &&

@@ -138,7 +138,7 @@ const drawFaults = (random: Random, { mood, replicas, nodes }: { mood: Mood; rep
   if (!Number.isFinite(mood.faultEveryMs)) return steps;
   for (let atMs = random.exponential(mood.faultEveryMs); atMs < mood.lastsMs; atMs += random.exponential(mood.faultEveryMs)) {
     const kind = random.weighted<FaultKind>(mood.faults);
-    const forMs = random.chance(0.5) ? random.between(50, 2_000) : random.between(1_000, 8_000);
+    const forMs = random.chance(0.5) ? random.between(50, 2_000) : random.between(1_000, 6_000);
     const where = { replica: random.whole(0, replicas - 1), node: random.whole(0, nodes - 1) };
     steps.push(...drawFault(random, { kind, atMs, forMs, ...where }));
   }
