@@ -3,7 +3,7 @@ import type { NodeDesired } from '@lai/shared/node';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import { decodeAgentMessage, encodeMessage, handshakeTranscript, rotationTranscript } from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage, RejectReason } from '@lai/shared/protocol/coordinator-message';
-import { MIN_PROTOCOL, PROTOCOL } from '@lai/shared/protocol/version';
+import { agreedProtocol, MIN_PROTOCOL } from '@lai/shared/protocol/version';
 import type { Logger } from 'pino';
 import type WebSocket from 'ws';
 import { lockNode, rotateNodeKey } from '../access/node-membership.ts';
@@ -53,7 +53,8 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
   const hello = await nextMessage(socket);
   if (hello?.type !== 'node.hello') return refuse('bad_message', 'expected node.hello', false);
   const { nodeId } = hello;
-  if (hello.protocol < MIN_PROTOCOL)
+  const protocol = agreedProtocol(hello.protocol);
+  if (protocol === null)
     return refuse(
       'agent_too_old',
       `this agent speaks protocol ${hello.protocol}; at least ${MIN_PROTOCOL} is needed. Update the agent.`,
@@ -92,7 +93,7 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
     name: node.name,
     desired: desiredOf(node),
     publicKey: await takeNextKey(node, proof.nextKey, coordinatorNonce, context),
-    protocol: Math.min(hello.protocol, PROTOCOL),
+    protocol,
     generation,
     instanceId: hello.instanceId ?? '',
   };

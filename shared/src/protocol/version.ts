@@ -10,5 +10,12 @@
 export const PROTOCOL = 1;
 export const MIN_PROTOCOL = 1;
 
+/** Agents of this many versions back are served: a fleet is updated one by one, and some of its machines are switched off meanwhile. */
+export const SERVED_VERSIONS_BACK = 2;
+
+/** What a coordinator speaks with an agent: the newest that both know. Null: the agent is too old. */
+export const agreedProtocol = (theirs: number, ours = { oldest: MIN_PROTOCOL, newest: PROTOCOL }): number | null =>
+  theirs < ours.oldest ? null : Math.min(theirs, ours.newest);
+
 /** Where agents connect, below the coordinator's base URL. */
 export const AGENT_SOCKET_PATH = '/agent/v1';
