@@ -1,4 +1,4 @@
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { keyFingerprint } from '@lai/shared/ed25519';
 import { compareVersions } from '@lai/shared/release';
@@ -39,6 +39,8 @@ const LOOK_EVERY_MS = 500;
 
 export const setUp = async (options: SetupOptions): Promise<void> => {
   const { layout, manager, answers, isDryRun, say } = options;
+  // Installers close theirs for the token; program and unit are everybody's to read. What is secret says so itself.
+  process.umask(0o022);
   const program = programAt(layout.programDir);
   const staged = stagedIn(options.from);
   refuseStepsBack(staged.version, program.dir, options.isForced);
@@ -117,11 +119,13 @@ const settingsStep = ({ settingsPath, configDir }: Layout, settings: Readonly<Re
   };
 };
 
-/** Whoever the state belongs to reads the settings. */
+/** Whoever the state belongs to reads the settings, and nobody else, also when somebody wrote them before us. */
 const ownSettings = ({ settingsPath, dataDir }: Layout): void => {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(dataDir);
-  if (statSync(settingsPath).uid !== uid) chownSync(settingsPath, uid, gid);
+  const found = statSync(settingsPath);
+  if (found.uid !== uid) chownSync(settingsPath, uid, gid);
+  if ((found.mode & 0o077) !== 0) chmodSync(settingsPath, 0o600);
 };
 
 const namesOf = (settings: object): string => {

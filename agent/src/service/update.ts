@@ -10,6 +10,9 @@ import { installedVersions, keepOnly, nodePath, type Program, runtimeOf, switchT
 /** What runs may finish within this before an update goes on without it. */
 const DRAIN_LIMIT_MS = 10 * 60_000;
 
+/** Whoever asked hears of it before the line is cut. */
+const FAREWELL_MS = 500;
+
 export interface UpdateWish {
   /** Without it: the newest that the coordinator has. */
   readonly version?: string | undefined;
@@ -133,7 +136,7 @@ export class Updates {
     }
     this.#log.info({ version, from: this.#version }, 'starting again as another version');
     step('restarting');
-    this.#restart();
+    setTimeout(this.#restart, FAREWELL_MS);
     return { kind: 'restarting', version };
   }
 
