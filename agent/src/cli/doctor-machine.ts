@@ -1,16 +1,13 @@
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { policyPath, readPolicy } from '../availability/policy.ts';
 import type { AgentConfig } from '../config.ts';
 import { readCredential } from '../identity.ts';
 import { detectGpuProbe, probeEnv } from '../sensors/gpu.ts';
 import { readDiskFree } from '../sensors/host.ts';
 import { ggufFiles, onPath, versionAt } from '../supervisor/adopt.ts';
-import { launchdFinding, linuxSleepFinding, pmsetFinding, powercfgFinding, windowsServiceFinding } from './doctor-texts.ts';
 import { type Finding, fail, warn, well } from './finding.ts';
 
-const COMMAND_LIMIT_MS = 8_000;
 const LOW_DISK_BYTES = 10e9;
 const NO_DISK_BYTES = 1e9;
 
@@ -172,44 +169,10 @@ export const checkDisk = async (modelsDir: string): Promise<Finding[]> => {
   return [freeBytes < LOW_DISK_BYTES ? warn('disk.models', words, fix) : well('disk.models', words)];
 };
 
-/** Sleep and service settings, each by the system's own tool; a tool that is not there tells nothing. */
-export const checkSystem = async (platform: NodeJS.Platform): Promise<Finding[]> => {
-  const found: (Finding | null)[] = [];
-  if (platform === 'darwin') {
-    found.push(pmsetFinding(await outputOf('pmset', ['-g'])));
-    found.push(launchdFinding(await outputOf('launchctl', ['print-disabled', `gui/${process.getuid?.() ?? 501}`])));
-  } else if (platform === 'win32') {
-    found.push(powercfgFinding(await outputOf('powercfg', ['/query', 'SCHEME_CURRENT', 'SUB_SLEEP', 'STANDBYIDLE'])));
-    found.push(windowsServiceFinding(await outputOf('sc.exe', ['qc', 'LAIAgent'])));
-  } else if (platform === 'linux') {
-    const [sleepTarget, inhibit] = await Promise.all([
-      outputOf('systemctl', ['is-enabled', 'sleep.target']),
-      execa('systemd-inhibit', ['--what=sleep:idle', '--mode=block', 'true'], {
-        reject: false,
-        timeout: COMMAND_LIMIT_MS,
-        stdin: 'ignore',
-      }),
-    ]);
-    found.push(linuxSleepFinding({ sleepTarget, idleAction: idleAction(), canInhibit: inhibit.exitCode === 0 }));
-  }
-  return found.flatMap((finding) => finding ?? []);
-};
-
 export const checkNode = (version: string): Finding =>
   Number(version.split('.')[0]) >= 24
     ? well('agent.node', `Node.js ${version}.`)
     : fail('agent.node', `Node.js ${version} is too old.`, 'Install Node.js 24 or newer.');
-
-const idleAction = (): string => {
-  try {
-    return /^\s*IdleAction\s*=\s*(\S+)/m.exec(readFileSync('/etc/systemd/logind.conf', 'utf8'))?.[1] ?? '';
-  } catch {
-    return '';
-  }
-};
-
-const outputOf = async (file: string, args: readonly string[]): Promise<string> =>
-  (await execa(file, args, { reject: false, timeout: COMMAND_LIMIT_MS, stdin: 'ignore', windowsHide: true })).stdout ?? '';
 
 const isListening = (url: URL): Promise<boolean> =>
   fetch(url, { signal: AbortSignal.timeout(1_500), redirect: 'manual' }).then(

@@ -43,29 +43,3 @@ const asleep = (minutes: number, command: string): Finding =>
     `This machine falls asleep after ${minutes} min; the fleet cannot use it then.`,
     `To keep it up while plugged in: ${command}`,
   );
-
-/** `SERVICE_START_NAME : LocalSystem` in `sc.exe qc`; labels are English in every language. */
-export const windowsServiceFinding = (text: string): Finding | null => {
-  const account = /SERVICE_START_NAME\s*:\s*(\S.*)/.exec(text)?.[1]?.trim();
-  if (account === undefined) return null;
-  return /LocalSystem/i.test(account)
-    ? warn(
-        'machine.service',
-        'The agent runs as LocalSystem, which cannot see the desktop: full-screen games are recognised by their GPU load only.',
-        'Run it in your own session (task at log-on) if gaming mode misses games.',
-      )
-    : well('machine.service', `The service runs as ${account}.`);
-};
-
-/** `"dev.lai.agent" => disabled`: the user switched the background item off. */
-export const launchdFinding = (text: string): Finding | null => {
-  const state = /"[^"]*\blai\b[^"]*"\s*=>\s*(enabled|disabled|true|false)/i.exec(text)?.[1];
-  if (state === undefined) return null;
-  return state === 'disabled' || state === 'true'
-    ? warn(
-        'machine.service',
-        'macOS does not start the agent: it was switched off as a background item.',
-        'Switch it on under System Settings → General → Login Items & Extensions.',
-      )
-    : well('machine.service', 'macOS starts the agent by itself.');
-};

@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws';
 import { exitCodeOf, findingsPage } from './doctor.ts';
 import { checkDevices, checkDisk, checkFiles, checkNode } from './doctor-machine.ts';
 import { checkNetwork, clockSkew, unreachable } from './doctor-network.ts';
-import { launchdFinding, linuxSleepFinding, pmsetFinding, powercfgFinding, windowsServiceFinding } from './doctor-texts.ts';
+import { linuxSleepFinding, pmsetFinding, powercfgFinding } from './doctor-texts.ts';
 import { fail, warn, well } from './finding.ts';
 
 const folder = () => {
@@ -177,21 +177,5 @@ describe('the machine', () => {
     [{ sleepTarget: 'static', idleAction: 'ignore', canInhibit: true }, 'ok'],
   ])('is a Linux with %j', (facts, level) => {
     expect(linuxSleepFinding(facts).level).toBe(level);
-  });
-
-  it.each([
-    ['        SERVICE_START_NAME : LocalSystem', 'warn'],
-    ['        SERVICE_START_NAME : .\\anna', 'ok'],
-    ['[SC] OpenService FAILED 1060', undefined],
-  ])('has a service %j', (text, level) => {
-    expect(windowsServiceFinding(text)?.level).toBe(level);
-  });
-
-  it.each([
-    ['"dev.lai.agent" => disabled', 'warn'],
-    ['"dev.lai.agent" => enabled', 'ok'],
-    ['"com.apple.x" => disabled', undefined],
-  ])('has a background item %j', (text, level) => {
-    expect(launchdFinding(text)?.level).toBe(level);
   });
 });

@@ -1,8 +1,15 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
 import type { AgentConfig } from '../config.ts';
 import { readCredential } from '../identity.ts';
+import { layoutOf } from '../service/layout.ts';
+import { runCommand } from '../service/service.ts';
+import { onPath } from '../supervisor/adopt.ts';
 import { askStatus, NotRunning } from './ask-agent.ts';
-import { checkDisk, checkEngines, checkFiles, checkGpu, checkNode, checkSystem } from './doctor-machine.ts';
+import { checkDisk, checkEngines, checkFiles, checkGpu, checkNode } from './doctor-machine.ts';
 import { checkNetwork } from './doctor-network.ts';
+import { localNetworkFinding } from './doctor-services.ts';
+import { checkSystem } from './doctor-system.ts';
 import { type Finding, fail, warn, well } from './finding.ts';
 
 /** Everything that keeps machines from serving, looked at in the order in which it must work. */
@@ -19,9 +26,24 @@ export const examine = async (
     checkEngines(config),
     checkGpu(env.environment, env.platform),
     checkDisk(config.modelsDir),
-    checkSystem(env.platform),
+    checkSystem({
+      platform: env.platform,
+      ollamaMode: config.ollamaMode,
+      ollamaProgram: config.ollamaProgram ?? onPath('ollama'),
+      uid: process.getuid?.() ?? 0,
+      run: runCommand,
+    }),
   ]);
-  return groups.flat();
+  const findings = groups.flat();
+  const blocked = localNetworkFinding(findings, isAgentOfSession(env.platform));
+  return blocked === null ? findings : [...findings, blocked];
+};
+
+/** Registered for a user's session, and so without the daemons' way into the local network. */
+const isAgentOfSession = (platform: NodeJS.Platform): boolean => {
+  if (platform !== 'darwin') return false;
+  const { registrationPath } = layoutOf({ platform, scope: 'user', home: homedir(), environment: {} });
+  return registrationPath !== null && existsSync(registrationPath);
 };
 
 /** What the running agent knows better than we could find out: whether the coordinator takes it, and what troubles it. */
