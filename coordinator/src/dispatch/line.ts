@@ -17,6 +17,8 @@ export class Line {
   readonly waiting = new Set<Ticket>();
   /** Takes that are under way. */
   taking = 0;
+  /** A take for nobody of ours is under way. */
+  isProbing = false;
   /** When Redis was last asked how many wait. */
   countedAtMs = Number.NEGATIVE_INFINITY;
   #fair: FairState = emptyFairState;

@@ -272,14 +272,26 @@ export class Matching {
     return line.head((ticket) => quarantine.permission(ticket.fingerprint).kind === 'free') ?? line.head();
   }
 
-  /** Nobody of ours waits there: one take at a time, and no more once it comes back empty. */
+  /** Others' jobs and durable ones, beside what ours take: one take at a time, and no more once it comes back empty. */
   #pumpHinted(target: Target, fleet: Fleet): void {
     const line = this.#lineOf(target);
-    if (line.waiting.size > 0 || line.taking > 0) return;
+    if (line.isProbing) return;
     const placement = this.#place(target, null, 1, fleet);
     const { decision } = placement;
-    if (decision.kind === 'load') void this.#loadIfWanted(line, decision.candidate);
-    if (decision.kind === 'run') void this.#take(line, decision.candidate, placement);
+    if (decision.kind === 'load' && line.waiting.size === 0 && line.taking === 0)
+      void this.#loadIfWanted(line, decision.candidate);
+    if (decision.kind === 'run') void this.#probe(line, decision.candidate, placement);
+  }
+
+  async #probe(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
+    const { name } = line.queue;
+    line.isProbing = true;
+    // Before asking: a hint that comes meanwhile is about a job that this take may be too early for.
+    this.#hinted.delete(name);
+    const found = await this.#take(line, candidate, placement, true);
+    line.isProbing = false;
+    if (found !== 'nothing') this.#hinted.set(name, line.target);
+    if (found === 'something') this.pump();
   }
 
   /** A hint may be old: a model nobody waits for must not push out one that is used. */
@@ -357,7 +369,11 @@ export class Matching {
    */
   #startAtOnce(line: Line, ticket: Ticket, fleet: Fleet): boolean {
     const isFirst =
-      line.waiting.size === 1 && line.taking === 0 && this.#claimed.size === 0 && !this.#hinted.has(line.queue.name);
+      line.waiting.size === 1 &&
+      line.taking === 0 &&
+      this.#claimed.size === 0 &&
+      !line.isProbing &&
+      !this.#hinted.has(line.queue.name);
     if (!isFirst || !this.#options.isAlone() || !this.#options.isStoreUp()) return false;
     const placement = this.#place(line.target, ticket, 0, fleet);
     const { decision } = placement;
@@ -397,49 +413,54 @@ export class Matching {
   }
 
   /** Claims a slot and the first job in line, side by side while nobody else does; gives back whichever has no use for the other. */
-  async #take(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
+  async #take(
+    line: Line,
+    candidate: Candidate,
+    placement: Placement,
+    isProbe = false,
+  ): Promise<'something' | 'nothing' | 'unknown'> {
     const lease = this.#newLease(candidate);
-    line.taking += 1;
+    if (!isProbe) line.taking += 1;
     const claiming = this.#claimLease(lease, candidate);
     // Alone, the slot is sure to be ours. With others, a job that was taken without one would have lost its place in line.
     const isWorthTaking = this.#options.isAlone() || (await claiming.catch(() => 'full' as const)) === 'taken';
     const [claimed, taken] = await Promise.allSettled([claiming, isWorthTaking ? line.queue.take(lease.id) : null]);
-    line.taking -= 1;
+    if (!isProbe) line.taking -= 1;
     if (!isWorthTaking) {
       this.#pumpIn(CONTESTED_MS);
-      return;
+      return 'unknown';
     }
     const hasLease = claimed.status === 'fulfilled' && claimed.value === 'taken';
     const job = taken.status === 'fulfilled' ? taken.value : null;
     if (!job) {
       // Somebody waits here and nobody there: to be looked at, unless it happens to be on its way.
-      if (line.waiting.size > 0) this.#hasMissed = true;
-      else this.#hinted.delete(line.queue.name);
+      if (!isProbe && line.waiting.size > 0) this.#hasMissed = true;
       if (hasLease) this.#options.leases.release(lease);
-      return;
+      return taken.status === 'fulfilled' ? 'nothing' : 'unknown';
     }
     const ticket = this.#ticketOf(job);
     if (!ticket) {
       this.#passOn(line, job, hasLease ? { lease, ...grantOf(candidate, placement) } : null);
-      return;
+      return 'something';
     }
     if (ticket.state === 'granted') {
       // It started at once and runs already; this is its job. The slot is for the next in line.
       ticket.job = job;
       if (hasLease) this.#options.leases.release(lease);
       this.pump();
-      return;
+      return 'something';
     }
     ticket.job = job;
     line.leave(ticket, this.#options.clock.nowMs());
     if (hasLease && this.#suits(ticket, candidate)) {
       this.#grant(ticket, { lease, ...grantOf(candidate, placement) });
-      return;
+      return 'something';
     }
     if (hasLease) this.#options.leases.release(lease);
     this.#claim(ticket);
     if (hasLease) this.pump();
     else this.#pumpIn(CONTESTED_MS);
+    return 'something';
   }
 
   /** A job that is not ours. Without a slot for it, and for jobs whose client is gone, it is finished: its origin will notice. */
@@ -652,7 +673,7 @@ export class Matching {
         if (clock.nowMs() - ticket.enqueuedAtMs >= STORE_PATIENCE_MS) this.#losePatience(ticket);
         else if (isStoreUp()) void this.#add(line, ticket);
       }
-      if (line.waiting.size === 0 && line.taking === 0 && !this.#hinted.has(line.queue.name)) this.#lines.delete(line.queue.name);
+      if (isIdle(line) && !this.#hinted.has(line.queue.name)) this.#lines.delete(line.queue.name);
     }
     this.#turnAwayBlocked();
     if (this.#hasMissed) void this.recheck();
@@ -695,6 +716,8 @@ export class Matching {
     return line;
   }
 }
+
+const isIdle = (line: Line): boolean => line.waiting.size === 0 && line.taking === 0 && !line.isProbing;
 
 const NOBODY: ReadonlySet<string> = new Set();
 

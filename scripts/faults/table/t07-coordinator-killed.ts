@@ -9,8 +9,8 @@ import type { Stage } from '../stage.ts';
 const NODES = 8;
 /** Light agents at each replica. */
 const CROWD = 46;
-const PER_SECOND = 40;
-const JOBS_PER_SECOND = 20;
+const PER_SECOND = 25;
+const JOBS_PER_SECOND = 10;
 /** A dead coordinator's job is found by the end of its lock, within 16 s; one second is the clock's. */
 const ORPHAN_LIMIT_MS = 18_000;
 const DOWN_MS = 500;
