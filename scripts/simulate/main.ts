@@ -32,7 +32,10 @@ const main = async (options: Options): Promise<boolean> => {
 
 const sayHowFar = ({ runs }: Options) => {
   let saidAtMs = performance.now();
+  let said = 0;
   return (tally: Tally): boolean => {
+    for (const finding of tally.findings.slice(said)) say(linesOf(finding).join('\n'));
+    said = tally.findings.length;
     const nowMs = performance.now();
     if (nowMs - saidAtMs > SAY_EVERY_MS) {
       saidAtMs = nowMs;

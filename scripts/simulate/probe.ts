@@ -21,7 +21,7 @@ export const probe = async (world: World): Promise<string[]> => {
     }
     await world.timeline.run(world.timeline.nowMs + ANSWER_LIMIT_MS + 2_000, () => clients.every((client) => client.isOver));
   }
-  await world.timeline.run(world.timeline.nowMs + AFTERWARDS_MS);
+  await world.timeline.run(world.timeline.nowMs + AFTERWARDS_MS, () => world.isQuiet);
   const unserved = clients.filter(({ how }) => how !== 'end');
   const busy = world.alive.filter(({ leases, matching }) => leases.held + matching.waiting + matching.running > 0);
   return [

@@ -77,6 +77,8 @@ const live = async (world: World, watches: readonly Watch[]): Promise<void> => {
   await timeline.run(timeline.startMs + lastDeadlineMs + PATIENCE_MS, isOver);
   const mayHaveLost = Math.max(world.redis.lastTroubleAtMs, world.lastAbsenceAtMs) > timeline.startMs;
   await timeline.run(timeline.nowMs + (mayHaveLost ? LEASE_MS : REST_MS));
+  // Somebody may just be looking whether there is something to take.
+  await timeline.run(timeline.nowMs + LOOK_MS, () => world.isQuiet);
 };
 
 const endOf = (step: Step): number => step.atMs + ('forMs' in step ? step.forMs : 0);

@@ -6,6 +6,7 @@ import type { Happening, History } from './history.ts';
 import type { Plan, RequestPlan, Step } from './plan/plan.ts';
 import { Random } from './random.ts';
 import { SimulatedRedis } from './store/redis.ts';
+import { liveLeases } from './store/stores.ts';
 import { Timeline } from './timeline.ts';
 
 /** Everything there is in one run: time, Redis, replicas, machines, clients. Steps are done to it; invariants look at it. */
@@ -50,6 +51,14 @@ export class World {
   /** Its way to Redis and to its nodes works, as far as it can know. */
   isCalm(replica: Replica): boolean {
     return replica.isAlive && !replica.clock.isFrozen && replica.redis.isUp;
+  }
+
+  /** No slot is held by anybody, nor on its way to be. */
+  get isQuiet(): boolean {
+    return (
+      this.alive.every(({ leases, matching }) => leases.held + matching.waiting + matching.running === 0) &&
+      this.machines.every(({ id }) => liveLeases(this.redis.data, id, this.timeline.nowMs).size === 0)
+    );
   }
 
   /** The replica that holds the node's connection. */
