@@ -87,7 +87,7 @@ export async function bundleAgent(options: { outDir: string; version: string; re
 }
 
 /** Files beside the code that are read at run time: Redis scripts, and the installers that the coordinator gives out. */
-const read: Record<string, string[]> = { coordinator: ['src/**/*.lua', '../deploy/agent/install.*'], agent: [] };
+const read: Record<string, string[]> = { coordinator: ['src/**/*.lua', '../deploy/agent/install.{sh,ps1}'], agent: [] };
 
 /** In a bundle they lie in `dist` itself. */
 function copyFiles(folder: string): void {

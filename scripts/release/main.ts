@@ -1,5 +1,5 @@
 /**
- * Makes a release of the agent, for coordinators to serve.
+ * Makes a release: the agent, for coordinators to serve, and beside it the coordinator for machines without containers.
  *
  *   npm run release -- --version 0.2.0 --out DIR --key FILE [--platforms linux-x64,win32-x64] [--node-from npm|nodejs.org]
  *   npm run release -- --version 0.2.0 --out DIR --public-key BASE64     (without signatures, where the private key must not be)
@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RELEASE_PLATFORMS, type ReleasePlatform } from '../../shared/src/release.ts';
 import { buildRelease, signRelease } from './build-release.ts';
+import { packCoordinator } from './coordinator-archive.ts';
 import { readReleaseKey } from './key.ts';
 import { NODE_VERSION, type NodeSource, nodeFromNodejsOrg, nodeFromNpm } from './node-programs.ts';
 import { writeSbom } from './sbom.ts';
@@ -49,7 +50,8 @@ const main = async (): Promise<void> => {
     ...(values['minimum-version'] ? { minimumVersion: values['minimum-version'] } : {}),
   });
   writeSbom(join(home, 'sbom.cdx.json'), { version, nodeVersion: NODE_VERSION });
-  for (const name of readdirSync(home)) console.log(`${mib(join(home, name))}  ${join(home, name)}`);
+  const coordinator = await packCoordinator(version, resolve(out));
+  for (const path of [...readdirSync(home).map((name) => join(home, name)), coordinator]) console.log(`${mib(path)}  ${path}`);
   if (!existsSync(join(home, 'manifest.json.sig')))
     console.log(`Not signed yet: npm run release -- --sign ${home} --key FILE, where the key is.`);
 };

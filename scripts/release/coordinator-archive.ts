@@ -1,0 +1,26 @@
+import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { pack } from './archives.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** What a VM without containers needs beside Node and Redis, in a folder of its version: docs/deploy.md. */
+const CONTENT = ['coordinator/dist/lai.js', 'coordinator/dist/*.lua', 'coordinator/dist/install.{sh,ps1}', 'LICENSE'];
+const EXAMPLES = ['deploy/coordinator/lai-coordinator.service', 'deploy/coordinator/Caddyfile'];
+
+/** Of the packages as they are built: `pnpm build` comes first. */
+export const packCoordinator = async (version: string, outDir: string): Promise<string> => {
+  if (!existsSync(join(ROOT, 'coordinator/dist/lai.js'))) throw new Error('the coordinator is not built; pnpm build does that');
+  const name = `lai-coordinator-${version}`;
+  const staging = mkdtempSync(join(outDir, `.${name}-`));
+  try {
+    mkdirSync(join(staging, name));
+    for (const path of globSync([...CONTENT, ...EXAMPLES], { cwd: ROOT }))
+      copyFileSync(join(ROOT, path), join(staging, name, basename(path)));
+    const archive = join(outDir, `${name}.tar.gz`);
+    await pack(staging, archive);
+    return archive;
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+};
