@@ -287,6 +287,8 @@ process.exit(verify(null, readFileSync(file), createPublicKey({ key: spki, forma
   if (Test-Switch 'LAI_UNINSTALL') { $Uninstall = $true }
   if (Test-Switch 'LAI_PURGE') { $Purge = $true }
   if (Test-Switch 'LAI_FORCE') { $Force = $true }
+  # Of this run alone: the agent keeps what else begins with LAI_.
+  Remove-Item -Path 'Env:LAI_DRY_RUN', 'Env:LAI_UNINSTALL', 'Env:LAI_PURGE', 'Env:LAI_FORCE' -ErrorAction SilentlyContinue
   Assert-Computer
   if ($Uninstall) { Uninstall-Agent } else { Install-Agent }
 } @args }

@@ -4,6 +4,12 @@ import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { awakeCommand } from '../../agent/src/availability/keep-awake.ts';
+import { windowsLoop } from '../../agent/src/sensors/foreground-windows.ts';
+import { installationOf } from '../../agent/src/service/installation.ts';
+import { layoutOf } from '../../agent/src/service/layout.ts';
+import { lookCommand } from '../../agent/src/service/windows-access.ts';
+import { registerCommand } from '../../agent/src/service/windows-desktop.ts';
 import { isBroken, powershellFindings } from './powershell.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -34,6 +40,17 @@ describe('PowerShell', () => {
     ],
   ])('with %s is found', async (_, text, words) => {
     expect((await powershellFindings(text)).join('; ')).toContain(words);
+  });
+
+  const pc = installationOf('win32', layoutOf({ platform: 'win32', scope: 'system', home: '', environment: {} }));
+  it.each([
+    ['games', windowsLoop(4_000)],
+    ['the lock against sleep', awakeCommand('win32', 1)?.args.at(-1) ?? ''],
+    ['access lists', lookCommand(pc)],
+    ['the task at log-on', registerCommand(pc)],
+  ])('that the agent itself runs can be read: %s', async (_, text) => {
+    expect(text).not.toBe('');
+    expect(await isBroken(text)).toBe(false);
   });
 
   it('may have in a text what it may not have in code', async () => {

@@ -48,7 +48,7 @@ describe('the program that keeps a machine awake', () => {
   it('is a PowerShell that asks and waits for its input to end on Windows', () => {
     const { file, args } = awakeCommand('win32', 42) ?? { file: '', args: [] };
     expect([file, ...args.slice(0, 3)]).toEqual(['powershell.exe', '-NoProfile', '-NonInteractive', '-Command']);
-    expect(args[3]).toContain('SetThreadExecutionState(0x80000001L)');
+    expect(args[3]).toContain('SetThreadExecutionState([uint32] 2147483649)');
     expect(args[3]).toMatch(/\[Console\]::In\.ReadToEnd\(\)$/);
   });
 

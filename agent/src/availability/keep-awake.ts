@@ -25,7 +25,7 @@ export const awakeCommand = (platform: NodeJS.Platform, agentPid: number): Awake
         args: ['--what=sleep:idle', '--who=Lai', '--why=answering requests of the fleet', '--mode=block', 'cat'],
       };
     case 'win32':
-      // ES_CONTINUOUS | ES_SYSTEM_REQUIRED, for the thread that asked, so it must stay: it reads until its input ends.
+      // ES_CONTINUOUS | ES_SYSTEM_REQUIRED (0x80000001), for the thread that asked, so it must stay: it reads until its input ends.
       return {
         file: 'powershell.exe',
         args: [
@@ -33,7 +33,7 @@ export const awakeCommand = (platform: NodeJS.Platform, agentPid: number): Awake
           '-NonInteractive',
           '-Command',
           '$t = Add-Type -PassThru -Name Awake -Namespace Lai -MemberDefinition \'[DllImport("kernel32.dll")] public static extern uint ' +
-            "SetThreadExecutionState(uint f);'; [void]$t::SetThreadExecutionState(0x80000001L); [void][Console]::In.ReadToEnd()",
+            "SetThreadExecutionState(uint f);'; [void]$t::SetThreadExecutionState([uint32] 2147483649); [void][Console]::In.ReadToEnd()",
         ],
       };
     default:

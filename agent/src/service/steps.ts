@@ -17,7 +17,7 @@ export const doSteps = async (
     try {
       isDone = await step.isDone();
     } catch (error) {
-      if (!isDryRun || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+      if (!isDryRun || !['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       say(`may have to ${step.what}: only root can look`);
       continue;
     }

@@ -10,17 +10,21 @@ import { programDirOf } from './windows-command.ts';
  */
 const TASK = 'LAIAgentDesktop';
 
+/** Pure. The template's place is filled in here and not by Windows, whose environment variables would be the user's. */
+export const registerCommand = (installation: Installation): string => {
+  const dir = escaped(programDirOf(installation));
+  return [
+    "$ErrorActionPreference = 'Stop'",
+    `$xml = (Get-Content -Raw -LiteralPath '${dir}\\lai-desktop.xml').Replace('@PROGRAM_DIR@', '${dir}')`,
+    `Register-ScheduledTask -TaskName ${TASK} -Xml $xml -Force | Out-Null`,
+  ].join('; ');
+};
+
 /** True: it was not there, or started something else. */
 export const installReporter = async (installation: Installation, run: RunCommand): Promise<boolean> => {
-  const file = (name: string) => win32.join(programDirOf(installation), name);
   const { code, stdout } = await run('schtasks.exe', ['/Query', '/TN', TASK, '/XML']);
-  if (code === 0 && stdout.includes(file('lai-desktop.ps1'))) return false;
-  // The template's place is filled in here and not by Windows: environment variables would be the user's.
-  const register = [
-    `$xml = (Get-Content -Raw -LiteralPath '${escaped(file('lai-desktop.xml'))}').Replace('@PROGRAM_DIR@', '${escaped(programDirOf(installation))}')`,
-    `Register-ScheduledTask -TaskName ${TASK} -Xml $xml -Force | Out-Null`,
-  ];
-  await mustRun(run, 'powershell.exe', [...POWERSHELL, `$ErrorActionPreference = 'Stop'; ${register.join('; ')}`]);
+  if (code === 0 && stdout.includes(win32.join(programDirOf(installation), 'lai-desktop.ps1'))) return false;
+  await mustRun(run, 'powershell.exe', [...POWERSHELL, registerCommand(installation)]);
   return true;
 };
 
