@@ -17,8 +17,11 @@ export class Line {
   readonly waiting = new Set<Ticket>();
   /** Takes that are under way. */
   taking = 0;
-  /** A take for nobody of ours is under way. */
-  isProbing = false;
+  /** Takes for nobody of ours that are under way, and how many may be: more for as long as they find something. */
+  probing = 0;
+  mostProbes = 1;
+  /** How often it was said that somebody else's job waits here. */
+  hints = 0;
   /** When Redis was last asked how many wait. */
   countedAtMs = Number.NEGATIVE_INFINITY;
   #fair: FairState = emptyFairState;

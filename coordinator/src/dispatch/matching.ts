@@ -22,6 +22,8 @@ import type { Grant, Ticket } from './ticket.ts';
 
 /** Covers what no event tells: cooldowns that end, wake-ups that were lost. */
 const SWEEP_MS = 1_000;
+/** Takes for others at the same time, by line. */
+const MOST_PROBES = 8;
 /** How long a request waits for Redis to come back before it is told to come back itself. */
 const STORE_PATIENCE_MS = 2_500;
 /** A third of the lock, and as often as the queues are asked for jobs whose taker is gone. */
@@ -199,7 +201,9 @@ export class Matching {
 
   /** Jobs may wait for this target that are not ours. */
   hint(target: Target): void {
-    this.#hinted.set(this.#options.queues.of(target).name, target);
+    const line = this.#lineOf(target);
+    line.hints += 1;
+    this.#hinted.set(line.queue.name, target);
     this.pump();
   }
 
@@ -272,26 +276,34 @@ export class Matching {
     return line.head((ticket) => quarantine.permission(ticket.fingerprint).kind === 'free') ?? line.head();
   }
 
-  /** Others' jobs and durable ones, beside what ours take: one take at a time, and no more once it comes back empty. */
+  /** Others' jobs and durable ones, beside what ours take: at first one take at a time, and no more once one comes back empty. */
   #pumpHinted(target: Target, fleet: Fleet): void {
     const line = this.#lineOf(target);
-    if (line.isProbing) return;
-    const placement = this.#place(target, null, 1, fleet);
-    const { decision } = placement;
-    if (decision.kind === 'load' && line.waiting.size === 0 && line.taking === 0)
-      void this.#loadIfWanted(line, decision.candidate);
-    if (decision.kind === 'run') void this.#probe(line, decision.candidate, placement);
+    while (line.probing < line.mostProbes) {
+      const placement = this.#place(target, null, 1, fleet);
+      const { decision } = placement;
+      const isQuiet = line.waiting.size === 0 && line.taking === 0 && line.probing === 0;
+      if (decision.kind === 'load' && isQuiet) void this.#loadIfWanted(line, decision.candidate);
+      if (decision.kind !== 'run') return;
+      void this.#probe(line, decision.candidate, placement);
+    }
   }
 
   async #probe(line: Line, candidate: Candidate, placement: Placement): Promise<void> {
-    const { name } = line.queue;
-    line.isProbing = true;
-    // Before asking: a hint that comes meanwhile is about a job that this take may be too early for.
-    this.#hinted.delete(name);
+    const { hints } = line;
+    line.probing += 1;
     const found = await this.#take(line, candidate, placement, true);
-    line.isProbing = false;
-    if (found !== 'nothing') this.#hinted.set(name, line.target);
-    if (found === 'something') this.pump();
+    line.probing -= 1;
+    if (found === 'something') {
+      line.mostProbes = Math.min(MOST_PROBES, 2 * line.mostProbes);
+      this.pump();
+    } else {
+      line.mostProbes = 1;
+    }
+    if (found !== 'nothing') return;
+    // A hint that came meanwhile is about a job that this take may have been too early for.
+    if (line.hints === hints) this.#hinted.delete(line.queue.name);
+    else this.pump();
   }
 
   /** A hint may be old: a model nobody waits for must not push out one that is used. */
@@ -372,7 +384,7 @@ export class Matching {
       line.waiting.size === 1 &&
       line.taking === 0 &&
       this.#claimed.size === 0 &&
-      !line.isProbing &&
+      line.probing === 0 &&
       !this.#hinted.has(line.queue.name);
     if (!isFirst || !this.#options.isAlone() || !this.#options.isStoreUp()) return false;
     const placement = this.#place(line.target, ticket, 0, fleet);
@@ -717,7 +729,7 @@ export class Matching {
   }
 }
 
-const isIdle = (line: Line): boolean => line.waiting.size === 0 && line.taking === 0 && !line.isProbing;
+const isIdle = (line: Line): boolean => line.waiting.size === 0 && line.taking === 0 && line.probing === 0;
 
 const NOBODY: ReadonlySet<string> = new Set();
 

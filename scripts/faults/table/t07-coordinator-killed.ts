@@ -30,7 +30,8 @@ export const coordinatorKilled: Fault = {
         replicas: 2,
         replicaOf: (index) => index % 2,
         isRedisApart: true,
-        models: 'story:1b=0.1GB,slots=4,tps=100,ctx=8192,caps=chat,warm',
+        // Half of the nodes must carry everything, and slots of the dead stay taken for up to 15 s.
+        models: 'story:1b=0.1GB,slots=12,tps=100,ctx=8192,caps=chat,warm',
       },
       async (stage) => {
         const crowds = await Promise.all(
@@ -42,7 +43,7 @@ export const coordinatorKilled: Fault = {
           isOver: () => isOver,
           ask: (index) => askAnyDoor(stage, { marker: `r-T7-${index}`, maxTokens: stage.random.between(2, 60) }, index % 2),
         });
-        const submitting = submitJobs(stage, { prefix: 'T7', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
+        const submitting = submitJobs(stage, { prefix: 'T7-job', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
         const backMs: number[] = [];
         for (let kill = 0; kill < run.count; kill += 1) {
           await pause(BETWEEN_MS);

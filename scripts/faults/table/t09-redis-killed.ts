@@ -27,7 +27,7 @@ export const redisKilled: Fault = {
           isOver: () => isOver,
           ask: (index) => stage.ask({ marker: `r-T9-${index}`, maxTokens: 3, timeoutMs: 20_000 }),
         });
-        const submitting = submitJobs(stage, { prefix: 'T9', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
+        const submitting = submitJobs(stage, { prefix: 'T9-job', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
         const backMs: number[] = [];
         for (let kill = 0; kill < run.count; kill += 1) {
           await pause(stage.random.between(BETWEEN_MS / 2, BETWEEN_MS));
