@@ -128,6 +128,16 @@ describe('what is held', () => {
     expect(renewed).toEqual(['a']);
   });
 
+  test('is renewed at once when the store is back: it may have been away for most of a lease', async () => {
+    const { leases, asked, renewed, setUp } = startLeases();
+    const claim = leases.claim(slot('a'));
+    asked[0]?.answer(answer('taken', 1));
+    await claim;
+    setUp(false);
+    setUp(true);
+    expect(renewed).toEqual(['a']);
+  });
+
   test('and given back while the store was away is given back when it returns', async () => {
     const { leases, asked, returned, setUp } = startLeases();
     const claim = leases.claim(slot('a'));

@@ -39,7 +39,11 @@ export class Leases {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#log = options.log;
-    options.store.onUp(() => this.#settleDebts());
+    // First what is held: it may be about to expire, and somebody else would be given it.
+    options.store.onUp(() => {
+      this.renewAll();
+      this.#settleDebts();
+    });
     this.#stop = repeat(options.clock, RENEW_MS, () => this.renewAll());
   }
 

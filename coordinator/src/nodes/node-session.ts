@@ -17,7 +17,7 @@ import type { CoordinatorMessage } from '@lai/shared/protocol/coordinator-messag
 import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import { FrameStream } from '../streams/frame-stream.ts';
-import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from './liveness.ts';
+import { type Liveness, PING_BUSY_MS, PING_IDLE_MS, Pulse } from './liveness.ts';
 import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
 
 /** A node that does not even take the frame within this is not waited for: another one may. */
@@ -93,7 +93,7 @@ export class NodeSession implements CommandLink {
   readonly #commands = new Map<string, RunningCommand>();
   #lastStream = 0;
   #liveness: Liveness = 'alive';
-  #unansweredPings = 0;
+  readonly #pulse = new Pulse();
   #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(options: {
@@ -294,7 +294,7 @@ export class NodeSession implements CommandLink {
   // Liveness
 
   #heard(): void {
-    this.#unansweredPings = 0;
+    this.#pulse.answered();
     this.#become('alive');
   }
 
@@ -304,18 +304,18 @@ export class NodeSession implements CommandLink {
 
   #schedulePing(waitMs: number): void {
     clearTimeout(this.#pingTimer);
+    this.#pulse.expectIn(waitMs);
     this.#pingTimer = setTimeout(() => this.#ping(), waitMs);
   }
 
   #ping(): void {
     const isBusy = this.#streams.size > 0;
-    this.#become(judgeLiveness(this.#unansweredPings, isBusy));
+    this.#become(this.#pulse.beat(isBusy));
     if (this.#liveness === 'dead') {
       this.#log.warn({ nodeId: this.nodeId }, 'node does not answer pings; dropping its connection');
       this.#socket.terminate();
       return;
     }
-    this.#unansweredPings += 1;
     this.#socket.ping();
     this.#schedulePing(isBusy ? PING_BUSY_MS : PING_IDLE_MS);
   }

@@ -55,6 +55,7 @@ export class Registry<Link = unknown> {
   readonly #returnListeners = new Set<(nodeId: string, instanceId: string) => void>();
   #batchTimer: NodeJS.Timeout | undefined;
   readonly #renewTimer: NodeJS.Timeout;
+  #renewedAtMs = performance.now();
 
   constructor(options: { replicaId: string; redis: LaiRedis; remoteLink?: RemoteLinks<Link>; log: Logger }) {
     this.#replicaId = options.replicaId;
@@ -237,6 +238,10 @@ export class Registry<Link = unknown> {
   #renew(): void {
     this.publishAll();
     const now = performance.now();
+    // Who could not hear, because Redis was away or we were stopped, has no reason to call anybody silent: once more the whole time.
+    const isDeaf = !isUp(this.#redis) || now - this.#renewedAtMs > 2 * RENEW_MS;
+    this.#renewedAtMs = now;
+    if (isDeaf) for (const [nodeId, { record }] of this.#remote) this.#remote.set(nodeId, { record, heardAtMs: now });
     const silent = [...this.#remote.values()].filter(({ heardAtMs }) => now - heardAtMs > RECORD_TTL_MS);
     for (const { record } of silent) {
       this.#remote.delete(record.nodeId);

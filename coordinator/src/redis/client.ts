@@ -29,6 +29,7 @@ export type LaiRedis = Redis & {
   cancelJob(job: string, nowMs: number): Promise<'queued' | 'running' | 'completed' | 'failed' | 'canceled' | null>;
   nextEpoch(epochKey: string): Promise<string>;
   addStrike(counts: string, until: string, fingerprint: string, change: number, ttlMs: number): Promise<number>;
+  seeReplicas(replicas: string, replicaId: string, goneMs: number): Promise<string[]>;
   publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;
 };
 
@@ -56,6 +57,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
     redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
   redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
+  redis.defineCommand('seeReplicas', { numberOfKeys: 1, lua: script('see-replicas') });
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
   writeTogether(redis);
   logOutages(redis, log);

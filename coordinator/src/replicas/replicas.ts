@@ -113,9 +113,7 @@ export class Replicas {
   async #look(): Promise<void> {
     if (!isUp(this.#redis)) return; // nobody is declared dead by somebody who cannot see
     try {
-      const nowMs = Date.now();
-      await this.#redis.zadd(keys.replicas, nowMs, this.id);
-      const there = await this.#redis.zrangebyscore(keys.replicas, nowMs - GONE_MS, '+inf');
+      const there = await this.#redis.seeReplicas(keys.replicas, this.id, GONE_MS);
       const others = new Set(there.filter((id) => id !== this.id));
       const gone = [...this.#others].filter((id) => !others.has(id));
       for (const id of others) if (!this.#others.has(id)) this.#log.info({ replicaId: id }, 'another coordinator is there');
@@ -126,7 +124,6 @@ export class Replicas {
         this.#events?.gone(id);
       }
       for (const listener of this.#beatListeners) listener();
-      if (gone.length > 0) await this.#redis.zremrangebyscore(keys.replicas, '-inf', nowMs - 60 * GONE_MS);
     } catch (error) {
       this.#log.debug({ err: error }, 'replicas not looked up');
     }

@@ -184,8 +184,12 @@ export class SimulatedRegistry implements Nodes {
   }
 
   #renewLater(): void {
+    const dueAtMs = this.#clock.nowMs() + RENEW_MS;
     this.#clock.after(RENEW_MS, () => {
       this.publishAll();
+      const nowMs = this.#clock.nowMs();
+      const isDeaf = !this.#redis.isUp || nowMs - dueAtMs > RENEW_MS;
+      if (isDeaf) for (const [nodeId, { record }] of this.#remote) this.#remote.set(nodeId, { record, heardAtMs: nowMs });
       for (const { record, heardAtMs } of [...this.#remote.values()]) {
         if (this.#clock.nowMs() - heardAtMs <= RECORD_TTL_MS) continue;
         this.#remote.delete(record.nodeId);

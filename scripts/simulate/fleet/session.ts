@@ -1,4 +1,4 @@
-import { judgeLiveness, type Liveness, PING_BUSY_MS, PING_IDLE_MS } from '../../../coordinator/src/nodes/liveness.ts';
+import { type Liveness, PING_BUSY_MS, PING_IDLE_MS, Pulse } from '../../../coordinator/src/nodes/liveness.ts';
 import {
   type AttemptRequest,
   type LoadOutcome,
@@ -49,7 +49,7 @@ export class SimulatedSession {
   #lastCommand = 0;
   #isOpen = true;
   #liveness: Liveness = 'alive';
-  #unansweredPings = 0;
+  readonly #pulse: Pulse;
   #cancelPing = () => {};
 
   constructor(options: {
@@ -66,6 +66,8 @@ export class SimulatedSession {
     this.#wire = options.wire;
     this.#clock = options.clock;
     this.#events = options.events;
+    const nowMs = () => this.#clock.nowMs();
+    this.#pulse = new Pulse({ monotonicMs: nowMs, wallMs: nowMs });
     this.#schedulePing(PING_IDLE_MS);
   }
 
@@ -166,7 +168,7 @@ export class SimulatedSession {
           ?.take(message.code === null ? DONE : { kind: 'failed', code: message.code, detail: null });
         return;
       case 'pong':
-        this.#unansweredPings = 0;
+        this.#pulse.answered();
         this.#become('alive');
         return;
       case 'close':
@@ -206,17 +208,17 @@ export class SimulatedSession {
 
   #schedulePing(waitMs: number): void {
     this.#cancelPing();
+    this.#pulse.expectIn(waitMs);
     this.#cancelPing = this.#clock.after(waitMs, () => this.#ping());
   }
 
   #ping(): void {
     const isBusy = this.#streams.size > 0;
-    this.#become(judgeLiveness(this.#unansweredPings, isBusy));
+    this.#become(this.#pulse.beat(isBusy));
     if (this.#liveness === 'dead') {
       this.close();
       return;
     }
-    this.#unansweredPings += 1;
     this.#wire.toNode({ type: 'ping' });
     this.#schedulePing(isBusy ? PING_BUSY_MS : PING_IDLE_MS);
   }
