@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { FleetStatus } from '@lai/shared/admin-api';
+import { UpdateStatus } from '@lai/shared/release-api';
 import type { CoordinatorConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
 import { createLogger } from '../logger.ts';
 import { askFirstQuestion } from './first-answer.ts';
 import { LocalAgent } from './local-agent.ts';
 import { ensureOperatorKey } from './operator-key.ts';
+import { adminCall } from './remote-administration.ts';
 
 const NODE_LIMIT_MS = 60_000;
 const DEMO_NODES = ['mac-m1', 'windows-rtx', 'linux-3070'];
@@ -58,6 +60,7 @@ export const up = async ({ config, once, demo }: UpOptions): Promise<number> => 
     else say(dim(`— ${answer.sentence}\n`));
     if (once) return answer.isComplete ? 0 : 1;
     invite(coordinator.url, key, logs);
+    say(dim(wayIn(await adminCall({ url: coordinator.url, key })(UpdateStatus, 'GET', 'updates'))));
     await stopped;
     say('\nStopping …');
     return 0;
@@ -103,6 +106,12 @@ const invite = (url: string, key: string, logs: string): void => {
   -d '{"model": "auto", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'\n`);
   say(dim(`Logs are in ${logs}. Ctrl-C stops everything.`));
 };
+
+/** How other machines come in. */
+const wayIn = ({ releases, releasesDir }: UpdateStatus): string =>
+  releases.length > 0
+    ? 'Other machines: `lai join-command --os linux|macos|windows` prints the line to paste there.'
+    : `Other machines cannot install from here yet: there is no release of the agent in ${releasesDir} (docs/releases.md).`;
 
 /** Listens for good: a second Ctrl-C must not kill us while Redis is being stopped. */
 const stopSignal = (): Promise<'stopped'> =>
