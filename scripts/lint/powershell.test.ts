@@ -8,7 +8,7 @@ import { awakeCommand } from '../../agent/src/availability/keep-awake.ts';
 import { windowsLoop } from '../../agent/src/sensors/foreground-windows.ts';
 import { installationOf } from '../../agent/src/service/installation.ts';
 import { layoutOf } from '../../agent/src/service/layout.ts';
-import { lookCommand } from '../../agent/src/service/windows-access.ts';
+import { desktopDirOf, lookCommand } from '../../agent/src/service/windows-access.ts';
 import { registerCommand } from '../../agent/src/service/windows-desktop.ts';
 import { isBroken, powershellFindings } from './powershell.ts';
 
@@ -55,6 +55,32 @@ describe('PowerShell', () => {
 
   it('may have in a text what it may not have in code', async () => {
     expect(await powershellFindings("# a && b\nWrite-Host 'a && b'")).toEqual([]);
+  });
+});
+
+describe('the names that scripts and agent share', () => {
+  const layout = layoutOf({ platform: 'win32', scope: 'system', home: '', environment: {} });
+  const pc = installationOf('win32', layout);
+
+  it('are those of the service, its task and its folders', () => {
+    expect(installer).toContain(`$Service = '${layout.serviceName}'`);
+    expect(installer).toContain(`$Task = '${/-TaskName (\w+)/.exec(registerCommand(pc))?.[1]}'`);
+    expect([layout.programDir, layout.configDir]).toEqual(['C:\\Program Files\\LAI', 'C:\\ProgramData\\LAI']);
+    expect(installer).toContain("$Program = Join-Path $env:ProgramFiles 'LAI'");
+    expect(installer).toContain("$Config = Join-Path $env:ProgramData 'LAI'");
+  });
+
+  it('are those of the desktop’s door', () => {
+    const door = desktopDirOf(pc).replace('C:\\ProgramData\\', '');
+    expect(read('deploy/agent/windows/lai-desktop.ps1')).toContain(`Join-Path $env:ProgramData '${door}\\door.json'`);
+    expect(registerCommand(pc)).toContain('lai-desktop.xml');
+    expect(read('deploy/agent/windows/lai-desktop.xml')).toContain('-File "@PROGRAM_DIR@\\lai-desktop.ps1"');
+  });
+
+  it('are in a release', () => {
+    const files = read('scripts/release/program-files.ts');
+    for (const name of ['shawl.exe', 'lai-desktop.ps1', 'lai-desktop.xml', 'lai-agent.cmd'])
+      expect(files).toContain(`name: '${name}'`);
   });
 });
 

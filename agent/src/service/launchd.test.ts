@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,9 +16,10 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { installationOf } from './installation.ts';
 import { launchd } from './launchd.ts';
 import { plistText } from './launchd-plist.ts';
-import { layoutOf } from './layout.ts';
+import { type Layout, layoutOf } from './layout.ts';
 import { recording } from './recorded-commands.ts';
 import type { Installation, Scope, ServiceManager } from './service.ts';
+import { uninstall } from './uninstall.ts';
 
 const mac = (scope: Scope, account: string | null = scope === 'system' ? 'ada' : null): Installation =>
   installationOf('darwin', layoutOf({ platform: 'darwin', scope, home: '/Users/ada', environment: {} }), account);
@@ -220,6 +222,45 @@ describe('uninstall', () => {
     await act('uninstall', (manager) => manager.uninstall());
     expect(files(dir)).toEqual([]);
     await act('uninstall-absent', (manager) => manager.uninstall());
+  });
+
+  it('with everything of the agent leaves no file at all', async () => {
+    const { act, dir, installation } = setUp();
+    const layout: Layout = {
+      ...layoutOf({ platform: 'darwin', scope: 'system', home: '/Users/ada', environment: {} }),
+      programDir: join(dir, 'program'),
+      commandPath: join(dir, 'bin/lai-agent'),
+      configDir: join(dir, 'Library/Application Support/LAI'),
+      settingsPath: join(dir, 'Library/Application Support/LAI/agent.env'),
+      dataDir: join(dir, 'Library/Application Support/LAI/state'),
+      logDir: dirname(installation.logPath ?? ''),
+    };
+    await act('install', (manager) => manager.install());
+    for (const path of [
+      join(layout.programDir, 'versions/1.0.0/lai-agent.js'),
+      layout.settingsPath,
+      join(layout.dataDir, 'node.json'),
+    ]) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, '');
+    }
+    writeFileSync(installation.logPath ?? '', 'crashed');
+    writeFileSync(`${installation.logPath}.0.bz2`, 'rotated');
+    mkdirSync(dirname(layout.commandPath));
+    symlinkSync(join(layout.programDir, 'lai-agent'), layout.commandPath);
+    const run = () => Promise.reject(new Error('a Mac has no account of ours to remove'));
+    await act('uninstall', (manager) => uninstall({ layout, manager, isPurge: true, run }));
+    // Of this test's own making: the layout has another.
+    rmSync(installation.dataDir, { recursive: true });
+    expect(readdirSync(dir, { recursive: true }).map(String).sort()).toEqual([
+      'Library',
+      'Library/Application Support',
+      'Library/LaunchDaemons',
+      'Library/Logs',
+      'bin',
+      'etc',
+      'etc/newsyslog.d',
+    ]);
   });
 
   it('leaves the registration when it could not be stopped', async () => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { win32 } from 'node:path';
 
 /**
  * The contract with what starts programs on an operating system: systemd, launchd, Windows' service control. One implementation per
@@ -65,9 +66,12 @@ export type RunCommand = (program: string, args: readonly string[]) => Promise<R
 
 const COMMAND_LIMIT_MS = 60_000;
 
+/** Windows looks for programs where we stand before it looks where its own are; whoever installs may stand among downloads. */
+const standing = process.platform === 'win32' ? { cwd: win32.join(process.env['SystemRoot'] ?? 'C:\\Windows', 'System32') } : {};
+
 export const runCommand: RunCommand = (program, args) =>
   new Promise((resolve, reject) => {
-    execFile(program, [...args], { timeout: COMMAND_LIMIT_MS, windowsHide: true }, (error, stdout, stderr) => {
+    execFile(program, [...args], { timeout: COMMAND_LIMIT_MS, windowsHide: true, ...standing }, (error, stdout, stderr) => {
       if (error && typeof error.code !== 'number')
         reject(new Error(`${program} could not be run: ${error.message}`, { cause: error }));
       else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
