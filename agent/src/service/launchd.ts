@@ -11,7 +11,8 @@ export interface LaunchdPlace {
   /** Where macOS keeps what it does with old logs. */
   readonly rotationDir: string;
   readonly patience: Patience;
-  readonly ownerOf: (path: string) => number;
+  /** Null: it has gone meanwhile, the agent may be running. */
+  readonly ownerOf: (path: string) => number | null;
 }
 
 /** Longer than `ExitTimeOut`, after which launchd kills. */
@@ -20,7 +21,7 @@ const usualPlace = (): LaunchdPlace => ({
   uid: process.getuid?.() ?? 0,
   rotationDir: '/etc/newsyslog.d',
   patience: PATIENCE,
-  ownerOf: (path) => lstatSync(path).uid,
+  ownerOf: (path) => lstatSync(path, { throwIfNoEntry: false })?.uid ?? null,
 });
 const NO_SUCH_PROCESS = 3;
 const IN_PROGRESS = 36;
@@ -60,7 +61,7 @@ export const launchd = (installation: Installation, run: RunCommand, place: Part
   /** What `join` and the installer wrote as root is the account's, too. */
   const giveTo = async (account: MacAccount, dir: string): Promise<boolean> => {
     const paths = [dir, ...readdirSync(dir, { recursive: true }).map((entry) => join(dir, String(entry)))];
-    if (paths.every((path) => ownerOf(path) === account.uid)) return false;
+    if (paths.every((path) => [account.uid, null].includes(ownerOf(path)))) return false;
     await mustRun(run, 'chown', ['-R', account.name, dir]);
     return true;
   };

@@ -13,13 +13,18 @@ const TRUSTED = ['SY', 'BA', 'CO', 'OW', SYSTEM, ADMINISTRATORS];
 
 export const desktopDirOf = ({ dataDir }: Installation): string => win32.join(dataDir, 'desktop');
 
-/** Pure. One line `path|SDDL` each for the two folders and everything below ours; SDDL is the same in every language. */
+/**
+ * Pure. One line `path|SDDL` each for the two folders and everything below ours; SDDL is the same in every language. What has gone before it
+ * could be looked at (the agent may be running) is no fault.
+ */
 export const lookCommand = (installation: Installation): string => {
   const { configDir, programDir } = placesOf(installation);
   return [
+    "$ErrorActionPreference = 'SilentlyContinue'",
     `$paths = @('${escaped(programDir)}', '${escaped(configDir)}')`,
     `$paths += @(Get-ChildItem -LiteralPath '${escaped(configDir)}' -Recurse -Force | ForEach-Object { $_.FullName })`,
     `foreach ($path in $paths) { "$path|$((Get-Acl -LiteralPath $path).Sddl)" }`,
+    'exit 0',
   ].join('; ');
 };
 

@@ -15,9 +15,9 @@ const installation: Installation = installationOf('win32', layoutOf(place));
 const values = {
   sid: serviceSid('LAIAgent'),
   look:
-    "$paths = @('C:\\Program Files\\LAI', 'C:\\ProgramData\\LAI'); " +
+    "$ErrorActionPreference = 'SilentlyContinue'; $paths = @('C:\\Program Files\\LAI', 'C:\\ProgramData\\LAI'); " +
     "$paths += @(Get-ChildItem -LiteralPath 'C:\\ProgramData\\LAI' -Recurse -Force | ForEach-Object { $_.FullName }); " +
-    'foreach ($path in $paths) { "$path|$((Get-Acl -LiteralPath $path).Sddl)" }',
+    'foreach ($path in $paths) { "$path|$((Get-Acl -LiteralPath $path).Sddl)" }; exit 0',
   register:
     `$ErrorActionPreference = 'Stop'; $xml = (Get-Content -Raw -LiteralPath 'C:\\Program Files\\LAI\\lai-desktop.xml')` +
     `.Replace('@PROGRAM_DIR@', 'C:\\Program Files\\LAI'); Register-ScheduledTask -TaskName LAIAgentDesktop -Xml $xml -Force | Out-Null`,
