@@ -1,279 +1,125 @@
-# What install.sh is made of, function by function, in the shell that TEST_SHELL names (dash, busybox sh, bash). curl, sudo and uname are
-# stand-ins that write down how they were called; the release is a real archive whose Node is a script.
+#!/usr/bin/env bats
+# The functions of install.sh, one by one: bats deploy/agent/install.bats. Whole runs of it: scripts/e2e/install-linux-script.e2e.test.ts.
+
+# The functions share variables with us, and stubs are text for another shell.
+# shellcheck disable=SC2016,SC2034,SC2154,SC2317
 
 setup() {
-  read -ra shell <<<"${TEST_SHELL:-sh}"
-  script=$BATS_TEST_DIRNAME/install.sh
-  dir=$BATS_TEST_TMPDIR
-  stubs=$dir/stubs site=$dir/site calls=$dir/calls
-  mkdir -p "$stubs" "$site/latest" "$site/1.2.3" "$dir/home" "$dir/tmp"
-  : >"$calls"
-  fill 'https://lai.test' '' >"$dir/install.sh"
-  # Everything but the last line, which begins.
-  sed '$d' "$dir/install.sh" >"$dir/functions"
-  stub uname 'case $1 in -s) echo "${TEST_OS:-Linux}" ;; -m) echo "${TEST_ARCH:-x86_64}" ;; esac'
-  stub sysctl 'echo "${TEST_TRANSLATED:-0}"'
-  stub ldd 'echo "${TEST_LDD:-ldd (Debian GLIBC) 2.36}"'
-  stub sudo 'echo "sudo $*" >>"$calls"; "$@"'
-  stub id 'echo "${TEST_UID:-1000}"'
-  # The last two words are: -o, where; before them options; after them the address.
-  stub curl 'for word; do last=$word; done
-while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
-echo "curl $last" >>"$calls"
-cp "$site/${last#https://lai.test/dl/}" "$out" 2>/dev/null || exit 22'
-  export PATH=$stubs:$PATH HOME=$dir/home TMPDIR=$dir/tmp calls site dir
-  unset LAI_TOKEN LAI_INSECURE "${!LAI_@}" || true
+  # Everything but the last line, which would begin.
+  sed '$d' "$BATS_TEST_DIRNAME/install.sh" >"$BATS_TEST_TMPDIR/functions.sh"
+  # shellcheck disable=SC1091
+  . "$BATS_TEST_TMPDIR/functions.sh"
+  set +u
+  tmp=$BATS_TEST_TMPDIR url=https://lai.example os=linux arch=x64 release_key='' flags='' token_file=''
+  stubs=$BATS_TEST_TMPDIR/stubs
+  mkdir "$stubs"
 }
 
+# stub NAME LINE: a program called NAME that does LINE, before all others.
 stub() {
   printf '#!/bin/sh\n%s\n' "$2" >"$stubs/$1"
   chmod +x "$stubs/$1"
+  case $PATH in "$stubs":*) ;; *) PATH=$stubs:$PATH ;; esac
 }
 
-fill() {
-  sed "s|@LAI_URL@|$1|; s|@LAI_RELEASE_KEY@|$2|" "$script"
-}
-
-# Code after the script's functions, with its settings.
-in_shell() {
-  run "${shell[@]}" -c ". '$dir/functions'; url=https://lai.test release_key='' tmp='$dir/tmp'; $1"
-}
-
-# The whole script, as it comes out of a pipe.
-pasted() {
-  run "${shell[@]}" -s -- "$@" <"$dir/install.sh"
-}
-
-has_line() {
-  grep -qxF -- "$1" <<<"$output" || {
-    echo "no line '$1' in: $output"
-    return 1
-  }
-}
-
-says() {
-  [[ $output == *"$1"* ]] || {
-    echo "'$1' is not in: $output"
-    return 1
-  }
-}
-
-# A release for linux-x64 whose Node writes down what it is asked to do.
-release() {
-  local program=$dir/program
-  mkdir -p "$program/runtime/24.0.0/bin" "$program/versions/1.2.3"
-  printf '#!/bin/sh\n[ "$1" = --version ] && exit 0\nwhile IFS= read -r _; do :; done\nprintf "node" >>"%s"; for w; do printf " %%s" "${w##*/lai-install.}" >>"%s"; done; echo >>"%s"\ncase $* in *--answers*) for w; do [ "$before" = --answers ] && cp "$w" "%s/answers" && ls -l "$w" | cut -c 1-10 >"%s/mode"; before=$w; done ;; esac\nexit "${TEST_NODE_CODE:-0}"\n' \
-    "$calls" "$calls" "$calls" "$dir" "$dir" >"$program/runtime/24.0.0/bin/node"
-  chmod +x "$program/runtime/24.0.0/bin/node"
-  echo '// agent' >"$program/versions/1.2.3/lai-agent.js"
-  tar -czf "$site/1.2.3/linux-x64.tar.gz" -C "$program" .
-  (cd "$site/1.2.3" && sha256sum linux-x64.tar.gz >SHA256SUMS)
-  echo 'none' >"$site/1.2.3/SHA256SUMS.sig"
-  printf '{\n  "version": "1.2.3",\n  "minimumVersion": "0.1.0"\n}\n' >"$site/latest/manifest.json"
-  cp "$site/latest/manifest.json" "$site/1.2.3/manifest.json"
-}
-
-nothing_left() {
-  [ -z "$(ls "$dir/tmp")" ]
-}
-
-@test "it knows its options" {
-  in_shell 'read_options --version 1.2.3 --dry-run --user --account ada; echo "$verb|$version|$flags|$is_user"'
-  [ "$output" = 'install|1.2.3| --dry-run --user --account ada|yes' ]
-  in_shell 'read_options --uninstall --purge; echo "$verb|$flags"'
-  [ "$output" = 'uninstall| --purge' ]
-}
-
-@test "it refuses options that it does not know, or that say nothing" {
-  for words in '--frce' '--version' '--account' '--token-file' '--version ../../x' '--account "a;b"' '--version "1 2"' 'install'; do
-    in_shell "read_options $words; echo went on"
-    [ "$status" -eq 1 ] || { echo "$words: $output"; return 1; }
-    [[ $output != *'went on'* ]]
+@test "systems and processors have the names that releases give them" {
+  for each in 'Linux x86_64 linux-x64' 'Linux aarch64 linux-arm64' 'Darwin arm64 darwin-arm64' 'Darwin x86_64 darwin-x64'; do
+    # shellcheck disable=SC2086
+    set -- $each
+    stub uname "case \$1 in -s) echo $1 ;; -m) echo $2 ;; esac"
+    stub sysctl 'exit 1'
+    find_platform
+    [ "$os-$arch" = "$3" ]
   done
 }
 
-@test "it says how it is used, and does nothing" {
-  pasted --help
-  [ "$status" -eq 0 ]
-  says '--uninstall'
-  [ ! -s "$calls" ]
+@test "a terminal under Rosetta is on Apple silicon" {
+  stub uname 'case $1 in -s) echo Darwin ;; -m) echo x86_64 ;; esac'
+  stub sysctl 'echo 1'
+  find_platform
+  [ "$os-$arch" = darwin-arm64 ]
 }
 
-@test "it knows what it runs on" {
-  while read -r os arch translated wanted; do
-    TEST_OS=$os TEST_ARCH=$arch TEST_TRANSLATED=$translated in_shell 'find_platform; echo "$os-$arch"'
-    [ "$output" = "$wanted" ] || { echo "$os $arch: $output"; return 1; }
-  done <<'TABLE'
-Linux x86_64 0 linux-x64
-Linux aarch64 0 linux-arm64
-Darwin arm64 0 darwin-arm64
-Darwin x86_64 0 darwin-x64
-Darwin x86_64 1 darwin-arm64
-TABLE
+@test "what there is no agent for is refused by name" {
+  stub uname 'case $1 in -s) echo FreeBSD ;; -m) echo amd64 ;; esac'
+  run find_platform
+  [ "$status" -eq 1 ] && [[ $output = *'no agent for FreeBSD'* ]]
+  stub uname 'case $1 in -s) echo Linux ;; -m) echo riscv64 ;; esac'
+  run find_platform
+  [ "$status" -eq 1 ] && [[ $output = *'riscv64'* ]]
 }
 
-@test "it says what it does not run on" {
-  TEST_OS=FreeBSD in_shell find_platform
-  [ "$status" -eq 1 ] && says 'no agent for FreeBSD'
-  TEST_ARCH=riscv64 in_shell find_platform
-  [ "$status" -eq 1 ] && says 'riscv64'
-  TEST_LDD='musl libc (x86_64)' in_shell find_platform
-  [ "$status" -eq 1 ] && says 'glibc'
+@test "musl is refused before anything is downloaded" {
+  stub uname 'case $1 in -s) echo Linux ;; -m) echo x86_64 ;; esac'
+  stub ldd 'echo "musl libc (x86_64)" >&2; exit 1'
+  run find_platform
+  [ "$status" -eq 1 ] && [[ $output = *glibc* ]]
 }
 
-@test "it refuses a road that is open to everybody, unless the network is trusted" {
-  in_shell 'url=http://10.0.0.5:8080; check_tools; echo went on'
-  [ "$status" -eq 1 ] && says 'is not encrypted'
-  LAI_INSECURE=true in_shell 'url=http://10.0.0.5:8080; check_tools; echo went on'
-  has_line 'went on'
-  in_shell 'url=http://127.0.0.1:8080; check_tools; echo went on'
-  has_line 'went on'
+@test "options are read, and what is none is refused" {
+  read_options --dry-run --user --version 0.2.0-rc.1 --force --token-file /a/b
+  [ "$verb $version $is_user $token_file $flags" = 'install 0.2.0-rc.1 yes /a/b  --dry-run --user --force' ]
+  read_options --uninstall --purge
+  [ "$verb $flags" = 'uninstall  --purge' ]
+  for bad in '--nonsense' '--version' '--version 1;rm' '--account a b' '--account a/b'; do
+    # shellcheck disable=SC2086
+    run read_options $bad
+    [ "$status" -eq 1 ]
+  done
+  run read_options --help
+  [ "$status" -eq 0 ] && [[ $output = *--uninstall* ]]
 }
 
-@test "it is of no use without a coordinator" {
-  run "${shell[@]}" "$script"
-  [ "$status" -eq 1 ] && says 'is a template'
-}
-
-@test "it sums with what there is" {
-  printf 'lai' >"$dir/file"
-  wanted=$(sha256sum "$dir/file" | cut -d ' ' -f 1)
-  for tool in sha256sum shasum openssl; do
-    command -v "$tool" >/dev/null || continue
-    in_shell "has() { [ \"\$1\" = $tool ]; }; sha256_of '$dir/file'"
-    [ "$output" = "$wanted" ] || { echo "$tool: $output"; return 1; }
+@test "an address without TLS is refused unless the network is trusted" {
+  for each in http://10.0.0.1:8080 http://lai.local ftp://x @LAI_URL@; do
+    url=$each
+    run check_tools
+    [ "$status" -eq 1 ]
+  done
+  url=http://10.0.0.1:8080 LAI_INSECURE=true
+  check_tools
+  LAI_INSECURE=''
+  for each in https://lai.example http://localhost:1 http://127.0.0.1:8080; do
+    url=$each
+    check_tools
   done
 }
 
-@test "it takes a signature of the right key, and nothing else" {
-  openssl pkeyutl -help 2>&1 | grep -q rawin || skip 'openssl here does not sign Ed25519 from the command line'
-  openssl genpkey -algorithm ed25519 -out "$dir/private.pem"
-  key=$(openssl pkey -in "$dir/private.pem" -pubout -outform DER | tail -c 32 | base64)
-  other=$(head -c 32 /dev/zero | base64)
-  echo 'sums' >"$dir/tmp/SHA256SUMS"
-  openssl pkeyutl -sign -inkey "$dir/private.pem" -rawin -in "$dir/tmp/SHA256SUMS" -out "$dir/raw"
-  base64 -w 0 "$dir/raw" >"$dir/tmp/SHA256SUMS.sig"
-  in_shell "release_key='$key'; check_signature && echo good"
-  has_line good
-  in_shell "release_key='$other'; check_signature && echo good"
-  [ "$status" -eq 1 ] && says 'not signed'
-  echo 'other sums' >"$dir/tmp/SHA256SUMS"
-  in_shell "release_key='$key'; check_signature && echo good"
-  [ "$status" -eq 1 ] && says 'not signed'
-}
-
-@test "it unpacks what the release says" {
-  release
-  TEST_OS=Linux in_shell 'read_options; find_platform; unpack_release; echo "$node $version"'
-  has_line "$dir/tmp/program/runtime/24.0.0/bin/node 1.2.3"
-}
-
-@test "it takes nothing that the release does not say" {
-  release
-  printf 'x' >>"$site/1.2.3/linux-x64.tar.gz"
-  pasted
-  [ "$status" -eq 1 ] && says 'not what the release says'
-  ! grep -q '^node\|^sudo' "$calls"
-  nothing_left
-}
-
-@test "it says when there is nothing for this machine" {
-  release
-  TEST_ARCH=aarch64 pasted
-  [ "$status" -eq 1 ] && says 'not made for linux-arm64'
-  rm "$site/latest/manifest.json"
-  pasted
-  [ "$status" -eq 1 ] && says 'does the coordinator have a release'
-  nothing_left
-}
-
-@test "it hands over to the agent as root, with the token in a closed file" {
-  release
-  LAI_TOKEN=laj_secret LAI_NODE_NAME=attic HTTPS_PROXY=http://proxy AWS_SECRET=mine pasted
-  [ "$status" -eq 0 ] || { echo "$output"; return 1; }
-  grep -q '^sudo .*/node .*lai-agent.js service install --from .* --answers ' "$calls"
-  grep -qx 'LAI_TOKEN=laj_secret' "$dir/answers"
-  grep -qx 'LAI_NODE_NAME=attic' "$dir/answers"
-  grep -qx 'HTTPS_PROXY=http://proxy' "$dir/answers"
-  grep -qx 'LAI_URL=https://lai.test' "$dir/answers"
-  ! grep -q 'AWS\|HOME=' "$dir/answers"
-  ! grep -q laj_secret "$calls"
-  [ "$(cat "$dir/mode")" = '-rw-------' ]
-  nothing_left
-}
-
-@test "it reads the token from a file" {
-  release
-  echo laj_of_file >"$dir/token"
-  pasted --token-file "$dir/token"
-  [ "$status" -eq 0 ]
-  grep -qx 'LAI_TOKEN=laj_of_file' "$dir/answers"
-  ! grep -q laj_of_file "$calls"
-}
-
-@test "a dry run needs no root and says so to the agent" {
-  release
-  pasted --dry-run
-  [ "$status" -eq 0 ] || { echo "$output"; return 1; }
-  ! grep -q '^sudo' "$calls"
-  grep -q '^node .*service install .*--dry-run$' "$calls"
-  nothing_left
-}
-
-@test "of a user it needs no root either, and root needs no sudo" {
-  release
-  pasted --user
-  ! grep -q '^sudo' "$calls"
-  grep -q -- '--user$' "$calls"
-  : >"$calls"
-  TEST_UID=0 pasted
-  ! grep -q '^sudo' "$calls"
-}
-
-@test "it fails when the agent fails, and leaves nothing of its own" {
-  release
-  TEST_NODE_CODE=7 pasted
-  [ "$status" -eq 7 ] || { echo "$status $output"; return 1; }
-  nothing_left
-}
-
-@test "it lets an agent that is there uninstall itself" {
-  mkdir -p "$HOME/.local/bin"
-  printf '#!/bin/sh\necho "agent $*" >>"$calls"\n' >"$HOME/.local/bin/lai-agent"
-  chmod +x "$HOME/.local/bin/lai-agent"
-  pasted --uninstall --purge --user
-  [ "$status" -eq 0 ] || { echo "$output"; return 1; }
-  grep -qx 'agent uninstall --purge --user' "$calls"
-  ! grep -q '^curl' "$calls"
-}
-
-@test "it brings an agent to uninstall one that is broken" {
-  release
-  mkdir -p "$HOME/.local/bin"
-  printf '#!/bin/sh\nexit 1\n' >"$HOME/.local/bin/lai-agent"
-  chmod +x "$HOME/.local/bin/lai-agent"
-  pasted --uninstall --user --dry-run
-  [ "$status" -eq 0 ] || { echo "$output"; return 1; }
-  grep -q '^node .*lai-agent.js uninstall --user --dry-run$' "$calls"
-  nothing_left
-}
-
-@test "half of it does nothing, wherever it ends" {
-  release
-  for command in curl wget tar mktemp rm mkdir sed grep openssl sha256sum env cat head; do
-    stub "$command" "echo '$command' >>'$calls'"
+@test "a checksum is the same whatever makes it" {
+  echo lai >"$tmp/file"
+  wanted=$(sha256sum "$tmp/file" | cut -d ' ' -f 1)
+  [ "$(sha256_of "$tmp/file")" = "$wanted" ]
+  for kept in shasum openssl; do
+    has() { [ "$1" = "$kept" ]; }
+    command -v "$kept" >/dev/null || continue
+    [ "$(sha256_of "$tmp/file")" = "$wanted" ]
   done
-  size=$(wc -c <"$dir/install.sh")
-  # Before and after each end of a line, in the middle of every third line, and at each of the last forty characters.
-  mapfile -t cuts < <(
-    /usr/bin/env -i LC_ALL=C PATH=/usr/bin:/bin awk -v size="$size" '
-      { start = at; at += length($0) + 1; print at; if (NR % 3 == 0) print int((start + at) / 2); if (NR % 3 == 1) print at - 1 }
-      END { for (i = size - 40; i < size; i++) print i }' "$dir/install.sh" | sort -nu
-  )
-  [ "${#cuts[@]}" -gt 300 ]
-  for cut in "${cuts[@]}"; do
-    [ "$cut" -lt "$((size - 1))" ] || continue
-    /usr/bin/head -c "$cut" "$dir/install.sh" | "${shell[@]}" -s -- --user >/dev/null 2>&1 || true
-    [ ! -s "$calls" ] || { echo "cut at $cut of $size ran: $(/bin/cat "$calls")"; return 1; }
-  done
+}
+
+@test "answers hold settings, proxies and the token, and nothing else" {
+  echo laj_from_a_file >"$tmp/token"
+  token_file=$tmp/token
+  export LAI_RUNTIME=mock HTTPS_PROXY=http://p:1 no_proxy=lan NODE_OPTIONS=--evil LAI_URL=http://elsewhere
+  write_answers
+  grep -qx LAI_RUNTIME=mock "$tmp/answers"
+  grep -qx HTTPS_PROXY=http://p:1 "$tmp/answers"
+  grep -qx no_proxy=lan "$tmp/answers"
+  [ "$(grep -c NODE_OPTIONS "$tmp/answers")" = 0 ]
+  # The last one counts.
+  [ "$(grep ^LAI_TOKEN= "$tmp/answers" | tail -n 1)" = LAI_TOKEN=laj_from_a_file ]
+  [ "$(grep ^LAI_URL= "$tmp/answers" | tail -n 1)" = LAI_URL=https://lai.example ]
+}
+
+@test "only what changes the machine is done as root" {
+  id() { echo 1000; }
+  stub sudo 'echo "root: $*"'
+  flags=''
+  [ "$(as_root echo hello)" = 'root: echo hello' ]
+  flags=' --dry-run'
+  [ "$(as_root echo hello)" = hello ]
+  flags=' --force --user'
+  [ "$(as_root echo hello)" = hello ]
+  id() { echo 0; }
+  flags=''
+  [ "$(as_root echo hello)" = hello ]
 }

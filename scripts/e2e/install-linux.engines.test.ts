@@ -18,7 +18,7 @@ if (missing !== null) console.warn(`install-linux: skipped, because ${missing}`)
 const UNIT = '/etc/systemd/system/lai-agent.service';
 const MB = 1_000_000;
 
-describe.skipIf(missing !== null)('an agent on a clean Debian', () => {
+describe.skipIf(missing !== null)('an agent on a clean Debian', { timeout: 240_000 }, () => {
   let machine: DebianMachine;
   let fleet: Fleet;
   let key: IdentityKeys;

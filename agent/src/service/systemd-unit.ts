@@ -23,7 +23,7 @@ export const unitText = (installation: Installation): string => {
     ...Object.entries(environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
     ...(account === null ? [] : [`User=${account}`, `Group=${account}`]),
     'Restart=always',
-    'RestartSec=5',
+    'RestartSec=2',
     '# 75: start again with another version.',
     'SuccessExitStatus=75',
     'KillMode=mixed',
