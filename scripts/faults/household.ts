@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { enroll } from '../../agent/src/identity.ts';
+import { IssuedToken } from '../../shared/src/admin-api.ts';
 import { freePort } from '../e2e/fleet.ts';
 import { Program } from '../e2e/program.ts';
 
@@ -39,14 +40,14 @@ export const foundHousehold = async (root: string, nodes: number): Promise<House
   const coordinator = new Program('coordinator', [bundles.lai, 'serve'], env);
   try {
     await coordinator.until(/coordinator is listening/);
-    const lai = (...args: string[]) => new Program('lai', [bundles.lai, ...args], env).output();
-    const key = (await lai('keys', 'create', 'faults', '--admin')).split('\n')[0] ?? '';
+    const keys = await new Program('lai', [bundles.lai, 'keys', 'create', 'faults', '--admin'], env).output();
+    const key = keys.split('\n')[0] ?? '';
+    const url = `http://127.0.0.1:${env.LAI_PORT}`;
     const names = Array.from({ length: nodes }, (_, index) => `n${String(index + 1).padStart(2, '0')}`);
     const waiting = [...names];
     const joinNext = async (): Promise<void> => {
       for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-        const token = (await lai('tokens', 'create')).trim();
-        await enroll({ url: `http://127.0.0.1:${env.LAI_PORT}`, token, name, dataDir: join(folder, name) });
+        await enroll({ url, token: await mintToken(url, key), name, dataDir: join(folder, name) });
       }
     };
     await Promise.all(Array.from({ length: SIDE_BY_SIDE }, joinNext));
@@ -56,6 +57,16 @@ export const foundHousehold = async (root: string, nodes: number): Promise<House
     coordinator.kill('SIGTERM');
     await coordinator.exited;
   }
+};
+
+const mintToken = async (url: string, key: string): Promise<string> => {
+  const response = await fetch(`${url}/api/v1/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: '{}',
+  });
+  if (!response.ok) throw new Error(`no token: ${response.status} ${await response.text()}`);
+  return IssuedToken.parse(await response.json()).token;
 };
 
 /** Node keeps what it compiled when a program ends well, which our agents never do: one of them has to, or each compiles for itself. */

@@ -82,7 +82,8 @@ const main = async (options: Options): Promise<number> => {
     moveOut(household.folder);
   }
   finish();
-  const report = { conditions, scale: options.scale, seed: options.seed, results, absent };
+  const only = options.only && [...options.only];
+  const report = { conditions, scale: options.scale, seed: options.seed, only, results, absent };
   if (options.jsonFile !== null) writeFileSync(options.jsonFile, `${JSON.stringify(report, null, 1)}\n`);
   console.log(`\n${page(report)}`);
   const isClean = !results.some(hasFailed);

@@ -7,6 +7,8 @@ export interface Report {
   readonly scale: number;
   readonly seed: number;
   readonly results: readonly FaultResult[];
+  /** The faults that were asked for; null for all. */
+  readonly only: readonly string[] | null;
   /** Faults that this machine cannot have, as sentences. */
   readonly absent: readonly string[];
 }
@@ -70,18 +72,18 @@ const heading = ({ conditions, scale, seed }: Report): string => {
   ].join('\n');
 };
 
-const closing = ({ conditions, scale, seed, results }: Report): string => {
+const closing = ({ conditions, scale, seed, only, results }: Report): string => {
   const { otherCores, cores, loadAverage, durationS } = conditions;
   const isBusy = otherCores !== null && otherCores > BUSY_SHARE * cores;
   const crowd =
     otherCores === null
       ? 'Whether other programs used the machine meanwhile is not known.'
       : `Other programs kept ${otherCores.toFixed(2)} cores busy meanwhile${isBusy ? ': latencies are inflated by that, counts are not' : ''}.`;
-  const only = results.length === 1 ? ` --only ${results[0]?.id}` : '';
+  const selection = only === null ? '' : ` --only ${only.join(',')}`;
   const failed = results.filter(hasFailed).map(({ id }) => id);
   return [
     `${Math.round(durationS)} s, load average ${loadAverage.before.toFixed(1)} before and ${loadAverage.after.toFixed(1)} after. ${crowd}`,
-    `Again: npm run faults -- --scale ${scale} --seed ${seed}${only}`,
+    `Again: npm run faults -- --scale ${scale} --seed ${seed}${selection}`,
     failed.length === 0 ? 'Every fault held.' : `${failed.length} of ${results.length} faults failed: ${failed.join(', ')}.`,
   ].join('\n');
 };
