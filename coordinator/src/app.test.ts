@@ -7,12 +7,13 @@ import { serve } from '@hono/node-server';
 import { generateIdentityKeys } from '@lai/shared/ed25519';
 import { Hono } from 'hono';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ApiKeys, createApiKey } from './access/api-keys.ts';
 import type { Actor } from './access/audit.ts';
 import { trustedProxies } from './access/client-address.ts';
 import { FailureLimits } from './access/failure-limits.ts';
 import { guardedAction, refuseUnguarded } from './access/middleware.ts';
+import type { Session } from './access/sessions.ts';
 import { storeAdministration } from './access/store-administration.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { revokeApiKey } from './store/api-keys.ts';
@@ -95,6 +96,15 @@ const MATRIX: Record<string, string> = {
 };
 
 const SCOPES = ['inference', 'read', 'admin'] as const;
+
+/** People who have signed in, by what their cookie holds; each with one scope, so that the table is asked the same way. */
+const people = new Map<string, Session>(
+  SCOPES.map((scope, at) => {
+    const [digest, models] = [String(at).repeat(32), null];
+    const principal = { keyId: `user_${scope}`, name: scope, scopes: [scope], models };
+    return [digest, { id: digest, digest, principal, user: { id: principal.keyId } } as unknown as Session];
+  }),
+);
 const log = pino({ level: 'silent' });
 
 describe('the door', () => {
@@ -104,6 +114,7 @@ describe('the door', () => {
   let app: ReturnType<typeof createApp>;
   let server: Server;
   let url: string;
+  let failures: FailureLimits;
   const keys: Record<string, string> = {};
 
   beforeAll(async () => {
@@ -128,7 +139,12 @@ describe('the door', () => {
     };
     app = createApp({
       ...{ db, apiKeys, coordinatorKey: publicKey, log, queueWaitMs: 100, keepAliveMs: 100, maxTextBodyBytes: 1_000_000 },
-      ...{ failures: new FailureLimits(), proxies: trustedProxies([]), isRedisUp: () => true, isDraining: () => false },
+      sessions: {
+        find: async (secret: string) => people.get(secret) ?? null,
+        use: () => ({ signal: new AbortController().signal, end: () => {} }),
+      },
+      failures: { failed: (address: string, nowMs: number) => failures.failed(address, nowMs) },
+      ...{ proxies: trustedProxies([]), isRedisUp: () => true, isDraining: () => false },
       administration: (actor: Actor) => storeAdministration({ db, coordinatorKey: publicKey, log, announce: () => {} }, actor),
       ...{
         registry: behind,
@@ -143,6 +159,10 @@ describe('the door', () => {
     server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0, overrideGlobalObjects: false }) as Server;
     await new Promise((resolve) => server.once('listening', resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  // What one test did wrong is not held against the next.
+  beforeEach(() => {
+    failures = new FailureLimits();
   });
   afterAll(async () => {
     server.closeAllConnections();
@@ -159,6 +179,8 @@ describe('the door', () => {
     'x-api-key': (key) => ({ headers: { 'x-api-key': key }, prefix: '' }),
     path: (key) => ({ headers: {}, prefix: `/k/${key}` }),
   };
+  const cookieOf = (scope: string): string =>
+    `lai-on-this-machine=${[...people].find(([, { principal }]) => principal.name === scope)?.[0]}`;
   const ask = async (
     route: string,
     { headers = {}, prefix = '' }: { headers?: Record<string, string>; prefix?: string } = {},
@@ -196,6 +218,43 @@ describe('the door', () => {
         );
       }
     }
+    for (const scope of SCOPES) {
+      const answer = await ask(route, { headers: { cookie: cookieOf(scope), 'sec-fetch-site': 'same-origin' } });
+      expect(isRefused(answer), `${scope} by cookie: ${answer.status} ${answer.text}`).toBe(
+        allowed !== 'anyone' && !allowed.split(' ').includes(scope),
+      );
+    }
+  });
+
+  it.each(Object.keys(MATRIX).filter((route) => !route.startsWith('GET ') && MATRIX[route] !== 'anyone'))(
+    '%s is not done for a page of another site, whoever has signed in',
+    async (route) => {
+      const origins = [
+        { 'sec-fetch-site': 'cross-site' },
+        { 'sec-fetch-site': 'same-site', origin: 'http://127.0.0.1:1' },
+        { origin: 'http://evil.example' },
+        { origin: 'null' },
+        {},
+      ];
+      for (const headers of origins) {
+        const { status, text } = await ask(route, { headers: { ...headers, cookie: cookieOf('admin') } });
+        expect(status, JSON.stringify(headers)).toBe(403);
+        expect(text).toContain('page of another site');
+      }
+    },
+  );
+
+  it('takes a cookie under its own name only, and none where a key is shown', async () => {
+    const cookie = cookieOf('admin');
+    const status = async (headers: Record<string, string>) => (await ask('GET /api/v1/keys', { headers })).status;
+    expect(await status({ cookie })).toBe(200);
+    for (const headers of [
+      { cookie: cookie.replace('lai-on-this-machine', '__Host-lai') },
+      { cookie: 'lai-on-this-machine=x' },
+      { cookie, authorization: `Bearer ${keys['unknown']}` },
+      { cookie, 'x-api-key': 'made-up' },
+    ])
+      expect([401, 429]).toContain(await status(headers));
   });
 
   it('lets nobody change anything without a key, except who brings a secret of another kind', () => {
@@ -276,6 +335,7 @@ describe('the door', () => {
       expect(headers.get('content-security-policy')).toContain("default-src 'none'");
       expect(headers.get('x-frame-options')).toBe('DENY');
       expect(headers.get('access-control-allow-origin')).toBeNull();
+      expect(headers.get('cache-control')).toBe('no-store');
     }
   });
 

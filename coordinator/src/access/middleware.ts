@@ -11,13 +11,15 @@ import { keyOf, splitKeyPath } from './credentials.ts';
 import type { FailureLimits } from './failure-limits.ts';
 import type { Principal } from './principal.ts';
 import { isSameOrigin } from './same-origin.ts';
-import { readSessionCookie } from './session-cookie.ts';
+import { cookieName, readSessionCookie } from './session-cookie.ts';
 import type { Session, Sessions } from './sessions.ts';
 
 export interface AccessVariables {
   client: ClientAddress;
   /** Scheme and host as the client knows us. */
   ownOrigin: string;
+  /** Of the cookie that keeps a session on the way that this request took; null where nobody can sign in. */
+  cookieName: string | null;
   /** Of somebody who has signed in; a key has none. */
   session: Session | null;
   principal: Principal;
@@ -53,7 +55,7 @@ export const guards =
         xApiKey: c.req.header('x-api-key'),
         inPath: splitKeyPath(getPath(c.req.raw)).key,
       };
-      const cookie = readSessionCookie(c.req.header('cookie'));
+      const cookie = readSessionCookie(c.req.header('cookie'), c.var.cookieName);
       // A key that is shown counts, right or wrong; a browser that shows none is asked for its cookie.
       const isBrowser = cookie !== null && Object.values(shown).every((place) => !place);
       const found = isBrowser ? await bySession(c, cookie, options.sessions, nowMs) : await byKey(shown, options.apiKeys, nowMs);
@@ -135,13 +137,14 @@ export const identifyClient =
     );
     c.set('client', client);
     c.set('session', null);
+    c.set('cookieName', cookieName(client, headers.host));
     c.set('ownOrigin', `${client.transport === 'tls' ? 'https' : 'http'}://${headers.host ?? ''}`);
     await next();
   };
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.join(',') : value);
 
-/** Nothing of ours is to be framed, sniffed, cached by a proxy or kept by a browser. A page of ours sets its own policy instead. */
+/** Nothing of ours is to be framed, sniffed, cached by a proxy or kept by a browser. What is the same for everybody says so itself. */
 export const strictHeaders: MiddlewareHandler = async (c: AccessContext, next) => {
   for (const [name, value] of STRICT_HEADERS) c.env.outgoing.setHeader(name, value);
   await next();
@@ -153,4 +156,5 @@ const STRICT_HEADERS = [
   ['referrer-policy', 'no-referrer'],
   ['cross-origin-resource-policy', 'same-origin'],
   ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['cache-control', 'no-store'],
 ] as const;

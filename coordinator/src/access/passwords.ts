@@ -46,7 +46,9 @@ const tagOf = async (
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else running += 1;
   try {
-    return await derive('argon2id', { message: password, nonce, parallelism: 1, tagLength: TAG_BYTES, memory, passes });
+    // One and the same word, however the keyboard composed its letters.
+    const message = password.normalize('NFKC');
+    return await derive('argon2id', { message, nonce, parallelism: 1, tagLength: TAG_BYTES, memory, passes });
   } finally {
     // Who waits takes over the place, so that nobody slips in between.
     const next = waiting.shift();

@@ -1,25 +1,36 @@
-import type { ClientAddress } from './client-address.ts';
+import { type ClientAddress, isLoopback } from './client-address.ts';
 
 /**
  * `__Host-` makes browsers refuse a cookie of this name from anywhere but this host, and over anything but TLS. On this machine itself
- * there is no TLS and nobody in between; there the cookie has another name.
+ * there is no TLS and nobody in between; there the cookie has another name, which counts nowhere else.
  */
 const SECURE = '__Host-lai';
 const LOCAL = 'lai-on-this-machine';
 
-export const readSessionCookie = (header: string | undefined): string | null => {
-  const cookies = new Map(
-    (header ?? '').split(';').flatMap((pair) => {
-      const at = pair.indexOf('=');
-      return at < 0 ? [] : [[pair.slice(0, at).trim(), pair.slice(at + 1).trim()] as const];
-    }),
-  );
-  return cookies.get(SECURE) ?? cookies.get(LOCAL) ?? null;
+/**
+ * The name of the cookie on this way, or null where it would travel in the clear: over a network, nobody signs in without TLS. A request
+ * from this machine that was meant for another host comes from a proxy that we were not told of, or from a page whose name points here.
+ */
+export const cookieName = ({ transport }: Pick<ClientAddress, 'transport'>, host: string | undefined): string | null => {
+  if (transport === 'tls') return SECURE;
+  return transport === 'loopback' && isLoopback((host ?? '').replace(/:\d+$/, '')) ? LOCAL : null;
 };
 
-/** Null where a cookie would travel in the clear: over a network, nobody signs in without TLS. */
-export const sessionCookie = (secret: string | null, transport: ClientAddress['transport']): string | null => {
-  if (transport === 'plain') return null;
-  const name = transport === 'tls' ? `${SECURE}=${secret ?? ''}; Secure` : `${LOCAL}=${secret ?? ''}`;
-  return `${name}; Path=/; HttpOnly; SameSite=Strict${secret === null ? '; Max-Age=0' : ''}`;
+export const readSessionCookie = (header: string | undefined, name: string | null): string | null => {
+  for (const pair of (header ?? '').split(';')) {
+    const at = pair.indexOf('=');
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+  }
+  return null;
 };
+
+/** Null takes the cookie back. */
+export const sessionCookie = (name: string, secret: string | null): string =>
+  [
+    `${name}=${secret ?? ''}`,
+    'Path=/',
+    'HttpOnly',
+    'SameSite=Strict',
+    ...(name === SECURE ? ['Secure'] : []),
+    ...(secret === null ? ['Max-Age=0'] : []),
+  ].join('; ');

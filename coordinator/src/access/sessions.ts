@@ -13,6 +13,8 @@ const IDLE_MS = 30 * MINUTE_MS;
 const LONGEST_MS = 12 * 60 * MINUTE_MS;
 /** How exactly it is known when a session was used last. */
 const TOUCH_MS = MINUTE_MS;
+/** Of one person; the oldest ends when there is one more. */
+const MAX_SESSIONS = 20;
 const RECHECK_MS = 5_000;
 const SECRET = /^[0-9a-f]{32}$/;
 
@@ -28,6 +30,7 @@ const Stored = z.object({
 type Stored = z.infer<typeof Stored>;
 
 export interface Session {
+  readonly id: string;
   readonly digest: string;
   readonly principal: Principal;
   readonly user: UserRow;
@@ -44,6 +47,8 @@ export class Sessions {
   readonly #db: Database;
   readonly #inUse = new Map<string, Set<AbortController>>();
   readonly #timer: NodeJS.Timeout;
+  /** Goes up when what was read before may no longer be true. */
+  #revision = 0;
 
   constructor(options: { redis: LaiRedis; db: Database }) {
     this.#redis = options.redis;
@@ -61,17 +66,26 @@ export class Sessions {
       ...{ userId: user.id, address, browser: visit.browser.slice(0, 200), startedAtMs: nowMs, lastSeenAtMs: nowMs },
       passwordMark: markOf(user),
     };
-    await this.#available();
+    this.#demandRedis();
+    const mine = keys.userSessions(user.id);
+    // Listed before it opens anything, so that there is none that cannot be found and ended.
+    await this.#redis.zadd(mine, nowMs + LONGEST_MS, digest);
+    await this.#redis.zremrangebyscore(mine, '-inf', nowMs);
+    await this.#redis.pexpire(mine, LONGEST_MS);
+    for (const oldest of await this.#redis.zrange(mine, 0, `-${MAX_SESSIONS + 1}`)) await this.#delete(user.id, oldest);
     await this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', IDLE_MS);
-    await this.#redis.sadd(keys.userSessions(user.id), digest);
-    await this.#redis.pexpire(keys.userSessions(user.id), LONGEST_MS);
     return secret;
   }
 
   async find(secret: string, nowMs: number): Promise<Session | null> {
     if (!SECRET.test(secret)) return null;
-    await this.#available();
-    return this.#look(sha256(secret), nowMs, true);
+    this.#demandRedis();
+    for (;;) {
+      const revision = this.#revision;
+      const session = await this.#look(sha256(secret), nowMs, true);
+      // Ended while we looked: what we read may be from before.
+      if (revision === this.#revision) return session;
+    }
   }
 
   /** Aborted when the session ends. */
@@ -88,34 +102,31 @@ export class Sessions {
     };
   }
 
+  /** Newest use first. */
   async list(userId: string, current: string | null, nowMs: number): Promise<SessionView[]> {
-    await this.#available();
+    this.#demandRedis();
     const views: SessionView[] = [];
-    for (const digest of await this.#redis.smembers(keys.userSessions(userId))) {
+    for (const digest of await this.#redis.zrange(keys.userSessions(userId), 0, '-1')) {
       const stored = await this.#read(digest);
-      if (!stored || isOver(stored, nowMs)) await this.#redis.srem(keys.userSessions(userId), digest);
-      else {
-        const { address, browser, startedAtMs, lastSeenAtMs } = stored;
-        views.push({ id: idOf(digest), userId, address, browser, startedAtMs, lastSeenAtMs, isCurrent: digest === current });
-      }
+      if (!stored || isOver(stored, nowMs)) continue;
+      const { address, browser, startedAtMs, lastSeenAtMs } = stored;
+      views.push({ id: idOf(digest), userId, address, browser, startedAtMs, lastSeenAtMs, isCurrent: digest === current });
     }
     return views.sort((a, b) => b.lastSeenAtMs - a.lastSeenAtMs);
   }
 
-  /** All of a user's sessions, one of them by its id, or all but one. The number of those that ended. */
-  async end(userId: string, which: { id?: string; except?: string } = {}): Promise<number> {
-    await this.#available();
+  /** All of a user's sessions, or the one with this id. The number of those that ended. */
+  async end(userId: string, id?: string): Promise<number> {
+    this.#demandRedis();
     let ended = 0;
-    for (const digest of await this.#redis.smembers(keys.userSessions(userId))) {
-      if ((which.id !== undefined && idOf(digest) !== which.id) || digest === which.except) continue;
-      ended += await this.#redis.del(keys.session(digest));
-      await this.#redis.srem(keys.userSessions(userId), digest);
-    }
+    for (const digest of await this.#redis.zrange(keys.userSessions(userId), 0, '-1'))
+      if (id === undefined || idOf(digest) === id) ended += await this.#delete(userId, digest);
     return ended;
   }
 
   /** Stops what a session that is over was doing. While Redis is away nothing is known, and nothing is stopped. */
   async recheck(nowMs: number): Promise<void> {
+    this.#revision += 1;
     if (!isUp(this.#redis)) return;
     for (const [digest, requests] of [...this.#inUse]) {
       if (await this.#look(digest, nowMs, false)) continue;
@@ -136,7 +147,8 @@ export class Sessions {
       const ttlMs = Math.min(IDLE_MS, stored.startedAtMs + LONGEST_MS - nowMs);
       await this.#redis.set(keys.session(digest), JSON.stringify({ ...stored, lastSeenAtMs: nowMs }), 'PX', ttlMs, 'XX');
     }
-    return { digest, user, principal: { keyId: user.id, name: user.name, scopes: SCOPES_OF[user.role], models: null } };
+    const principal = { keyId: user.id, name: user.name, scopes: SCOPES_OF[user.role], models: null };
+    return { id: idOf(digest), digest, user, principal };
   }
 
   async #read(digest: string): Promise<Stored | null> {
@@ -144,7 +156,13 @@ export class Sessions {
     return text === null ? null : Stored.parse(JSON.parse(text));
   }
 
-  async #available(): Promise<void> {
+  async #delete(userId: string, digest: string): Promise<number> {
+    const deleted = await this.#redis.del(keys.session(digest));
+    await this.#redis.zrem(keys.userSessions(userId), digest);
+    return deleted;
+  }
+
+  #demandRedis(): void {
     if (!isUp(this.#redis)) throw new CodedError('store_unavailable');
   }
 }

@@ -39,7 +39,7 @@ import { type Actor, appendAudit, verifyAudit } from './audit.ts';
 import { hashPassword } from './passwords.ts';
 import { createRegistrationToken } from './registration-tokens.ts';
 import type { Revocation } from './revocations.ts';
-import { userView } from './sign-in.ts';
+import { forgetSetup, userView } from './sign-in.ts';
 import { auditEntry, keyView, nodeEntry, tokenView } from './views.ts';
 
 export interface AdministrationContext {
@@ -214,6 +214,7 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
       return change({ action: 'user.create', object: id, detail: { name, role } }, async (trx) => {
         if (!(await insertUser(trx, { id, name, password_hash, role, created_at_ms: Date.now() })))
           throw new CodedError('invalid_value', { message: `name: there is a user ${name} already`, param: 'name' });
+        await forgetSetup(trx);
         return userById(trx, id);
       });
     },

@@ -34,10 +34,12 @@ export const keys = {
   webhookClaim: (jobId: string) => `lai:{job:${jobId}}:webhook`,
   /** STRING, JSON of a session of the dashboard; the name is a hash of what the browser holds. Expires by itself. */
   session: (digest: string) => `lai:{session:${digest}}`,
-  /** SET of the digests of a user's sessions. */
+  /** ZSET, digest → when it is over at the latest (ms): a user's sessions. */
   userSessions: (userId: string) => `lai:{user:${userId}}:sessions`,
   /** STRING, count: sign-ins that failed for an account or from an address (hashed). */
   signInFailures: (digest: string) => `lai:{sign-in:${digest}}`,
+  /** STRING: somebody has signed in to an account from an address not long ago (hashed). */
+  knownPlace: (digest: string) => `lai:{known-place:${digest}}`,
   /** ZSET, replica id → when it was last heard of (ms). */
   replicas: 'lai:replicas',
   /** Pub/sub: frames and messages for one replica. */

@@ -4,7 +4,6 @@ import { CodedError } from '@lai/shared/errors';
 import type { Context, Hono, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { Action } from '../../access/authorize.ts';
-import type { ClientAddress } from '../../access/client-address.ts';
 import { originHeaders } from '../../access/middleware.ts';
 import type { Principal } from '../../access/principal.ts';
 import { isCrossSite } from '../../access/same-origin.ts';
@@ -25,11 +24,11 @@ export interface SignInRouteOptions {
 /** Signing in and out, for people with a browser. */
 // biome-ignore lint/suspicious/noExplicitAny: Hono's environment is invariant, and which one the app has does not matter here
 export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }: SignInRouteOptions): void => {
-  const client = (c: Context): ClientAddress => c.get('client');
   const principal = (c: Context): Principal => c.get('principal');
   const session = (c: Context): Session | null => c.get('session');
+  const cookieName = (c: Context): string | null => c.get('cookieName');
   const visit = (c: Context): Visit => ({
-    address: client(c).address,
+    address: c.get('client').address,
     browser: c.req.header('user-agent') ?? '',
     nowMs: Date.now(),
   });
@@ -46,13 +45,17 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
   /** Sets the cookie, or says why nobody can sign in here. `open` makes the session only when it can be kept. */
   const opened = async (c: Context, open: () => Promise<string>) => {
     if (isCrossSite(originHeaders(c), c.get('ownOrigin'))) throw new CodedError('cross_site_refused');
-    if (sessionCookie('', client(c).transport) === null)
+    const name = cookieName(c);
+    if (name === null)
       throw new CodedError('permission_denied', {
-        message: 'Signing in over a network needs TLS. Set LAI_TLS_CERT and LAI_TLS_KEY, or use a reverse proxy.',
+        message:
+          'Signing in over a network needs TLS: set LAI_TLS_CERT and LAI_TLS_KEY, or name your reverse proxy in LAI_TRUSTED_PROXIES.',
       });
-    c.header('set-cookie', sessionCookie(await open(), client(c).transport) ?? '');
-    c.header('cache-control', 'no-store');
-    return c.body(null, 204);
+    return c.body(null, 204, { 'set-cookie': sessionCookie(name, await open()) });
+  };
+  const ended = (c: Context, userId: string, headers: Record<string, string> = {}) => {
+    announceEnd(userId);
+    return c.body(null, 204, headers);
   };
 
   app.post('/api/v1/setup', may('setup.finish'), async (c) => {
@@ -70,17 +73,15 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
     return c.json(answer);
   });
   app.delete('/api/v1/session', may('session.end'), async (c) => {
-    const { user, digest } = mine(c);
-    await signIns.sessions.end(user.id, { id: digest.slice(0, 16) });
-    announceEnd(user.id);
-    c.header('set-cookie', sessionCookie(null, client(c).transport) ?? '');
-    return c.body(null, 204);
+    const { user, id } = mine(c);
+    await signIns.sessions.end(user.id, id);
+    return ended(c, user.id, { 'set-cookie': sessionCookie(cookieName(c) ?? '', null) });
   });
   app.post('/api/v1/session/password', may('session.end'), async (c) => {
-    const { current, next } = await body(c, PasswordChange);
-    const { user, digest } = mine(c);
+    const { user } = mine(c);
+    const change = await body(c, PasswordChange);
     return opened(c, async () => {
-      const secret = await changePassword(user, { current, next, digest }, visit(c), signIns);
+      const secret = await changePassword(user, change, visit(c), signIns);
       announceEnd(user.id);
       return secret;
     });
@@ -91,8 +92,7 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
   });
   app.delete('/api/v1/sessions/:id', may('session.end'), async (c) => {
     const { user } = mine(c);
-    if ((await signIns.sessions.end(user.id, { id: c.req.param('id') ?? '' })) === 0) throw new CodedError('entry_not_found');
-    announceEnd(user.id);
-    return c.body(null, 204);
+    if ((await signIns.sessions.end(user.id, c.req.param('id') ?? '')) === 0) throw new CodedError('entry_not_found');
+    return ended(c, user.id);
   });
 };
