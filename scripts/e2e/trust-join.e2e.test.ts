@@ -156,6 +156,9 @@ describe('who may join', () => {
     expect(agent?.text).toContain('this node was removed from the fleet');
     expect(await entry('cellar')).toMatchObject({ state: 'revoked' });
     await lai('nodes', 'remove', 'cellar');
+    const forgotten = run('second');
+    expect(await forgotten.exited).toBe(1);
+    expect(forgotten.text).toContain('this coordinator does not know the node');
     expect((await listed()).map(({ name }) => name).sort()).toEqual(['first', 'third']);
   });
 

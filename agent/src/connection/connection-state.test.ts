@@ -42,8 +42,8 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     challenged: stay,
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': refused,
-    goaway: spread,
+    'rejected for good': rejectedAgain,
+    goaway: stay,
     lost: stay,
   },
   dialing: {
@@ -52,8 +52,8 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     challenged: stay,
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': refused,
-    goaway: spread,
+    'rejected for good': rejectedAgain,
+    goaway: lostAgain,
     lost: lostAgain,
   },
   greeting: {
@@ -63,8 +63,8 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     // Without a challenge nobody has proved to be our coordinator.
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': refused,
-    goaway: spread,
+    'rejected for good': rejectedAgain,
+    goaway: lostAgain,
     lost: lostAgain,
   },
   proving: {
@@ -132,6 +132,17 @@ describe('a connection', () => {
     const open = run(['dial', 'opened', 'challenged', 'welcomed'], 0);
     for (const spreadMs of [2 ** 31, Number.MAX_SAFE_INTEGER])
       expect(nextState(open, { kind: 'goaway', spreadMs }, 0.999)).toEqual({ kind: 'waiting', failures: 0, waitMs: 59_940 });
+  });
+
+  it('is stopped for good only by who has proved to be its coordinator', () => {
+    const steps: Event[] = ['dial', 'opened', 'challenged', 'welcomed'];
+    const ends = steps.map((_, done) => run([...steps.slice(0, done + 1), 'rejected for good']).kind);
+    expect(ends).toEqual(['waiting', 'waiting', 'refused', 'refused']);
+  });
+
+  it('is not made to dial without a pause by whoever answers in place of its coordinator', () => {
+    const turnedAway = run(Array.from({ length: 9 }, (): Event[] => ['dial', 'opened', 'goaway']).flat());
+    expect(turnedAway).toEqual({ kind: 'waiting', failures: 9, waitMs: 2_500 });
   });
 
   it('comes back at its own time after a goaway', () => {

@@ -8,7 +8,10 @@ import type { RejectReason } from '@lai/shared/protocol/coordinator-message';
  *   waiting ──────► dialing ──────────────► greeting ──────────► proving ──────────► open
  *      ▲               │                       │                    │                  │
  *      └───────────────┴───── lost / timeout ──┴────────────────────┴──────────────────┘   (wait grows with each failure)
- *                                          reject(isFinal) from greeting or proving ──► refused: a person must act
+ *                                                                 reject(isFinal) from proving or open ──► refused: a person must act
+ *
+ * Until the coordinator has proved who it is (proving, open), anybody may be talking: what is said then cannot stop this node, only make
+ * it wait.
  */
 export type ConnectionState =
   | { readonly kind: 'waiting'; readonly failures: number; readonly waitMs: number }
@@ -46,13 +49,17 @@ export const nextState = (state: ConnectionState, event: ConnectionEvent, random
     case 'welcomed':
       return state.kind === 'proving' ? { kind: 'open', epoch: event.epoch } : state;
     case 'rejected':
-      return event.isFinal
+      return event.isFinal && isProved(state)
         ? { kind: 'refused', reason: event.reason, message: event.message }
         : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures + 3, random) };
     case 'goaway':
+      if (!isProved(state)) return nextState(state, { kind: 'lost' }, random);
       return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * Math.min(event.spreadMs, MAX_SPREAD_MS)) };
     case 'lost':
       // A connection that once stood comes back fast; the first retry has no company yet.
       return state.kind === 'waiting' ? state : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures, random) };
   }
 };
+
+/** Whoever is at the other end has shown that it holds the coordinator's key. */
+export const isProved = ({ kind }: ConnectionState): boolean => kind === 'proving' || kind === 'open';

@@ -49,7 +49,10 @@ const setUp = async () => {
       credential.generation = generation;
       happened.push(`saved ${generation}`);
     },
-    tryOtherKey: () => false,
+    tryOtherKey: () => {
+      happened.push('tried the other key');
+      return false;
+    },
   };
   const connection = new Connection({
     identity,
@@ -219,5 +222,38 @@ describe('somebody else at the address of the coordinator', () => {
     caller.say({ type: 'node.reject', reason: 'superseded', message: 'later', isFinal: false });
     await until('it has heard the last word', () => connection.state.kind === 'waiting');
     expect(happened).toEqual(['lost']);
+  });
+
+  it.each(['revoked', 'unknown_node', 'bad_signature'] as const)(
+    'cannot stop the node by saying %s: it asks again',
+    async (reason) => {
+      const { coordinator, connection, happened, dialled } = await setUp();
+      connection.start();
+      const stranger = await dialled();
+      await stranger.message('node.hello');
+      const again = dialled();
+      stranger.say({ type: 'node.reject', reason, message: 'go away for good', isFinal: true });
+      const caller = await again;
+      await caller.challenge(coordinator);
+      await caller.message('node.proof');
+      caller.say(welcome);
+      await until('it is open', () => connection.state.kind === 'open');
+      expect(happened).toEqual(['lost', 'saved 8', 'opened 12']);
+    },
+    15_000,
+  );
+});
+
+describe('the coordinator itself', () => {
+  it('stops a node for good', async () => {
+    const { coordinator, connection, happened, dialled } = await setUp();
+    connection.start();
+    const caller = await dialled();
+    await caller.challenge(coordinator);
+    await caller.message('node.proof');
+    caller.say({ type: 'node.reject', reason: 'revoked', message: 'this node was removed', isFinal: true });
+    await until('the agent hung up', () => caller.isClosed);
+    expect(connection.state).toEqual({ kind: 'refused', reason: 'revoked', message: 'this node was removed' });
+    expect(happened).toEqual(['lost', 'refused: this node was removed']);
   });
 });

@@ -16,7 +16,8 @@ import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import type { z } from 'zod';
 import type { NodeIdentity } from '../identity.ts';
-import { type ConnectionEvent, type ConnectionState, initialState, nextState } from './connection-state.ts';
+import { socketRoad } from '../proxy.ts';
+import { type ConnectionEvent, type ConnectionState, initialState, isProved, nextState } from './connection-state.ts';
 
 /** No frame at all for this long, pings included: the path is dead even if TCP does not know it yet. The coordinator pings every 5 s. */
 const SILENCE_LIMIT_MS = 12_000;
@@ -136,6 +137,7 @@ export class Connection {
       maxPayload: MAX_FRAME_BYTES,
       handshakeTimeout: HANDSHAKE_LIMIT_MS,
       followRedirects: false,
+      ...socketRoad(url),
     });
     this.#socket = socket;
     this.#lastFrameAtMs = performance.now();
@@ -203,7 +205,7 @@ export class Connection {
         this.#events.opened(message);
         return;
       case 'node.reject':
-        if (message.reason === 'bad_signature' && this.#identity.tryOtherKey()) {
+        if (message.reason === 'bad_signature' && isProved(this.#state) && this.#identity.tryOtherKey()) {
           this.#log.warn('the coordinator does not know this key; trying the other one');
           this.#socket?.terminate();
           return;
@@ -211,7 +213,7 @@ export class Connection {
         this.#log.warn({ reason: message.reason }, `coordinator refused this node: ${message.message}`);
         this.#move({ kind: 'rejected', reason: message.reason, message: message.message, isFinal: message.isFinal });
         this.#hangUp();
-        if (message.isFinal) this.#events.refused(message.message);
+        if (this.#state.kind === 'refused') this.#events.refused(message.message);
         return;
       case 'node.goaway':
         this.#move({ kind: 'goaway', spreadMs: message.spreadMs });

@@ -10,6 +10,8 @@ import { lockNode, rotateNodeKey } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
 import { advanceGeneration, desiredOf, findNode, type NodeRow } from '../store/nodes.ts';
 
+const UNKNOWN_NODE = 'this coordinator does not know the node. Join again with a new token.';
+
 /** A socket that has not proved who it is within this is closed. */
 export const HANDSHAKE_LIMIT_MS = 5_000;
 
@@ -60,7 +62,6 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
       `this agent speaks protocol ${hello.protocol}; at least ${MIN_PROTOCOL} is needed. Update the agent.`,
     );
   const node = await findNode(db, nodeId);
-  if (!node) return refuse('unknown_node', 'this coordinator does not know the node. Join again with a new token.');
 
   const coordinatorNonce = randomBase64(32);
   const transcript = (role: 'coordinator' | 'node') =>
@@ -80,6 +81,8 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
 
   const proof = await nextMessage(socket);
   if (proof?.type !== 'node.proof') return refuse('bad_message', 'expected node.proof', false);
+  // An agent believes what stops it for good only from who has proved to be its coordinator, so even a node that is gone gets the proof.
+  if (!node) return refuse('unknown_node', UNKNOWN_NODE);
   if (!(await isSignedBy(node.public_key, proof.signature, transcript('node'))))
     return refuse('bad_signature', 'the signature does not match the key of this node.');
   const standing = refusalByState(node);
@@ -112,7 +115,7 @@ export const refusalByState = (node: NodeRow | undefined): Extract<Handshake, { 
     case 'revoked':
       return no('revoked', 'this node was removed from the fleet.', true);
     case undefined:
-      return no('unknown_node', 'this coordinator does not know the node. Join again with a new token.', true);
+      return no('unknown_node', UNKNOWN_NODE, true);
   }
 };
 
