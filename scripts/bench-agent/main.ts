@@ -1,11 +1,11 @@
 /**
  * How light is the agent? Real coordinator, Redis, mock engines and two agents as users run them: one does nothing, the other serves
- * streams. Prints a page; ends with 1 when a limit is broken. `--minutes 60` for an hour of work, 2 by default.
+ * streams. Prints a page; ends with 1 when a limit is broken.
  */
 import { spawn } from 'node:child_process';
 import os from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { optionsOr } from '../command-line.ts';
 import { AgentDoor } from '../e2e/agent-door.ts';
 import { Fleet } from '../e2e/fleet.ts';
 import { readStream } from '../e2e/stream.ts';
@@ -16,12 +16,14 @@ const MODEL = 'story:1b';
 /** As ps and top count. */
 const MB = 1024 * 1024;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '2' },
-    streams: { type: 'string', default: '20' },
-    idle: { type: 'string', default: '30' },
-  },
+const USAGE = `usage: npm run bench:agent -- [options]
+  --minutes <n>   of work (2)
+  --streams <n>   at once (20)
+  --idle <n>      seconds without any (30)`;
+const values = optionsOr(USAGE, {
+  minutes: { type: 'string', default: '2' },
+  streams: { type: 'string', default: '20' },
+  idle: { type: 'string', default: '30' },
 });
 const [minutes, streams, idleS] = [Number(values.minutes), Number(values.streams), Number(values.idle)];
 

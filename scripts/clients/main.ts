@@ -1,16 +1,9 @@
 /**
- * Real clients, unmodified from npm, against a coordinator, its Redis, an agent and an engine as real processes.
- *
- *   npm run clients                            libraries and command-line programs; libraries also with a real llama-server
- *   npm run clients -- --libraries             the libraries alone (a minute)
- *   npm run clients -- --only codex            one of them
- *   npm run clients -- --hold-seconds 30       how long a cold load holds them (30; less is quicker and proves less)
- *   npm run clients -- --write                 writes the table into docs/clients.md
- *
- * Exits with 1 when something that was tried does not work. What cannot be installed here is said and left out.
+ * Real clients, unmodified from npm, against a coordinator, its Redis, an agent and an engine as real processes; libraries also with a real
+ * llama-server. Exits with 1 when something that was tried does not work. What cannot be installed here is said and left out.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { optionsOr } from '../command-line.ts';
 import { Fleet } from '../e2e/fleet.ts';
 import { anthropicBodies, checkBodies, openAiBodies } from './bodies.ts';
 import { commands } from './command-programs.ts';
@@ -24,13 +17,16 @@ import { installed, LIBRARIES } from './packages.ts';
 import { publishedSchemas } from './published-schemas.ts';
 import { tryRealEngine } from './real-engine.ts';
 
-const { values } = parseArgs({
-  options: {
-    libraries: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true, default: [] },
-    'hold-seconds': { type: 'string', default: '30' },
-    write: { type: 'boolean', default: false },
-  },
+const USAGE = `usage: npm run clients -- [options]
+  --libraries          the libraries alone (a minute), without command-line programs
+  --only <name>        one of them, such as codex; again for more
+  --hold-seconds <n>   how long a cold load holds them (30; less is quicker and proves less)
+  --write              writes the table into docs/clients.md`;
+const values = optionsOr(USAGE, {
+  libraries: { type: 'boolean', default: false },
+  only: { type: 'string', multiple: true, default: [] },
+  'hold-seconds': { type: 'string', default: '30' },
+  write: { type: 'boolean', default: false },
 });
 
 const GREETING = 'Hello from the house.';

@@ -1,14 +1,10 @@
 /**
  * Makes a release: the agent, for coordinators to serve, and beside it the coordinator for machines without containers.
- *
- *   npm run release -- --version 0.2.0 --out DIR --key FILE [--platforms linux-x64,win32-x64] [--node-from npm|nodejs.org]
- *   npm run release -- --version 0.2.0 --out DIR --public-key BASE64     (without signatures, where the private key must not be)
- *   npm run release -- --sign DIR/0.2.0 --key FILE                       (the signatures, where it is)
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { RELEASE_PLATFORMS, type ReleasePlatform } from '../../shared/src/release.ts';
+import { optionsOr } from '../command-line.ts';
 import { buildRelease, signRelease } from './build-release.ts';
 import { packCoordinator } from './coordinator-archive.ts';
 import { readReleaseKey } from './key.ts';
@@ -17,17 +13,21 @@ import { writeSbom } from './sbom.ts';
 
 const SOURCES: Record<string, NodeSource> = { npm: nodeFromNpm, 'nodejs.org': nodeFromNodejsOrg };
 
-const { values } = parseArgs({
-  options: {
-    version: { type: 'string' },
-    out: { type: 'string' },
-    key: { type: 'string' },
-    'public-key': { type: 'string' },
-    sign: { type: 'string' },
-    platforms: { type: 'string' },
-    'minimum-version': { type: 'string' },
-    'node-from': { type: 'string', default: 'npm' },
-  },
+const USAGE = `usage: npm run release -- --version 0.2.0 --out DIR --key FILE [options]
+       npm run release -- --version 0.2.0 --out DIR --public-key BASE64   without signatures, where the private key must not be
+       npm run release -- --sign DIR/0.2.0 --key FILE                     the signatures, where it is
+  --platforms <names>       some, with commas: linux-x64,win32-x64
+  --node-from <source>      npm (default) or nodejs.org
+  --minimum-version <v>     the oldest agent that may come to this version in one step`;
+const values = optionsOr(USAGE, {
+  version: { type: 'string' },
+  out: { type: 'string' },
+  key: { type: 'string' },
+  'public-key': { type: 'string' },
+  sign: { type: 'string' },
+  platforms: { type: 'string' },
+  'minimum-version': { type: 'string' },
+  'node-from': { type: 'string', default: 'npm' },
 });
 
 const main = async (): Promise<void> => {
