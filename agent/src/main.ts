@@ -11,6 +11,7 @@ import { addLocalCommands, type CliEnv, UsageError } from './cli/commands.ts';
 import { addServiceCommands } from './cli/service-commands.ts';
 import { readConfig } from './config.ts';
 import { enroll, fileIdentity, proposeKey, transportProblem } from './identity.ts';
+import { useProxy } from './proxy.ts';
 import { EXIT_OTHER_VERSION } from './service/trial.ts';
 import { EngineLog } from './supervisor/engine-log.ts';
 import { VERSION } from './version.ts';
@@ -128,6 +129,8 @@ const cli: CliEnv = {
 };
 addLocalCommands(program, withSettings, cli);
 addServiceCommands(program, withSettings, cli);
+
+useProxy(process.env);
 
 /** 0 well, 1 it did not work, 2 it was asked in the wrong words. */
 program.parseAsync().catch((error: unknown) => {

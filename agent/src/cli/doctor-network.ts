@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { AGENT_SOCKET_PATH } from '@lai/shared/protocol/version';
 import WebSocket from 'ws';
+import { proxyOnTheWay, socketRoad } from '../proxy.ts';
 import { type Finding, fail, warn, well } from './finding.ts';
 
 const LIMIT_MS = 5_000;
@@ -14,19 +15,12 @@ export const checkNetwork = async (
 ): Promise<Finding[]> => {
   const findings: Finding[] = [];
   const { hostname, protocol } = new URL(url);
-  const proxy = env.environment['HTTPS_PROXY'] ?? env.environment['https_proxy'] ?? env.environment['HTTP_PROXY'];
-  if (proxy && !isLoopback(hostname)) {
-    findings.push(
-      warn(
-        'coordinator.proxy',
-        'A proxy is set in the environment, and the agent does not use one.',
-        `Let this machine reach ${hostname} directly, or add it to NO_PROXY if that is so already.`,
-      ),
-    );
-  }
+  const proxy = proxyOnTheWay(url, env.environment);
+  if (proxy !== null) findings.push(well('coordinator.proxy', `The agent goes through the proxy ${proxy}.`));
   const name = hostname.replace(/^\[|\]$/g, '');
   const addresses = await lookup(name, { all: true }).catch(() => null);
-  if (addresses === null) {
+  // Behind a proxy names are the proxy's to know.
+  if (addresses === null && proxy === null) {
     return [
       ...findings,
       fail(
@@ -36,7 +30,8 @@ export const checkNetwork = async (
       ),
     ];
   }
-  findings.push(well('coordinator.dns', `${name} is ${addresses.map(({ address }) => address).join(', ')}.`));
+  if (addresses !== null)
+    findings.push(well('coordinator.dns', `${name} is ${addresses.map(({ address }) => address).join(', ')}.`));
 
   const askedAtMs = Date.now();
   const answer = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS), redirect: 'manual' }).catch((error: unknown) =>
@@ -45,7 +40,7 @@ export const checkNetwork = async (
   if (typeof answer === 'string') return [...findings, unreachable(answer, url, env.platform)];
   await answer.body?.cancel();
   findings.push(well('coordinator.http', `The coordinator answers at ${url}.`));
-  if (protocol === 'http:' && !isLoopback(hostname) && !isPrivate(addresses[0]?.address ?? '')) {
+  if (protocol === 'http:' && !isLoopback(hostname) && !isPrivate(addresses?.[0]?.address ?? '')) {
     findings.push(
       warn(
         'coordinator.tls',
@@ -104,6 +99,7 @@ const checkUpgrade = (url: string): Promise<Finding> =>
     const socket = new WebSocket(`${url.replace(/^http/, 'ws').replace(/\/$/, '')}${AGENT_SOCKET_PATH}`, {
       handshakeTimeout: LIMIT_MS,
       followRedirects: false,
+      ...socketRoad(url),
     });
     const refused = (why: string) =>
       resolve(

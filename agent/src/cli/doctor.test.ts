@@ -73,9 +73,10 @@ describe('the road to the coordinator', () => {
     expect(levels(await checkNetwork('http://lai.invalid', env))).toEqual(['coordinator.dns fail']);
   });
 
-  it('warns of a proxy that the agent will not use', async () => {
-    const findings = await checkNetwork('http://lai.invalid', { ...env, environment: { HTTPS_PROXY: 'http://proxy' } });
-    expect(levels(findings)[0]).toBe('coordinator.proxy warn');
+  it('goes through a proxy, which knows the names', async () => {
+    const findings = await checkNetwork('https://lai.invalid', { ...env, environment: { HTTPS_PROXY: 'http://proxy' } });
+    expect(levels(findings)[0]).toBe('coordinator.proxy ok');
+    expect(levels(findings).some((level) => level.startsWith('coordinator.dns'))).toBe(false);
   });
 
   it.each([
