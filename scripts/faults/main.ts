@@ -70,6 +70,8 @@ const main = async (options: Options): Promise<number> => {
   mkdirSync(folder, { recursive: true });
   say('a household of nodes joins, which every fault begins with');
   const household = await foundHousehold(root, NODES);
+  const leave = () => moveOut(household.folder);
+  process.once('exit', leave);
   const results: FaultResult[] = [];
   const absent: string[] = [];
   try {
@@ -79,7 +81,8 @@ const main = async (options: Options): Promise<number> => {
       else absent.push(`${fault.id}: ${obstacle}`);
     }
   } finally {
-    moveOut(household.folder);
+    leave();
+    process.off('exit', leave);
   }
   finish();
   const only = options.only && [...options.only];

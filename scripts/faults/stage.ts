@@ -271,6 +271,7 @@ export class Stage {
     for (const { program } of this.replicas) program.kill('SIGKILL');
     this.#farm?.kill('SIGKILL');
     this.redis?.program.kill('SIGKILL');
+    moveOut(this.folder);
   };
 
   async close(): Promise<void> {
