@@ -104,10 +104,10 @@ export class Fleet {
   }
 
   /** Another coordinator on the Redis and the database of `main`, with nodes of its own. */
-  static async startReplica(main: Fleet, options: { nodes: readonly NodeSpec[] }): Promise<Fleet> {
+  static async startReplica(main: Fleet, options: { nodes: readonly NodeSpec[]; redisUrl?: string }): Promise<Fleet> {
     const directory = mkdtempSync(join(tmpdir(), 'lai-'));
     const port = await freePort();
-    const redis = `unix://${join(main.dataDir, 'redis', 'redis.sock')}`;
+    const redis = options.redisUrl ?? `unix://${join(main.dataDir, 'redis', 'redis.sock')}`;
     const env = { ...main.env, LAI_PORT: String(port), LAI_REDIS_URL: redis };
     const coordinator = startCoordinator(env);
     await coordinator.until(/coordinator is listening/);

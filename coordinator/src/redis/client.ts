@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
+import { clusterOf, isClusterUrl, type ServerOptions } from './cluster.ts';
 
 /**
  * How long a command may take. Redis that stops answering without closing the connection is otherwise waited for, for ever.
@@ -9,7 +10,10 @@ const COMMAND_LIMIT_MS = 2_000;
 
 const script = (name: string): string => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 
-/** The connection with our scripts on it; what each takes and returns is written at the head of its file. */
+/**
+ * The connection with our scripts on it; what each takes and returns is written at the head of its file. A cluster's has the same
+ * commands and events.
+ */
 export type LaiRedis = Redis & {
   claimLease(
     nodeLeases: string,
@@ -49,7 +53,9 @@ const options = {
 } as const;
 
 export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> => {
-  const redis = new Redis(url, { ...options, lazyConnect: true });
+  const redis = isClusterUrl(url)
+    ? (clusterOf(url, options) as unknown as Redis)
+    : new Redis(url, { ...options, lazyConnect: true });
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
   redis.defineCommand('releaseLease', { numberOfKeys: 2, lua: script('release-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
@@ -59,7 +65,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
   redis.defineCommand('seeReplicas', { numberOfKeys: 1, lua: script('see-replicas') });
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
-  writeTogether(redis);
+  if (!asCluster(redis)) writeTogether(redis);
   logOutages(redis, log);
   await redis.connect();
   return redis as LaiRedis;
@@ -100,12 +106,26 @@ const logOutages = (redis: Redis, log: Logger): void => {
   });
 };
 
+/** Another connection to the same place. */
+export const another = (redis: Redis, more: ServerOptions & RedisOptions): Redis => {
+  const cluster = asCluster(redis);
+  if (!cluster) return redis.duplicate(more);
+  const redisOptions: ServerOptions = { ...(cluster.options.redisOptions as ServerOptions), ...more };
+  return cluster.duplicate([], { enableOfflineQueue: true, redisOptions }) as unknown as Redis;
+};
+
+/** The servers behind it: one, or every master of a cluster. */
+export const serversOf = (redis: Redis): readonly Redis[] => asCluster(redis)?.nodes('master') ?? [redis];
+
+const asCluster = (redis: object): Cluster | null => (redis instanceof Cluster ? redis : null);
+
 export const isUp = (redis: Redis): boolean => redis.status === 'ready';
 
 /** Refuses a Redis that would silently drop jobs when it runs full. */
 export const checkPolicy = async (redis: Redis): Promise<string | null> => {
-  const [, policy] = (await redis.config('GET', 'maxmemory-policy')) as string[];
-  return policy === 'noeviction'
+  const answers = await Promise.all(serversOf(redis).map((server) => server.config('GET', 'maxmemory-policy')));
+  const wrong = answers.map((answer) => (answer as string[])[1]).find((policy) => policy !== 'noeviction');
+  return wrong === undefined
     ? null
-    : `Redis has maxmemory-policy "${policy}", which may throw accepted jobs away. Set it to noeviction: redis-cli config set maxmemory-policy noeviction`;
+    : `Redis has maxmemory-policy "${wrong}", which may throw accepted jobs away. Set it to noeviction: redis-cli config set maxmemory-policy noeviction`;
 };

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { LaiRedis } from './client.ts';
+import { another, type LaiRedis } from './client.ts';
 
 /** Pub/sub needs a connection of its own. Channels are subscribed again by themselves after an outage; what was said meanwhile is lost. */
 export class Subscriber {
@@ -7,7 +7,7 @@ export class Subscriber {
   readonly #listeners = new Map<string, (message: Buffer) => void>();
 
   constructor(redis: LaiRedis) {
-    this.#redis = redis.duplicate({
+    this.#redis = another(redis, {
       enableOfflineQueue: true,
       maxRetriesPerRequest: null,
       autoResubscribe: true,
