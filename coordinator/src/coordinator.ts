@@ -18,6 +18,7 @@ import { storeAdministration } from './access/store-administration.ts';
 import { describeJob } from './api/jobs.ts';
 import { questionIn } from './api/openai/questions.ts';
 import { createApp } from './app.ts';
+import { localUrl } from './cli/place.ts';
 import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
@@ -175,7 +176,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     url,
     db,
     // Behind the #: browsers keep that part to themselves.
-    setupUrl: setup && `${url}/setup#${setup}`,
+    setupUrl: setup && `${config.publicUrl ?? localUrl({ ...config, port })}/setup#${setup}`,
     close: async () => {
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;

@@ -13,6 +13,7 @@ import { fetchStatus, statusText } from './cli/status.ts';
 import { addTokenCommands } from './cli/tokens.ts';
 import { up } from './cli/up.ts';
 import { addUpdateCommands } from './cli/updates.ts';
+import { addUserCommands } from './cli/users.ts';
 import { type CoordinatorConfig, readConfig } from './config.ts';
 import { startCoordinator } from './coordinator.ts';
 import { createLogger } from './logger.ts';
@@ -74,6 +75,7 @@ withSettings(program.command('explain'))
   });
 
 addKeyCommands(program, withSettings);
+addUserCommands(program, withSettings);
 addTokenCommands(program, withSettings);
 addJoinCommand(program, withSettings);
 addNodeCommands(program, withSettings);

@@ -11,8 +11,13 @@ import { sessionCookie } from '../../access/session-cookie.ts';
 import type { Session } from '../../access/sessions.ts';
 import { changePassword, finishSetup, type SignInContext, signIn, userView, type Visit } from '../../access/sign-in.ts';
 import { readJsonBody } from '../openai/body.ts';
+import { SIGN_IN_PAGE, SIGN_IN_SCRIPT, SIGN_IN_STYLE } from './sign-in-page.ts';
 
 const MAX_BODY_BYTES = 4_096;
+/** The page runs its own script, asks us and nobody else, and makes no markup of anything. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; " +
+  "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 export interface SignInRouteOptions {
   readonly may: (action: Action) => MiddlewareHandler;
@@ -57,6 +62,15 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
     announceEnd(userId);
     return c.body(null, 204, headers);
   };
+
+  const page = (path: string, type: string, text: string) =>
+    app.get(path, may('door.greet'), (c) =>
+      c.body(text, 200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': POLICY }),
+    );
+  page('/setup', 'text/html', SIGN_IN_PAGE);
+  page('/sign-in', 'text/html', SIGN_IN_PAGE);
+  page('/sign-in/page.js', 'text/javascript', SIGN_IN_SCRIPT);
+  page('/sign-in/style.css', 'text/css', SIGN_IN_STYLE);
 
   app.post('/api/v1/setup', may('setup.finish'), async (c) => {
     const request = await body(c, SetupRequest);
