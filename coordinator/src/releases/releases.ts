@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSignedBy } from '@lai/shared/ed25519';
-import { compareVersions, RELEASE_FILE_NAME, ReleaseManifest, ReleaseVersion, SignedManifest } from '@lai/shared/release';
+import { compareVersions, ReleaseManifest, ReleaseVersion, SignedManifest } from '@lai/shared/release';
 import type { Logger } from 'pino';
 
 /** A release that is dropped into the folder is there this much later. */
@@ -128,7 +128,7 @@ const readRelease = async (root: string, version: string, publicKey: string | nu
   }
   for (const name of ['manifest.json', 'manifest.json.sig', 'SHA256SUMS', 'SHA256SUMS.sig']) {
     const content = await readSmall(join(dir, name));
-    if (content === undefined || !RELEASE_FILE_NAME.test(name)) throw new Error(`${name} is missing`);
+    if (content === undefined) throw new Error(`${name} is missing`);
     const sha256 = createHash('sha256').update(content).digest('hex');
     files.set(name, { path: join(dir, name), bytes: Buffer.byteLength(content), sha256 });
   }

@@ -127,8 +127,10 @@ describe('a rollout', () => {
     expect(waiting.rollout.state).toBe('running');
     fleet[1] = node('pc');
     expect(step(waiting.rollout, fleet, NOW + 60 * MINUTE).asks).toEqual(['id-pc']);
-    fleet[1] = node('pc', { liveness: 'dead' });
-    expect(step(waiting.rollout, fleet, NOW + 8 * 24 * 60 * MINUTE).rollout).toMatchObject({ state: 'done' });
+    for (const liveness of ['alive', 'dead'] as const) {
+      fleet[1] = node('pc', { liveness });
+      expect(step(waiting.rollout, fleet, NOW + 8 * 24 * 60 * MINUTE)).toMatchObject({ asks: [], rollout: { state: 'done' } });
+    }
   });
 
   it('does nothing more when it has ended', () => {

@@ -115,8 +115,9 @@ const judge = (entry: Entry, question: Question): Entry => {
 };
 
 const judgeWaiting = (entry: Entry, { record, rollout, manifest, nowMs }: Question): Entry => {
-  if (!isThere(record))
-    return nowMs - rollout.startedAtMs > WAIT_LIMIT_MS ? became(entry, 'skipped', 'it was not there for a week') : entry;
+  // Also of a rollout that came back with an old backup.
+  if (nowMs - rollout.startedAtMs > WAIT_LIMIT_MS) return became(entry, 'skipped', 'its turn did not come within a week');
+  if (!isThere(record)) return entry;
   const { agentVersion, update, os } = record.snapshot;
   const { version, isForced } = rollout;
   if (agentVersion === version) return became(entry, 'done', 'it had this version');

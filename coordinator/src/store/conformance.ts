@@ -28,7 +28,7 @@ import {
   revokeRegistrationToken,
 } from './registration-tokens.ts';
 import { restore } from './restore.ts';
-import { keepSetting, readSetting } from './settings.ts';
+import { keepSetting, readSetting, replaceSetting } from './settings.ts';
 
 /** What lasting truth must do, whichever database keeps it. `newLocation` names an empty database, a new one each time. */
 export const storeConformance = (kind: string, newLocation: () => Promise<string>): void => {
@@ -120,6 +120,21 @@ export const storeConformance = (kind: string, newLocation: () => Promise<string
       });
       await expect(failing).rejects.toThrow('changed my mind');
       expect(await listApiKeys(db)).toEqual([]);
+    });
+
+    it('replace a setting over what was read, for one of those who have read the same', async () => {
+      const db = await fresh();
+      let before: string | null = null;
+      for (const round of [1, 2, 3]) {
+        const values = Array.from({ length: 8 }, (_, index) => `${round}-${index}`);
+        const wins = await Promise.all(values.map((value) => replaceSetting(db, 'contested', before, value)));
+        expect(wins.filter(Boolean)).toHaveLength(1);
+        expect(await readSetting(db, 'contested')).toBe(values[wins.indexOf(true)]);
+        before = await readSetting(db, 'contested');
+      }
+      expect(await replaceSetting(db, 'contested', 'something older', 'x')).toBe(false);
+      expect(await replaceSetting(db, 'contested', null, 'x')).toBe(false);
+      expect(await readSetting(db, 'contested')).toBe(before);
     });
 
     it('keep a setting as it was first written', async () => {
