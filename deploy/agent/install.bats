@@ -58,9 +58,9 @@ stub() {
 
 @test "options are read, and what is none is refused" {
   read_options --dry-run --user --version 0.2.0-rc.1 --force --token-file /a/b
-  [ "$verb $version $is_user $token_file $flags" = 'install 0.2.0-rc.1 yes /a/b  --dry-run --user --force' ]
+  [ "$verb $version $is_user $token_file $flags" = 'install 0.2.0-rc.1 yes /a/b  --dry-run --force --user' ]
   read_options --uninstall --purge
-  [ "$verb $flags" = 'uninstall  --purge' ]
+  [ "$verb $flags" = 'uninstall  --purge --system' ]
   for bad in '--nonsense' '--version' '--version 1;rm' '--account a b' '--account a/b'; do
     # shellcheck disable=SC2086
     run read_options $bad

@@ -40,7 +40,7 @@ read_options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --dry-run | --force | --purge) flags="$flags $1" ;;
-      --user) is_user=yes flags="$flags $1" ;;
+      --user) is_user=yes ;;
       --uninstall) verb=uninstall ;;
       --version | --account | --token-file)
         [ $# -ge 2 ] || die "$1 wants a value"
@@ -62,6 +62,7 @@ read_options() {
     esac
     shift
   done
+  if [ -n "$is_user" ]; then flags="$flags --user"; else flags="$flags --system"; fi
   case $version in *[!0-9A-Za-z.-]*) die "$version is no version" ;; esac
 }
 

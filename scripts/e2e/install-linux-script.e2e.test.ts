@@ -126,7 +126,7 @@ describe.skipIf(process.platform !== 'linux')('install.sh', () => {
       const { code, text } = await install(['--force'], { shell, env: { LAI_TOKEN: 'laj_secret', LAI_RUNTIME: 'mock' } });
       expect(code, text).toBe(0);
       const asked = text.split('\n').find((line) => line.startsWith('asked:')) ?? '';
-      expect(asked).toMatch(/^asked: service install --from \S+\/program --answers \S+\/answers --force$/);
+      expect(asked).toMatch(/^asked: service install --from \S+\/program --answers \S+\/answers --force --system$/);
       expect(text).toContain('LAI_TOKEN=laj_secret\n');
       expect(text).toContain('LAI_RUNTIME=mock\n');
       expect(text).toContain(`LAI_URL=${url}\n`);

@@ -155,6 +155,15 @@ describe('an unpacked release', () => {
     expect(did).toEqual([]);
   });
 
+  it('goes with its coordinator to a new address, and back', async () => {
+    await set('0.1.0', { answers: { LAI_URL: 'https://lai' } });
+    expect(readFileSync(layout.settingsPath, 'utf8')).not.toContain('LAI_URL');
+    for (const url of ['https://moved', 'https://lai']) {
+      await set('0.1.0', { answers: { LAI_URL: url } });
+      expect(readFileSync(layout.settingsPath, 'utf8')).toContain(`LAI_URL=${url}\n`);
+    }
+  });
+
   it('does not take a machine away from its coordinator', async () => {
     const other = await keyFingerprint((await generateIdentityKeys()).publicKey);
     const answers = { LAI_URL: 'https://other', LAI_TOKEN: `laj_${'0'.repeat(12)}_${'0'.repeat(32)}_${other}` };

@@ -82,10 +82,12 @@ export const setUp = async (options: SetupOptions): Promise<void> => {
 };
 
 /** A node that has joined goes on with the same coordinator under its new address; that it is the same one, its key proves. */
-const movedTo = ({ dataDir }: Layout, url: string | undefined): Record<string, string> => {
+const movedTo = ({ dataDir, settingsPath }: Layout, url: string | undefined): Record<string, string> => {
   try {
     const known = readCredential(dataDir);
-    return known !== null && url && known.url !== url ? { LAI_URL: url } : {};
+    if (known === null || !url) return {};
+    const hasMovedBefore = existsSync(settingsPath) && /^LAI_URL=/m.test(readFileSync(settingsPath, 'utf8'));
+    return known.url !== url || hasMovedBefore ? { LAI_URL: url } : {};
   } catch {
     // Not ours to read; only root sets things up.
     return {};
