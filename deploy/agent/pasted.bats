@@ -178,13 +178,13 @@ nothing_left() {
     stub "$command" "echo '$command' >>'$calls'"
   done
   size=$(wc -c <"$dir/install.sh")
-  # Before and after each end of a line, in the middle of every third line, and at each of the last forty characters.
+  # At each end of a line or in its middle, and at each of the last forty characters.
   mapfile -t cuts < <(
     /usr/bin/env -i LC_ALL=C PATH=/usr/bin:/bin awk -v size="$size" '
-      { start = at; at += length($0) + 1; print at; if (NR % 3 == 0) print int((start + at) / 2); if (NR % 3 == 1) print at - 1 }
+      { start = at; at += length($0) + 1; print NR % 3 == 0 ? int((start + at) / 2) : at }
       END { for (i = size - 40; i < size; i++) print i }' "$dir/install.sh" | sort -nu
   )
-  [ "${#cuts[@]}" -gt 300 ]
+  [ "${#cuts[@]}" -gt 200 ]
   for cut in "${cuts[@]}"; do
     [ "$cut" -lt "$((size - 1))" ] || continue
     /usr/bin/head -c "$cut" "$dir/install.sh" | "${shell[@]}" -s -- --user >/dev/null 2>&1 || true
