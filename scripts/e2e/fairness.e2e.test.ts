@@ -1,0 +1,54 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Fleet } from './fleet.ts';
+
+const MODEL = 'story:1b';
+/** Sent within this time, evenly: far more than the node can do, by a key that asks ten times as much as the other one. */
+const LASTS_MS = 4_000;
+const HEAVY = 400;
+const LIGHT = HEAVY / 10;
+const MOST_OF_HEAVY = 0.05;
+
+describe('a key that floods', () => {
+  let fleet: Fleet;
+  const keys: Record<string, string> = {};
+
+  beforeAll(async () => {
+    const models = `${MODEL}=0.1GB,slots=4,tps=100,caps=chat`;
+    fleet = await Fleet.start({ nodes: [{ name: 'only', models, tuning: { prefillMs: 5, coldLoadMsPerGb: 0 } }] });
+    await fleet.warmUp(MODEL);
+    for (const name of ['heavy', 'light']) keys[name] = (await fleet.lai('keys', 'create', name)).split('\n')[0] ?? '';
+  });
+  afterAll(() => fleet?.stop());
+
+  /** Milliseconds in the queue, as the coordinator tells its client. */
+  const wait = async (key: string, count: number): Promise<number> => {
+    const body = { model: MODEL, max_tokens: 10, messages: [{ role: 'user', content: `${key} asks for story ${count}.` }] };
+    const response = await fleet.chat(body, { headers: { authorization: `Bearer ${keys[key]}` } });
+    await response.text();
+    expect(response.status).toBe(200);
+    return Number(response.headers.get('x-lai-queue-ms'));
+  };
+
+  const sendEvenly = async (key: string, count: number): Promise<number[]> => {
+    const startedAtMs = performance.now();
+    const waits: Promise<number>[] = [];
+    for (let at = 0; at < count; at += 1) {
+      await pause(Math.max(0, startedAtMs + (at * LASTS_MS) / count - performance.now()));
+      waits.push(wait(key, at));
+    }
+    return Promise.all(waits);
+  };
+
+  it('makes a light one wait for 5 % of its own wait at most', { timeout: 60_000 }, async () => {
+    const [heavy, light] = await Promise.all([sendEvenly('heavy', HEAVY), sendEvenly('light', LIGHT)]);
+    const [heavyMs, lightMs] = [median(heavy), median(light)];
+    console.log(`waits, p50: ${HEAVY} requests of the heavy key ${heavyMs} ms, ${LIGHT} of the light one ${lightMs} ms`);
+    // Otherwise there was no flood, and nothing was shown.
+    expect(heavyMs).toBeGreaterThan(1_000);
+    expect(lightMs / heavyMs).toBeLessThanOrEqual(MOST_OF_HEAVY);
+  });
+});
+
+const median = (numbers: readonly number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
