@@ -139,6 +139,7 @@ export class Replica {
 
   /** A node knocks: it gets an epoch, from Redis or from the clock, and a session. */
   async accept(machine: Machine, wire: Wire, instanceId: string): Promise<boolean> {
+    if (this.clock.isFrozen) return false; // the agent's patience ends before the door answers
     const next = this.redis.ask(({ epochs }, nowMs) => {
       const epoch = Math.max(Math.ceil(nowMs), (epochs.get(machine.id) ?? 0) + 1);
       epochs.set(machine.id, epoch);
