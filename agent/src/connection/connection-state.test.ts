@@ -33,6 +33,8 @@ const refused: ConnectionState = { kind: 'refused', reason: 'unknown_node', mess
 const lostAgain: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 500 };
 /** Longer than after a mere loss, because somebody said no. */
 const rejectedAgain: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 2_500 };
+/** Longer still once there were some: whoever said it may not be the coordinator, but hardly changes their mind. */
+const unproved: ConnectionState = { kind: 'waiting', failures: 3, waitMs: 4_000 };
 const spread: ConnectionState = { kind: 'waiting', failures: 0, waitMs: 1_000 };
 
 const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
@@ -42,7 +44,7 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     challenged: stay,
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': rejectedAgain,
+    'rejected for good': unproved,
     goaway: stay,
     lost: stay,
   },
@@ -52,7 +54,7 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     challenged: stay,
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': rejectedAgain,
+    'rejected for good': unproved,
     goaway: lostAgain,
     lost: lostAgain,
   },
@@ -63,7 +65,7 @@ const table: Record<State, Record<Event, ConnectionState | typeof stay>> = {
     // Without a challenge nobody has proved to be our coordinator.
     welcomed: stay,
     'rejected for now': rejectedAgain,
-    'rejected for good': rejectedAgain,
+    'rejected for good': unproved,
     goaway: lostAgain,
     lost: lostAgain,
   },
@@ -138,6 +140,11 @@ describe('a connection', () => {
     const steps: Event[] = ['dial', 'opened', 'challenged', 'welcomed'];
     const ends = steps.map((_, done) => run([...steps.slice(0, done + 1), 'rejected for good']).kind);
     expect(ends).toEqual(['waiting', 'waiting', 'refused', 'refused']);
+  });
+
+  it('asks once or twice a minute whoever has sent it away for good without being its coordinator', () => {
+    const sentAway = run(Array.from({ length: 99 }, (): Event[] => ['dial', 'opened', 'rejected for good']).flat());
+    expect(sentAway).toEqual({ kind: 'waiting', failures: 99, waitMs: 30_000 });
   });
 
   it('is not made to dial without a pause by whoever answers in place of its coordinator', () => {

@@ -36,6 +36,9 @@ export const initialState: ConnectionState = { kind: 'waiting', failures: 0, wai
 /** However long a coordinator wants to be left alone, a node looks for it again within this. */
 const MAX_SPREAD_MS = 60_000;
 
+/** Nobody expects to be let in soon who was told never to come back, even if it was not the coordinator who said it. */
+const UNPROVED = { capMs: 60_000 };
+
 export const nextState = (state: ConnectionState, event: ConnectionEvent, random: number): ConnectionState => {
   if (state.kind === 'refused') return state;
   const failures = 'failures' in state ? state.failures : 0;
@@ -51,7 +54,7 @@ export const nextState = (state: ConnectionState, event: ConnectionEvent, random
     case 'rejected':
       return event.isFinal && isProved(state)
         ? { kind: 'refused', reason: event.reason, message: event.message }
-        : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures + 3, random) };
+        : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures + 3, random, event.isFinal ? UNPROVED : {}) };
     case 'goaway':
       if (!isProved(state)) return nextState(state, { kind: 'lost' }, random);
       return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * Math.min(event.spreadMs, MAX_SPREAD_MS)) };

@@ -210,7 +210,12 @@ export class Connection {
           this.#socket?.terminate();
           return;
         }
-        this.#log.warn({ reason: message.reason }, `coordinator refused this node: ${message.message}`);
+        this.#log.warn(
+          { reason: message.reason, isProved: isProved(this.#state) },
+          isProved(this.#state)
+            ? `coordinator refused this node: ${message.message}`
+            : `refused at the coordinator's address, by whoever it is: ${message.message}`,
+        );
         this.#move({ kind: 'rejected', reason: message.reason, message: message.message, isFinal: message.isFinal });
         this.#hangUp();
         if (this.#state.kind === 'refused') this.#events.refused(message.message);
