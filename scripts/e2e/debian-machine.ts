@@ -24,6 +24,7 @@ import { run } from '../engines/command.ts';
 const SUITE = 'bookworm';
 const PACKAGES = ['systemd', 'systemd-sysv', 'curl', 'ca-certificates', 'openssl', 'procps', 'sudo'];
 const BOOT_LIMIT_MS = 60_000;
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Units that want a terminal, a disk or the night. */
 const MASKED = [
@@ -35,7 +36,7 @@ const MASKED = [
 /** Why there is none on this machine; null: there can be. */
 export const noMachineBecause = (): string | null => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'a Debian of its own needs Linux and root';
-  const missing = ['debootstrap', 'unshare', 'nsenter', 'pivot_root'].filter((tool) => !onPath(tool));
+  const missing = ['debootstrap', 'unshare', 'nsenter', 'setpriv', 'pivot_root'].filter((tool) => !onPath(tool));
   if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
   const { status, stderr } = spawnSync('unshare', ['--mount', '--pid', '--fork', '--cgroup', 'true'], { encoding: 'utf8' });
   return status === 0 ? null : `no namespaces here: ${stderr.trim()}`;
@@ -117,13 +118,9 @@ export class DebianMachine {
   }
 
   async start(): Promise<void> {
-    const child = spawn(
-      'unshare',
-      ['--mount', '--propagation', 'private', 'sh', '-c', ENTER_GROUP, 'sh', this.root, this.#group, BOOT],
-      {
-        stdio: ['ignore', 'ignore', 'pipe'],
-      },
-    );
+    const boot = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', ENTER_GROUP, 'sh', this.root, this.#group, BOOT];
+    // Goes with us, however we go.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...boot], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
@@ -156,15 +153,14 @@ export class DebianMachine {
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
+  #inside(line: string, env: Record<string, string>): string[] {
+    const words = Object.entries({ PATH, HOME: '/root', ...env }).map(([name, value]) => `${name}=${value}`);
+    return ['-t', String(this.#init), '-m', '-p', '-u', '-i', '-C', '-r', '-w', 'env', '-i', ...words, 'sh', '-c', line];
+  }
+
   /** A line in a root shell of the machine. */
   try(line: string, { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): SpawnSyncReturns<string> {
-    const words = Object.entries({
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      HOME: '/root',
-      ...env,
-    }).map(([name, value]) => `${name}=${value}`);
-    const inside = ['-t', String(this.#init), '-m', '-p', '-u', '-i', '-C', '-r', '-w', 'env', '-i', ...words, 'sh', '-c', line];
-    return spawnSync('nsenter', inside, { encoding: 'utf8', input, timeout: 240_000 });
+    return spawnSync('nsenter', this.#inside(line, env), { encoding: 'utf8', input, timeout: 240_000 });
   }
 
   run(line: string, options: { input?: string; env?: Record<string, string> } = {}): string {
@@ -173,15 +169,9 @@ export class DebianMachine {
     return stdout;
   }
 
-  /** Asynchronous, for what talks to a program of ours. */
+  /** The same while we go on; both of its outputs in one. */
   async runLong(line: string, env: Record<string, string> = {}): Promise<{ code: number | null; text: string }> {
-    const words = Object.entries({
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      HOME: '/root',
-      ...env,
-    }).map(([name, value]) => `${name}=${value}`);
-    const inside = ['-t', String(this.#init), '-m', '-p', '-u', '-i', '-C', '-r', '-w', 'env', '-i', ...words, 'sh', '-c', line];
-    const child = spawn('nsenter', inside, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('nsenter', this.#inside(line, env), { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (piece: string) => {

@@ -1,5 +1,15 @@
 /** The launcher as it is installed, with versions that are good, crash, hang, or cannot even be read. */
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,6 +20,14 @@ import { Program } from './program.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const GOOD = `console.log('this is', import.meta.dirname, process.argv.slice(2).join(' '), process.env.LAI_PROGRAM_DIR);`;
 const NODE = process.versions.node;
+
+it('an agent is 2 MB at most, and so is what an update of it moves', () => {
+  const bytes = ['lai-agent.js', 'lai-mock-engine.js', 'lai-launch.js'].map(
+    (name) => statSync(join(ROOT, 'agent/dist', name)).size,
+  );
+  // An update moves them compressed; even as they are they are below it.
+  expect(bytes.reduce((sum, size) => sum + size)).toBeLessThanOrEqual(2_000_000);
+});
 
 describe.skipIf(process.platform === 'win32')('the launcher', () => {
   let dir: string;

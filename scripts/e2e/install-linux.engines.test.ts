@@ -61,8 +61,7 @@ describe.skipIf(missing !== null)('an agent on a clean Debian', { timeout: 240_0
   beforeAll(async () => {
     key = await generateIdentityKeys();
     fleet = await Fleet.start({ nodes: [] });
-    await release('0.1.0');
-    machine = await DebianMachine.boot();
+    [machine] = await Promise.all([DebianMachine.boot(), release('0.1.0')]);
     // Written by whoever sets machines up before us, and kept by the installer.
     machine.run('useradd ada && echo "ada ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/ada');
     machine.run('mkdir -p /etc/lai; echo LAI_RUNTIME=mock > /etc/lai/agent.env');
