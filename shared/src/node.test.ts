@@ -3,10 +3,12 @@ import {
   GamingWish,
   Gpu,
   isSimulated,
+  LoadedModel,
   ModelFailure,
   ModelName,
   NodeDesired,
   type NodeSnapshot,
+  RuntimeReport,
   sameModel,
   withoutLatest,
 } from './node.ts';
@@ -71,6 +73,19 @@ describe('words that only a newer agent knows', () => {
       driverVersion: null,
     };
     expect(Gpu.parse(gpu)).toEqual({ ...gpu, vendor: 'unknown' });
+  });
+
+  it('do not hide its node: a model in an unknown state is not for use', () => {
+    const model = {
+      ...{ id: 'm', runtime: 'tomorrow', state: 'hibernating', capabilities: [], contextLength: null, sizeBytes: null },
+      ...{ vramBytes: null, slots: 1, inFlight: 0, isPinned: false, expiresAtMs: null, failure: null },
+    };
+    expect(LoadedModel.parse(model)).toEqual({ ...model, state: 'unloading' });
+  });
+
+  it('do not hide its node: a runtime in an unknown state and mode is not ready and not ours', () => {
+    const runtime = { kind: 'tomorrow', version: null, state: 'upgrading', mode: 'borrowed', isSimulated: false, detail: null };
+    expect(RuntimeReport.parse(runtime)).toEqual({ ...runtime, state: 'starting', mode: 'adopted' });
   });
 
   it('do not hide its node: an unknown failure is an internal one', () => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { FailureCode } from './attempt.ts';
 import { UpdateReport } from './release.ts';
 
-/** Runtimes and capabilities are open words on the wire: an older coordinator must still show a newer agent's node. */
+/** Every word is open on the wire: an older coordinator must still show a newer agent's node, and take what it does not know for the safest. */
 export const RUNTIME_KINDS = ['ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock'] as const;
 export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
 
@@ -41,8 +41,11 @@ export const Gpu = z.object({
 });
 export type Gpu = z.infer<typeof Gpu>;
 
-/** cold (on disk) → loading → warm → draining → unloading → cold; `failed` is cold with a reason and clears on the next try. */
-export const ModelState = z.enum(['cold', 'loading', 'warm', 'draining', 'unloading', 'failed']);
+/**
+ * cold (on disk) → loading → warm → draining → unloading → cold; `failed` is cold with a reason and clears on the next try. A word that
+ * only a newer agent knows is read as `unloading`: the model is there, and nobody may use, load or count on it.
+ */
+export const ModelState = z.enum(['cold', 'loading', 'warm', 'draining', 'unloading', 'failed']).catch('unloading');
 export type ModelState = z.infer<typeof ModelState>;
 
 export const ModelFailure = z.object({ code: FailureCode, message: z.string(), atMs: epochMs });
@@ -72,9 +75,10 @@ export type LoadedModel = z.infer<typeof LoadedModel>;
 export const RuntimeReport = z.object({
   kind: z.string(),
   version: z.string().nullable(),
-  state: z.enum(['starting', 'ready', 'stopped', 'failed']),
-  /** `adopted`: it was running before us and we never kill it. `owned`: we started it. */
-  mode: z.enum(['adopted', 'owned']),
+  /** A word that only a newer agent knows: not ready, for a reason unknown. */
+  state: z.enum(['starting', 'ready', 'stopped', 'failed']).catch('starting'),
+  /** `adopted`: it was running before us and we never kill it. `owned`: we started it. Unknown words promise nothing either. */
+  mode: z.enum(['adopted', 'owned']).catch('adopted'),
   /** True for the mock runtime. Everything that shows this runtime's answers must say so. */
   isSimulated: z.boolean(),
   detail: z.string().nullable(),

@@ -102,6 +102,14 @@ describe('a control message', () => {
     });
   });
 
+  it('rejects with a reason that only a newer coordinator knows', () => {
+    const text = '{"type":"node.reject","reason":"quota_exceeded","message":"too many nodes","isFinal":true}';
+    expect(decodeCoordinatorMessage(text)).toEqual({
+      ok: true,
+      message: { type: 'node.reject', reason: 'bad_message', message: 'too many nodes', isFinal: true },
+    });
+  });
+
   it('is read the same after it was written', () => {
     const start = {
       type: 'attempt.start',

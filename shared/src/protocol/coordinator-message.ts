@@ -30,17 +30,20 @@ export const NodeWelcome = z.object({
   desired: NodeDesired,
 });
 
-export const RejectReason = z.enum([
-  'agent_too_old',
-  'agent_too_new',
-  'unknown_node',
-  'bad_signature',
-  'revoked',
-  'pending_approval',
-  'cloned_identity',
-  'superseded',
-  'bad_message',
-]);
+/** A reason that only a newer coordinator knows is still a rejection; `message` and `isFinal` say the rest. */
+export const RejectReason = z
+  .enum([
+    'agent_too_old',
+    'agent_too_new',
+    'unknown_node',
+    'bad_signature',
+    'revoked',
+    'pending_approval',
+    'cloned_identity',
+    'superseded',
+    'bad_message',
+  ])
+  .catch('bad_message');
 export type RejectReason = z.infer<typeof RejectReason>;
 
 /** Said before the socket is closed. `isFinal`: reconnecting cannot help until a person acts. */
