@@ -106,6 +106,9 @@ describe('asynchronous jobs', () => {
       expect(JSON.parse(news.body)).toMatchObject({ id: body.id, status: 'completed' });
       const [, seconds, mac] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(news.signature) ?? [];
       expect(mac).toBeDefined();
+      // A listed host, asked for in words that parsers read differently, is no listed host.
+      for (const trick of [`http://127.0.0.1:${hookPort}\\@169.254.169.254/`, `http://a@127.0.0.1:${hookPort}/`])
+        expect((await submit('x', { 'x-lai-webhook': trick })).body.error?.code).toBe('invalid_header');
       expect(createHmac('sha256', 'wrong').update(`${seconds}.${news.body}`).digest('hex')).not.toBe(mac);
     } finally {
       hook.close();

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Logger } from 'pino';
+import { judgeUrl, type OutgoingPolicy, openOutgoing } from '../access/outgoing.ts';
 import { type Clock, repeat } from '../dispatch/clock.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
@@ -11,6 +12,8 @@ const TRIES = 6;
 const FIRST_RETRY_MS = 5_000;
 const ANSWER_LIMIT_MS = 10_000;
 const CLAIM_MS = 30_000;
+/** The operator has listed the hosts, so they may be in the house. */
+const LISTED: OutgoingPolicy = { isPlainAllowed: true, isPrivateAllowed: true };
 
 /**
  * Tells the webhooks of jobs that have ended: once if it is taken (any 2xx), else again with growing pauses, from whichever replica comes
@@ -49,9 +52,8 @@ export class Webhooks {
   }
 
   allows(url: string): boolean {
-    if (!URL.canParse(url)) return false;
-    const { protocol, host, username, password } = new URL(url);
-    return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '' && this.#hosts.has(host);
+    const verdict = judgeUrl(url, LISTED);
+    return verdict.kind === 'fine' && this.#hosts.has(verdict.url.host);
   }
 
   close(): void {
@@ -91,16 +93,14 @@ export class Webhooks {
     const seconds = Math.floor(this.#clock.nowMs() / 1_000);
     const signature = createHmac('sha256', this.#secret).update(`${seconds}.${body}`).digest('hex');
     try {
-      const response = await fetch(url, {
-        method: 'POST',
+      const response = await openOutgoing({
+        ...{ url, policy: LISTED, method: 'POST', body, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) },
         headers: { 'content-type': 'application/json', 'x-lai-signature': `t=${seconds},v1=${signature}` },
-        body,
-        redirect: 'error',
-        signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
       });
-      await response.body?.cancel();
-      if (response.ok) return true;
-      this.#log.warn({ jobId: job.id, status: response.status }, 'webhook did not take the news');
+      response.destroy();
+      const status = response.statusCode ?? 0;
+      if (status >= 200 && status < 300) return true;
+      this.#log.warn({ jobId: job.id, status }, 'webhook did not take the news');
     } catch (error) {
       this.#log.warn({ jobId: job.id, err: error }, 'webhook not reached');
     }
