@@ -1,8 +1,10 @@
 import fc from 'fast-check';
+import { drawnFrom, hostile, type JsonSchema, spoilt } from './schema-fuzz.ts';
 
 /**
- * Bad HTTP requests, drawn from valid ones: a field taken away, exchanged for something else, nested, repeated or enormous; headers that
- * nobody sends; keys that look almost right; other methods and paths.
+ * Bad HTTP requests. Half are drawn from the door's own description of itself, so that a route that is added tomorrow is tried tomorrow;
+ * half from valid ones: a field taken away, exchanged for something else, nested, repeated or enormous; headers that nobody sends; keys
+ * that look almost right; other methods and paths.
  */
 export interface BadRequest {
   readonly method: string;
@@ -146,7 +148,72 @@ const headersFrom = (key: string): fc.Arbitrary<Record<string, string>> => {
     }));
 };
 
-export const badRequest = (key: string): fc.Arbitrary<BadRequest> =>
+/** The part of an OpenAPI document that says what can be asked. */
+export interface DoorDescription {
+  readonly paths: Readonly<
+    Record<
+      string,
+      Readonly<
+        Record<
+          string,
+          {
+            readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: JsonSchema }>> };
+            readonly parameters?: readonly { readonly name: string; readonly in: string }[];
+          }
+        >
+      >
+    >
+  >;
+}
+
+export const badRequest = (key: string, door: DoorDescription): fc.Arbitrary<BadRequest> =>
+  fc.oneof(spoiltRequest(key), describedRequest(key, door));
+
+/** Every route with everything that its schema allows, and one thing that it does not. */
+const describedRequest = (key: string, { paths }: DoorDescription): fc.Arbitrary<BadRequest> => {
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { requestBody, parameters = [] }]) => {
+      const schema = Object.values(requestBody?.content ?? {})[0]?.schema;
+      // Would leave nothing to ask for.
+      const known = fc.constant(method === 'delete' ? 'nothing:1b' : 'story:1b');
+      const body = schema && drawnFrom(schema, known).chain((drawn) => fc.oneof(fc.constant(drawn), spoiltBody(drawn)));
+      const inQuery = parameters.filter(({ in: place }) => place === 'query').map(({ name }) => name);
+      const query = inQuery.length === 0 ? fc.constant({}) : fc.dictionary(fc.constantFrom(...inQuery), pieceOfPath);
+      return fc
+        .record({
+          pieces: fc.array(pieceOfPath, { minLength: 4, maxLength: 4 }),
+          query,
+          headers: headersFrom(key),
+          body: (body ?? fc.constant(undefined)) as fc.Arbitrary<unknown>,
+        })
+        .map(({ pieces, query, headers, body }) => {
+          let index = 0;
+          const target = path.replace(/\{\w+\}/g, () => encodeURIComponent((pieces[index++] ?? '').toWellFormed()));
+          const search = new URLSearchParams(query).toString();
+          return {
+            method: method.toUpperCase(),
+            path: search ? `${target}?${search}` : target,
+            headers,
+            body: body === undefined ? undefined : JSON.stringify(body).toWellFormed(),
+          };
+        });
+    }),
+  );
+  return fc.oneof(...operations);
+};
+
+const pieceOfPath = fc.oneof(
+  fc.constantFrom('nobody', '1', '-1', '0x10', '9'.repeat(30), '%00', '..', 'story:1b'),
+  hostile,
+  fc.string({ unit: 'binary', minLength: 1, maxLength: 80 }),
+);
+
+const spoiltBody = (drawn: unknown): fc.Arbitrary<unknown> =>
+  typeof drawn === 'object' && drawn !== null && Object.keys(drawn).length > 0
+    ? spoilt(drawn as Record<string, unknown>)
+    : fc.jsonValue({ maxDepth: 3 });
+
+const spoiltRequest = (key: string): fc.Arbitrary<BadRequest> =>
   fc.constantFrom(...VALID).chain((valid) =>
     fc
       .record({

@@ -6,12 +6,12 @@ const { z } = createRequire(join(import.meta.dirname, '..', '..', 'shared', 'pac
   z: { toJSONSchema(schema: unknown, options: { io: 'input'; unrepresentable: 'any' }): JsonSchema };
 };
 
-interface JsonSchema {
+export interface JsonSchema {
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly required?: readonly string[];
   readonly items?: JsonSchema;
@@ -19,13 +19,14 @@ interface JsonSchema {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
   readonly maximum?: number;
 }
 
 /** What every text of a rogue peer carries: it is searched for in what the other side opened, started and connected to. */
 export const CANARY = 'lai-canary-9c41';
 
-const hostile = fc.constantFrom(
+export const hostile = fc.constantFrom(
   CANARY,
   `../../../../etc/${CANARY}`,
   `/etc/${CANARY}`,
@@ -49,12 +50,14 @@ export const messagesOf = (schema: unknown, known: readonly string[]): fc.Arbitr
   >;
 
 /** `known`: names that mean something to the other side. */
-const drawnFrom = (schema: JsonSchema, known: fc.Arbitrary<string>): fc.Arbitrary<unknown> => {
+export const drawnFrom = (schema: JsonSchema, known: fc.Arbitrary<string>): fc.Arbitrary<unknown> => {
   if (schema.const !== undefined) return fc.constant(schema.const);
   if (schema.enum) return fc.constantFrom(...schema.enum);
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices) return fc.oneof(...choices.map((choice) => drawnFrom(choice, known)));
-  switch (schema.type) {
+  const { type } = schema;
+  if (Array.isArray(type)) return fc.oneof(...type.map((one: string) => drawnFrom({ ...schema, type: one }, known)));
+  switch (type) {
     case 'string':
       return textOf(schema, known);
     case 'integer':
@@ -87,7 +90,11 @@ const textOf = ({ pattern, minLength = 0, maxLength = 200 }: JsonSchema, known: 
   return fc.oneof(...drawn, ...(carriers.length > 0 ? [fc.constantFrom(...carriers)] : []), free);
 };
 
-const numberOf = ({ minimum = -(2 ** 40), maximum = 2 ** 40 }: JsonSchema): fc.Arbitrary<number> =>
+const numberOf = ({
+  exclusiveMinimum = -(2 ** 40),
+  minimum = exclusiveMinimum,
+  maximum = 2 ** 40,
+}: JsonSchema): fc.Arbitrary<number> =>
   fc.oneof(
     fc.integer({ min: Math.max(0, minimum), max: Math.min(maximum, 2_000) }),
     fc.constantFrom(minimum, maximum, 0, 1, Number.MAX_SAFE_INTEGER, 1.5, -1),

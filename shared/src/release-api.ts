@@ -15,6 +15,8 @@ export const BaseUrl = z
     /^https?:\/\/(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/,
     'expected something like https://lai.example.org',
   )
+  // Ports and IPv6 addresses that are none.
+  .refine((url) => URL.canParse(url), 'is no URL')
   .transform((url) => url.replace(/\/$/, ''));
 
 export const NewJoinCommand = NewToken.extend({

@@ -71,6 +71,8 @@ describe('an address that becomes part of a script', () => {
     'https://a/../b',
     'https://',
     'http://[::1',
+    'http://[5:A:]/',
+    'http://a:98287',
     `https://${'a'.repeat(400)}`,
   ])('may not be %j', (text) => {
     expect(BaseUrl.safeParse(text).success).toBe(false);
