@@ -28,7 +28,8 @@ import {
   revokeRegistrationToken,
 } from './registration-tokens.ts';
 import { restore } from './restore.ts';
-import { keepSetting, readSetting, replaceSetting } from './settings.ts';
+import { deleteSetting, keepSetting, readSetting, replaceSetting } from './settings.ts';
+import { deleteUser, findUser, findUserByName, insertUser, isAnybodyThere, listUsers, updateUser } from './users.ts';
 
 /** What lasting truth must do, whichever database keeps it. `newLocation` names an empty database, a new one each time. */
 export const storeConformance = (kind: string, newLocation: () => Promise<string>): void => {
@@ -250,6 +251,39 @@ export const storeConformance = (kind: string, newLocation: () => Promise<string
     it('have a key of their own', async () => {
       const db = await withNode();
       await expect(insertNode(db, { ...nodeRow('node_2'), public_key: 'key of node_1' })).rejects.toThrow(/unique/i);
+    });
+  });
+
+  describe(`people on ${kind}`, () => {
+    const userRow = (id: string, name: string) => ({
+      ...{ id, name, password_hash: `hash of ${name}`, role: 'viewer' as const, created_at_ms: 1 },
+    });
+
+    it('have a name of their own, also when two come at once', async () => {
+      const db = await fresh();
+      expect(await isAnybodyThere(db)).toBe(false);
+      expect((await Promise.all(['u1', 'u2'].map((id) => insertUser(db, userRow(id, 'anna'))))).sort()).toEqual([false, true]);
+      expect(await insertUser(db, userRow('u3', 'bert'))).toBe(true);
+      expect((await listUsers(db)).map(({ name }) => name).sort()).toEqual(['anna', 'bert']);
+      expect(await isAnybodyThere(db)).toBe(true);
+      expect(await findUserByName(db, 'Anna')).toBeUndefined();
+    });
+
+    it('are changed in what is named and nothing else, and forgotten once', async () => {
+      const db = await fresh();
+      await insertUser(db, userRow('u1', 'anna'));
+      const before = await findUser(db, 'u1');
+      expect(before).toMatchObject({ is_enabled: 1, last_sign_in_at_ms: null });
+      expect(await updateUser(db, 'u1', { role: 'admin', last_sign_in_at_ms: 5 })).toBe(true);
+      expect(await findUser(db, 'u1')).toEqual({ ...before, role: 'admin', last_sign_in_at_ms: 5 });
+      expect(await updateUser(db, 'nobody', { role: 'admin' })).toBe(false);
+      expect([await deleteUser(db, 'u1'), await deleteUser(db, 'u1')]).toEqual([true, false]);
+    });
+
+    it('find a setting that only one of two takes away', async () => {
+      const db = await fresh();
+      await keepSetting(db, 'once', 'x');
+      expect((await Promise.all([deleteSetting(db, 'once'), deleteSetting(db, 'once')])).sort()).toEqual([false, true]);
     });
   });
 
