@@ -14,7 +14,8 @@ const needBytes = (sizeBytes: number): number => sizeBytes * 1.5 + 2 ** 28;
  */
 export const probe = async (world: World): Promise<string[]> => {
   const clients: Client[] = [];
-  for (const model of modelsToAskFor(world)) {
+  for (const model of new Set(world.plan.nodes.flatMap((node) => node.models.map(({ id }) => id)))) {
+    if (!canBeServed(world, model)) continue;
     for (const [at, { isAlive }] of world.replicas.entries()) {
       const client = isAlive ? world.arrive(requestFor(model, at, clients.length + 1)) : null;
       if (client) clients.push(client);
@@ -36,16 +37,12 @@ const requestFor = (model: string, replica: number, count: number): RequestPlan 
   ...{ queueMs: ANSWER_LIMIT_MS, totalMs: ANSWER_LIMIT_MS, abortAfterMs: null, readPauseMs: 0 },
 });
 
-/** Loads that failed lately are barred for minutes, and what is too large stays so. */
-const modelsToAskFor = (world: World): string[] => {
-  const models = new Set(world.plan.nodes.flatMap((node) => node.models.map(({ id }) => id)));
-  return [...models].filter((model) =>
-    world.machines.some((machine) => {
-      const plan = machine.plan.models.find(({ id }) => id === model);
-      if (!plan || !machine.isWell) return false;
-      if (machine.engine.freeSlots(model) > 0) return true;
-      const hasRoom = machine.plan.vramBytes === null || needBytes(plan.sizeBytes) <= machine.plan.vramBytes;
-      return hasRoom && !world.failedLoads.has(model);
-    }),
-  );
-};
+/** Loads that failed lately are barred for minutes, and what is too large stays so. As it is now: what was asked for before changes it. */
+const canBeServed = (world: World, model: string): boolean =>
+  world.machines.some((machine) => {
+    const plan = machine.plan.models.find(({ id }) => id === model);
+    if (!plan || !machine.isWell) return false;
+    if (machine.engine.freeSlots(model) > 0) return true;
+    const hasRoom = machine.plan.vramBytes === null || needBytes(plan.sizeBytes) <= machine.plan.vramBytes;
+    return hasRoom && !world.failedLoads.has(model);
+  });

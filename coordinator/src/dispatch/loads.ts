@@ -127,6 +127,8 @@ export class Loads {
       return;
     }
     finish();
+    // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
+    if (outcome.code === 'node_lost') this.#askAgainLater(model);
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     this.#remember(nodeId, model, outcome.code, before);
   }
