@@ -124,7 +124,7 @@ describe('a key that changes while it is in use', () => {
     onTestFinished(() => keys.close());
     const { id, key } = await createApiKey(db, { name: 'phone', scopes: ['inference'], nowMs: NOW_MS });
     expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
-    return { db, keys, id, key, request: keys.use(key) };
+    return { db, keys, id, key, request: keys.use(key, ({ scopes }) => scopes.includes('inference')) };
   };
 
   it('stops what it was doing when it is revoked, and is refused from then on', async () => {
@@ -153,6 +153,17 @@ describe('a key that changes while it is in use', () => {
     await updateApiKey(db, id, { is_enabled: 1 });
     await keys.recheck(NOW_MS);
     expect(await keys.authenticate(key, NOW_MS)).not.toBeNull();
+  });
+
+  it('stops what it may no longer do, and goes on with what it may', async () => {
+    const { db, keys, id, key, request } = await inUse();
+    const looking = keys.use(key, ({ scopes }) => scopes.includes('read'));
+    await updateApiKey(db, id, { scopes: JSON.stringify(['inference', 'read']) });
+    await keys.recheck(NOW_MS);
+    expect([request.signal.aborted, looking.signal.aborted]).toEqual([false, false]);
+    await updateApiKey(db, id, { scopes: JSON.stringify(['read']) });
+    await keys.recheck(NOW_MS);
+    expect([request.signal.aborted, looking.signal.aborted]).toEqual([true, false]);
   });
 
   it('has an old secret that works until its grace is over, and not a moment longer', async () => {

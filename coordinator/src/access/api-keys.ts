@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ApiKeyRow, findApiKeyByHash, insertApiKey, recordKeyUse } from '../store/api-keys.ts';
 import type { Database } from '../store/database.ts';
+import { InUse, type StillMay, type Use } from './in-use.ts';
 import type { Principal, Scope } from './principal.ts';
 import { equalSecrets, randomHex, sha256 } from './secret.ts';
 
@@ -82,8 +83,8 @@ const validUntil = (row: ApiKeyRow | undefined, hash: string, nowMs: number): nu
 export class ApiKeys {
   readonly #db: Database;
   readonly #known = new Map<string, { principal: Principal | null; untilMs: number }>();
-  /** Requests in progress, by the hash of their key. */
-  readonly #inUse = new Map<string, Set<AbortController>>();
+  /** By the hash of the key. */
+  readonly #inUse = new InUse();
   readonly #uses = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[];
   /** Goes up when what was read before may no longer be true. */
@@ -107,29 +108,15 @@ export class ApiKeys {
     return principal;
   }
 
-  /** Aborted when the key stops being valid. Call `end` when the request is over. */
-  use(key: string): { readonly signal: AbortSignal; end(): void } {
-    const hash = sha256(key);
-    const request = new AbortController();
-    const requests = this.#inUse.get(hash) ?? new Set();
-    this.#inUse.set(hash, requests.add(request));
-    return {
-      signal: request.signal,
-      end: () => {
-        requests.delete(request);
-        if (requests.size === 0 && this.#inUse.get(hash) === requests) this.#inUse.delete(hash);
-      },
-    };
+  use(key: string, stillMay: StillMay): Use {
+    return this.#inUse.begin(sha256(key), stillMay);
   }
 
   /** Something may have changed, here or at another replica: forget what is known, and stop what a key no longer allows. */
   async recheck(nowMs: number): Promise<void> {
     this.#revision += 1;
     this.#known.clear();
-    for (const [hash, requests] of [...this.#inUse]) {
-      if (await this.#lookUp(hash, nowMs)) continue;
-      for (const request of requests) request.abort();
-    }
+    await this.#inUse.recheck((hash) => this.#lookUp(hash, nowMs));
   }
 
   async writeUses(): Promise<void> {

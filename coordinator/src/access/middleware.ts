@@ -9,6 +9,7 @@ import { type Action, type ActionObject, authorize } from './authorize.ts';
 import { type ClientAddress, clientAddress } from './client-address.ts';
 import { keyOf, splitKeyPath } from './credentials.ts';
 import type { FailureLimits } from './failure-limits.ts';
+import type { StillMay, Use } from './in-use.ts';
 import type { Principal } from './principal.ts';
 import { isSameOrigin } from './same-origin.ts';
 import { cookieName, readSessionCookie } from './session-cookie.ts';
@@ -61,7 +62,7 @@ export const guards =
       const found = isBrowser ? await bySession(c, cookie, options.sessions, nowMs) : await byKey(shown, options.apiKeys, nowMs);
       if (!found) throw refusal(options.failures.failed(c.var.client.address, nowMs));
       demand(found.principal, action);
-      const use = found.use();
+      const use = found.use((principal) => authorize(principal, action).kind === 'allowed');
       c.env.outgoing.once('close', use.end);
       c.set('principal', found.principal);
       c.set('session', found.session);
@@ -75,13 +76,13 @@ export const guards =
 interface Found {
   readonly principal: Principal;
   readonly session: Session | null;
-  use(): { readonly signal: AbortSignal; end(): void };
+  use(stillMay: StillMay): Use;
 }
 
 const byKey = async (shown: Parameters<typeof keyOf>[0], apiKeys: ApiKeys, nowMs: number): Promise<Found | null> => {
   const key = keyOf(shown);
   const principal = key && (await apiKeys.authenticate(key, nowMs));
-  return key && principal ? { principal, session: null, use: () => apiKeys.use(key) } : null;
+  return key && principal ? { principal, session: null, use: (stillMay) => apiKeys.use(key, stillMay) } : null;
 };
 
 /** A cookie comes along with whatever any page makes the browser send, so what changes something must come from a page of ours. */
@@ -90,7 +91,7 @@ const bySession = async (c: AccessContext, cookie: string, sessions: Sessions, n
   if (!session) return null;
   const isHarmless = c.req.method === 'GET' || c.req.method === 'HEAD';
   if (!isHarmless && !isSameOrigin(originHeaders(c), c.var.ownOrigin)) throw new CodedError('cross_site_refused');
-  return { principal: session.principal, session, use: () => sessions.use(session.digest) };
+  return { principal: session.principal, session, use: (stillMay) => sessions.use(session.digest, stillMay) };
 };
 
 export const originHeaders = (c: Context): { origin: string | undefined; secFetchSite: string | undefined } => ({

@@ -123,7 +123,7 @@ describe('a session', () => {
   ])('stops with %s, and so does what it was doing', async (_, happen) => {
     const secret = await begin();
     const { digest = '' } = (await sessions.find(secret, nowMs)) ?? {};
-    const use = sessions.use(digest);
+    const use = sessions.use(digest, () => true);
     await sessions.recheck(nowMs);
     expect(use.signal.aborted).toBe(false);
     await happen();
@@ -131,6 +131,18 @@ describe('a session', () => {
     expect(use.signal.aborted).toBe(true);
     expect(await isOpen(secret)).toBe(false);
     use.end();
+  });
+
+  it('stops what its person may do no longer, and goes on with the rest', async () => {
+    const { digest = '' } = (await sessions.find(await begin(), nowMs)) ?? {};
+    const [managing, looking] = (['admin', 'read'] as const).map((scope) =>
+      sessions.use(digest, ({ scopes }) => scopes.includes(scope)),
+    );
+    await updateUser(db, ANNA, { role: 'viewer' });
+    await sessions.recheck(nowMs);
+    expect([managing?.signal.aborted, looking?.signal.aborted]).toEqual([true, false]);
+    managing?.end();
+    looking?.end();
   });
 
   it('that ends while it is being looked up opens nothing', async () => {
@@ -146,7 +158,7 @@ describe('a session', () => {
     const elsewhere = new Sessions({ redis: other.redis, db });
     const secret = await elsewhere.begin(anna, { address: '', browser: '', nowMs });
     const { digest = '' } = (await elsewhere.find(secret, nowMs)) ?? {};
-    const use = elsewhere.use(digest);
+    const use = elsewhere.use(digest, () => true);
     await other.stop();
     await expect(elsewhere.find(secret, nowMs)).rejects.toMatchObject({ code: 'store_unavailable' });
     await elsewhere.recheck(nowMs).catch(() => {});

@@ -5,6 +5,7 @@ import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
 import { findUser, type UserRow } from '../store/users.ts';
+import { InUse, type StillMay, type Use } from './in-use.ts';
 import type { Principal, Scope } from './principal.ts';
 import { randomHex, sha256 } from './secret.ts';
 
@@ -45,7 +46,8 @@ const SCOPES_OF: Record<UserRow['role'], readonly Scope[]> = { admin: ['inferenc
 export class Sessions {
   readonly #redis: LaiRedis;
   readonly #db: Database;
-  readonly #inUse = new Map<string, Set<AbortController>>();
+  /** By the digest of the session's secret. */
+  readonly #inUse = new InUse();
   readonly #timer: NodeJS.Timeout;
   /** Goes up when what was read before may no longer be true. */
   #revision = 0;
@@ -88,18 +90,8 @@ export class Sessions {
     }
   }
 
-  /** Aborted when the session ends. */
-  use(digest: string): { readonly signal: AbortSignal; end(): void } {
-    const request = new AbortController();
-    const requests = this.#inUse.get(digest) ?? new Set();
-    this.#inUse.set(digest, requests.add(request));
-    return {
-      signal: request.signal,
-      end: () => {
-        requests.delete(request);
-        if (requests.size === 0 && this.#inUse.get(digest) === requests) this.#inUse.delete(digest);
-      },
-    };
+  use(digest: string, stillMay: StillMay): Use {
+    return this.#inUse.begin(digest, stillMay);
   }
 
   /** Newest use first. */
@@ -128,10 +120,7 @@ export class Sessions {
   async recheck(nowMs: number): Promise<void> {
     this.#revision += 1;
     if (!isUp(this.#redis)) return;
-    for (const [digest, requests] of [...this.#inUse]) {
-      if (await this.#look(digest, nowMs, false)) continue;
-      for (const request of requests) request.abort();
-    }
+    await this.#inUse.recheck(async (digest) => (await this.#look(digest, nowMs, false))?.principal ?? null);
   }
 
   close(): void {
