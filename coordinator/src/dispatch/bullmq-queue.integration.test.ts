@@ -34,6 +34,21 @@ describe('the queue of a target, on BullMQ', () => {
     expect(await queue.take('d')).toBeNull();
   });
 
+  it('shows who is first without taking anybody', async () => {
+    for (const [id, priority] of [
+      ['late', 20],
+      ['first', 10],
+      ['second', 10],
+    ] as const)
+      await add(id, priority);
+    expect(await queue.first(2)).toEqual([
+      { id: 'first', data: data('first') },
+      { id: 'second', data: data('second') },
+    ]);
+    expect((await queue.take('a'))?.id).toBe('first');
+    expect((await queue.first(20)).map(({ id }) => id)).toEqual(['second', 'late']);
+  });
+
   it('gives each job to one taker only', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, index) => add(`j${index}`)));
     const taken = await Promise.all(Array.from({ length: 40 }, (_, index) => queue.take(`t${index}`)));

@@ -76,6 +76,11 @@ class BullQueue implements JobQueue {
     );
   }
 
+  async first(most: number): Promise<readonly Pick<TakenJob, 'id' | 'data'>[]> {
+    const jobs = await this.#queue.getJobs(['waiting', 'prioritized'], 0, most - 1, true);
+    return jobs.slice(0, most).flatMap((job) => (job?.id ? [{ id: job.id, data: job.data }] : []));
+  }
+
   async count(): Promise<number> {
     return this.#queue.count();
   }

@@ -95,6 +95,7 @@ export const startDispatch = (options: {
     ...{ nodes: registry, queues, leases, loads, figures, cooldowns, quarantine, affinity, clock, log },
     isStoreUp: () => isUp(redis),
     isAlone: () => replicas.others.size === 0,
+    isReplicaThere: (id) => id === replicas.id || replicas.others.has(id),
     events: {
       foreignJob: ({ id, token, priority, data }, { placement: _explained, ...grant }) => {
         if (data.origin === null || !replicas.others.has(data.origin)) return false;

@@ -49,6 +49,8 @@ export interface JobQueue {
   renew(jobs: readonly Pick<TakenJob, 'id' | 'token'>[]): Promise<void>;
   /** Puts jobs back into line whose taker has stopped renewing them. */
   recover(): Promise<void>;
+  /** Who is first in line, so many at most; nobody is taken out. */
+  first(most: number): Promise<readonly Pick<TakenJob, 'id' | 'data'>[]>;
   /** Jobs in line, everybody's. */
   count(): Promise<number>;
 }

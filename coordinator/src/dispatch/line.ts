@@ -22,8 +22,8 @@ export class Line {
   mostProbes = 1;
   /** How often it was said that somebody else's job waits here. */
   hints = 0;
-  /** When Redis was last asked how many wait. */
-  countedAtMs = Number.NEGATIVE_INFINITY;
+  /** When Redis was last looked at for who waits. */
+  lookedAtMs = Number.NEGATIVE_INFINITY;
   #fair: FairState = emptyFairState;
   #lastDepartureMs: number | null = null;
   #departureEveryMs: number | null = null;

@@ -28,8 +28,9 @@ const MOST_PROBES = 8;
 const STORE_PATIENCE_MS = 2_500;
 /** A third of the lock, and as often as the queues are asked for jobs whose taker is gone. */
 const LOCK_RENEW_MS = 3_000;
-/** How often Redis is asked whether anybody waits for a model that nobody here waits for. */
-const COUNT_AGAIN_MS = 500;
+/** How often, and at how many, Redis is looked at for who waits for a model that nobody here waits for. */
+const LOOK_AGAIN_MS = 500;
+const LOOK_AT = 20;
 const MOST_RETRY_AFTER_SECONDS = 60;
 
 type Fleet = readonly (FleetNode & { readonly epoch: number })[];
@@ -60,6 +61,7 @@ export interface MatchingOptions {
   readonly isStoreUp: () => boolean;
   /** No other replica is there. */
   readonly isAlone: () => boolean;
+  readonly isReplicaThere: (replicaId: string) => boolean;
   readonly events: MatchingEvents;
   readonly log: Logger;
   readonly limits?: AdmissionLimits;
@@ -306,16 +308,22 @@ export class Matching {
     else this.pump();
   }
 
-  /** A hint may be old: a model nobody waits for must not push out one that is used. */
+  /**
+   * Loads for whom nobody else does: a durable job's. A request's own replica asks for its load, and jobs of replicas that are no more, or
+   * a hint of a job that is gone, must not push a model out that is used.
+   */
   async #loadIfWanted(line: Line, candidate: Candidate): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (nowMs - line.countedAtMs < COUNT_AGAIN_MS) return; // the sweep comes by
-    line.countedAtMs = nowMs;
+    const { clock, loads, isReplicaThere } = this.#options;
+    if (clock.nowMs() - line.lookedAtMs < LOOK_AGAIN_MS) return; // the sweep comes by
+    line.lookedAtMs = clock.nowMs();
     line.taking += 1;
-    const count = await line.queue.count().catch(() => null);
+    const jobs = await line.queue.first(LOOK_AT).catch(() => null);
     line.taking -= 1;
-    if (count === 0 && line.waiting.size === 0) this.#hinted.delete(line.queue.name);
-    else if (count !== null) this.#options.loads.request(candidate);
+    if (jobs === null) return;
+    const orphans = jobs.filter(({ data: { origin } }) => origin !== null && !isReplicaThere(origin));
+    for (const { id } of orphans) this.#remove(line, id);
+    if (jobs.some(({ data }) => data.origin === null)) loads.request(candidate);
+    if (jobs.length === orphans.length && jobs.length < LOOK_AT) this.#hinted.delete(line.queue.name);
     // Hinted again, or joined, while we looked.
     this.pump();
   }

@@ -81,5 +81,6 @@ const asJobQueue = (queue: JobQueue): JobQueue => ({
   stateOf: (jobId) => queue.stateOf(jobId),
   renew: (jobs) => queue.renew(jobs),
   recover: () => queue.recover(),
+  first: (most) => queue.first(most),
   count: () => queue.count(),
 });

@@ -109,6 +109,7 @@ export class Replica {
       ...{ queues: this.#queues, leases: this.leases, loads },
       isStoreUp: () => this.redis.isUp,
       isAlone: () => this.#others.size === 0,
+      isReplicaThere: (other) => other === id || this.#others.has(other),
       newLeaseId: () => this.#newLeaseId(),
       events: {
         foreignJob: (job, grant) => this.#passOn(job, grant),

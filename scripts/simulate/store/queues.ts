@@ -74,6 +74,14 @@ const queueOf = (redis: RedisConnection, name: string): JobQueue => ({
         Object.assign(job, isLost ? { ...waiting, order: job.order - 1_000_000 } : { isSuspect: true });
       }
     }),
+  first: (most) =>
+    redis.ask((all) => {
+      const waiting = [...dataOf(all, name).jobs.values()].filter(({ state }) => state === 'waiting');
+      return waiting
+        .sort((a, b) => rankOf(a) - rankOf(b) || a.order - b.order)
+        .slice(0, most)
+        .map(({ id, data }) => ({ id, data }));
+    }),
   count: () => redis.ask((all) => [...dataOf(all, name).jobs.values()].filter(({ state }) => state === 'waiting').length),
 });
 
