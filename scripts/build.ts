@@ -65,6 +65,9 @@ export async function bundle(options: {
     target: 'node24',
     format: 'esm',
     sourcemap: options.hasSourceMap === false ? false : 'linked',
+    // A third less to read, keep in memory and send. Names stay, for those who read a stack trace.
+    minifyWhitespace: true,
+    minifySyntax: true,
     define: options.define ?? {},
     external: optional,
     plugins: [shakeZod],
