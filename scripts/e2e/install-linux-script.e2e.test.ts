@@ -4,17 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -22,12 +12,13 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { generateIdentityKeys, type IdentityKeys, signWith } from '../../shared/src/ed25519.ts';
 import { onPath } from '../engines/cache.ts';
+import { isHere, SHELLS } from '../lint/shell.ts';
 import { Program } from './program.ts';
 
 const AGENT = join(import.meta.dirname, '../../deploy/agent');
 const TEXT = readFileSync(join(AGENT, 'install.sh'), 'utf8');
 const PLATFORM = `linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`;
-const SHELLS = [['dash'], ['busybox', 'sh'], ['bash', '--posix']].filter(([shell = '']) => onPath(shell));
+const shells = SHELLS.filter(isHere);
 const hasEd25519 = /rawin/.test(spawnSync('openssl', ['pkeyutl', '-help'], { encoding: 'utf8' }).stderr ?? '');
 
 /** What the script needs besides the tools that it chooses between. */
@@ -112,7 +103,7 @@ describe.skipIf(process.platform !== 'linux')('install.sh', () => {
     args: readonly string[] = [],
     how: { shell?: readonly string[]; tools?: readonly string[]; env?: Record<string, string>; key?: string; at?: string } = {},
   ) => {
-    const [shell = '', ...before] = how.shell ?? SHELLS[0] ?? ['sh'];
+    const [shell = '', ...before] = how.shell ?? shells[0] ?? ['sh'];
     const script = join(dir, 'install.sh');
     writeFileSync(script, TEXT.replaceAll('@LAI_URL@', how.at ?? url).replaceAll('@LAI_RELEASE_KEY@', how.key ?? keys.publicKey));
     const env = { PATH: pathOf(how.tools ?? ['curl', 'sha256sum', 'openssl']), TMPDIR: join(dir, 'tmp'), HOME: dir, ...how.env };
@@ -121,7 +112,7 @@ describe.skipIf(process.platform !== 'linux')('install.sh', () => {
     return { code, text: program.text };
   };
 
-  describe.each(SHELLS.map((shell) => ({ shell })))('under $shell', ({ shell }) => {
+  describe.each(shells.map((shell) => ({ shell })))('under $shell', ({ shell }) => {
     it('brings a checked release and hands over to it, with the token in no command line', async () => {
       const { code, text } = await install(['--force'], { shell, env: { LAI_TOKEN: 'laj_secret', LAI_RUNTIME: 'mock' } });
       expect(code, text).toBe(0);
@@ -199,31 +190,5 @@ describe.skipIf(process.platform !== 'linux')('install.sh', () => {
   it('is refused as a template, and over a line that others can read', async () => {
     expect((await install([], { at: '@LAI_URL@' })).text).toContain('this script is a template');
     expect((await install([], { at: 'http://10.9.8.7:1' })).text).toContain('is not encrypted');
-  });
-
-  it('does nothing when only half of it arrived, whichever half', () => {
-    const path = mkdtempSync(join(dir, 'path-'));
-    for (const tool of [...BASICS, 'curl', 'sudo'].filter((tool) => tool !== 'sh'))
-      writeFileSync(join(path, tool), `#!/bin/sh\necho ${tool} >> ${join(dir, 'ran')}\n`, { mode: 0o755 });
-    const text = TEXT.replaceAll('@LAI_URL@', url);
-    const cuts = [...Array(text.length).keys()].filter((at) => at % 61 === 0 || at > text.length - 20);
-    for (const at of cuts.filter((cut) => cut < text.trimEnd().length))
-      spawnSync(onPath('dash') ?? '/bin/sh', ['-s', '--', '--dry-run'], { input: text.slice(0, at), env: { PATH: path } });
-    expect(existsSync(join(dir, 'ran'))).toBe(false);
-    // It would have been seen.
-    spawnSync(onPath('dash') ?? '/bin/sh', ['-s', '--', '--dry-run'], { input: text, env: { PATH: path } });
-    expect(existsSync(join(dir, 'ran'))).toBe(true);
-  });
-
-  it.each(['install.sh', 'lai-agent', 'install.bats'])('%s has no findings', (name) => {
-    if (!onPath('shellcheck')) return console.warn('install.sh: not linted, because shellcheck is not installed');
-    const { stdout, stderr } = spawnSync('shellcheck', ['-S', 'style', join(AGENT, name)], { encoding: 'utf8' });
-    expect(stdout + stderr).toBe('');
-  });
-
-  it('has functions that do what they say', () => {
-    if (!onPath('bats')) return console.warn('install.sh: functions not tried, because bats is not installed');
-    const { status, stdout, stderr } = spawnSync('bats', [join(AGENT, 'install.bats')], { encoding: 'utf8' });
-    expect(status, stdout + stderr).toBe(0);
   });
 });

@@ -24,8 +24,11 @@ beforeAll(async () => {
   else console.warn(`shellcheck: skipped, because ${why}`);
 });
 
-it.each(shellScripts().map((path) => [basename(path), path] as const))('shellcheck has nothing to say about %s', (_, path) => {
-  if (shellcheck === undefined) return;
-  const libraries = join(cached, 'usr/lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
-  expect(shellcheckFindings(path, shellcheck, { ...process.env, LD_LIBRARY_PATH: libraries })).toEqual([]);
-});
+it.for(shellScripts().map((path) => [basename(path), path] as const))(
+  'shellcheck has nothing to say about %s',
+  ([, path], { skip }) => {
+    if (shellcheck === undefined) return skip(why);
+    const libraries = join(cached, 'usr/lib', process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu');
+    expect(shellcheckFindings(path, shellcheck, { ...process.env, LD_LIBRARY_PATH: libraries })).toEqual([]);
+  },
+);
