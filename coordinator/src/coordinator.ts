@@ -180,7 +180,8 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     close: async () => {
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;
-      while (matching.running > 0 && performance.now() < deadline) await pause(50);
+      registry.drain();
+      while (matching.running + relay.carried > 0 && performance.now() < deadline) await pause(50);
       await rollouts.close();
       agents.close();
       registry.close();

@@ -43,18 +43,23 @@ const MOST_TRIES = 5;
 /** Of all tries together. */
 const DEADLINE_MS = 30_000;
 
+/** Errors that say: ask again. */
+const ASK_AGAIN = ['shutting_down', 'store_unavailable'];
+
 /** The product was not there, or said that asking again is worth it. */
-const isWorthAnotherTry = (ending: Ok | Fail): boolean =>
-  ending.type === 'fail' &&
-  (ending.how === 'connect' ||
-    ending.how === 'cut' ||
-    ['shutting_down', 'node_lost', 'store_unavailable'].includes(ending.code ?? ''));
+const isWorthAnotherTry = (ending: Ok | Fail, codes: readonly string[]): boolean =>
+  ending.type === 'fail' && (ending.how === 'connect' || ending.how === 'cut' || codes.includes(ending.code ?? ''));
 
 /**
- * A client with several doors, as behind a load balancer: whoever finds nobody, is cut off or is told so asks again at another one. What
- * counts is how it ends for good.
+ * A client with several doors, as behind a load balancer: whoever finds nobody, is cut off or is told so asks again at another one; with
+ * `andNodeLost` also who lost its node. What counts is how it ends for good.
  */
-export const askAnyDoor = async (stage: Stage, question: Question, first: number): Promise<Told & { readonly tries: number }> => {
+export const askAnyDoor = async (
+  stage: Stage,
+  question: Question,
+  { first, andNodeLost = false }: { first: number; andNodeLost?: boolean },
+): Promise<Told & { readonly tries: number }> => {
+  const codes = andNodeLost ? [...ASK_AGAIN, 'node_lost'] : ASK_AGAIN;
   const startedMs = performance.now();
   for (let tries = 1; ; tries += 1) {
     const timeoutMs = Math.max(1_000, DEADLINE_MS - (performance.now() - startedMs));
@@ -65,9 +70,9 @@ export const askAnyDoor = async (stage: Stage, question: Question, first: number
       url: replica.url,
       isFirst: tries === 1,
       isExcused: () => replica.kills > kills,
-      isFinal: (ending) => tries >= MOST_TRIES || !isWorthAnotherTry(ending),
+      isFinal: (ending) => tries >= MOST_TRIES || !isWorthAnotherTry(ending, codes),
     });
-    if (tries >= MOST_TRIES || !isWorthAnotherTry(told.ending)) return { ...told, tries };
+    if (tries >= MOST_TRIES || !isWorthAnotherTry(told.ending, codes)) return { ...told, tries };
     await pause(50 * tries);
   }
 };

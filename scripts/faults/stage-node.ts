@@ -117,6 +117,8 @@ export class StageNode {
     this.kill();
     agent?.kill('SIGCONT');
     await agent?.exited;
+    // Whoever still waits for it waits for nothing any more.
+    for (const resolve of this.#waiting) resolve();
     await this.proxy.close();
   }
 

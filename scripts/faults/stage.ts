@@ -9,7 +9,7 @@ import type { History } from './history.ts';
 import { type Household, moveIn, moveOut } from './household.ts';
 import type { Random } from './random.ts';
 import { StageNode } from './stage-node.ts';
-import { StageRedis } from './stage-redis.ts';
+import { redisCli, StageRedis } from './stage-redis.ts';
 import type { WireEvent } from './wire.ts';
 
 export const MODEL = 'story:1b';
@@ -43,6 +43,7 @@ export interface Replica {
 const warmIn = (models: string): string[] =>
   models.split(/[;\s]+/).flatMap((entry) => (/,warm(,|$)/.test(entry) ? (entry.split('=')[0] ?? []) : []));
 
+const CLOSE_LIMIT_MS = 15_000;
 /** Agents that start at the same time: each takes a core for a fifth of a second. */
 const STARTS_AT_ONCE = 2;
 
@@ -282,10 +283,12 @@ export class Stage {
     for (const { program } of this.replicas.toReversed()) {
       program.kill('SIGCONT');
       program.kill('SIGTERM');
-      const force = setTimeout(() => program.kill('SIGKILL'), 5_000);
+      const force = setTimeout(() => program.kill('SIGKILL'), CLOSE_LIMIT_MS);
       await program.exited;
       clearTimeout(force);
     }
+    // A coordinator that had to be killed leaves its private one behind.
+    if (!this.redis) await redisCli(this.redisSocket, 'shutdown', 'nosave').catch(() => {});
     await this.redis?.stop();
     this.#farm?.kill('SIGKILL');
     await this.#farm?.exited;

@@ -137,8 +137,10 @@ export class Leases {
     }
   }
 
+  /** Whoever stops keeps no slot from those that go on. */
   close(): void {
     this.#stop();
+    for (const lease of [...this.#held.values()]) this.release(lease);
   }
 
   #giveBack(lease: Lease): void {

@@ -88,6 +88,7 @@ export class Matching {
   #heldBytes = 0;
   readonly #stops: (() => void)[];
   #isPumpDue = false;
+  #isClosed = false;
   #cancelPump: (() => void) | null = null;
   #hasMissed = false;
 
@@ -233,6 +234,7 @@ export class Matching {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const stop of this.#stops) stop();
     this.#cancelPump?.();
   }
@@ -241,7 +243,7 @@ export class Matching {
 
   /** Soon, once, however often it is asked for. */
   pump(): void {
-    if (this.#isPumpDue || (this.#tickets.size === this.#active.size && this.#hinted.size === 0)) return;
+    if (this.#isClosed || this.#isPumpDue || (this.#tickets.size === this.#active.size && this.#hinted.size === 0)) return;
     this.#isPumpDue = true;
     queueMicrotask(() => {
       this.#isPumpDue = false;

@@ -56,6 +56,7 @@ export class Registry<Link = unknown> {
   #batchTimer: NodeJS.Timeout | undefined;
   readonly #renewTimer: NodeJS.Timeout;
   #renewedAtMs = performance.now();
+  #isDraining = false;
 
   constructor(options: { replicaId: string; redis: LaiRedis; remoteLink?: RemoteLinks<Link>; log: Logger }) {
     this.#replicaId = options.replicaId;
@@ -193,6 +194,12 @@ export class Registry<Link = unknown> {
     this.#flush();
   }
 
+  /** Before this replica stops: others are to give our nodes nothing new, and what they have given runs to its end. */
+  drain(): void {
+    this.#isDraining = true;
+    this.publishAll();
+  }
+
   /** Everybody is asked to connect elsewhere, or here again, spread over a little time. */
   close(): void {
     clearInterval(this.#renewTimer);
@@ -261,7 +268,7 @@ export class Registry<Link = unknown> {
 
   #write(record: NodeRecord): void {
     const { nodeId, epoch } = record;
-    const json = JSON.stringify(record);
+    const json = JSON.stringify(this.#isDraining && record.liveness === 'alive' ? { ...record, liveness: 'suspect' } : record);
     this.#redis.publishNode(keys.node(nodeId), keys.nodeEpoch(nodeId), String(epoch), json, RECORD_TTL_MS).then(
       (isWritten) => {
         if (isWritten) {

@@ -58,6 +58,7 @@ export const acceptAgents = (options: {
   });
   const strangers = new Strangers();
   const members = new Map<string, Member>();
+  let isClosed = false;
 
   const recheck = async (nodeId: string | null): Promise<void> => {
     for (const member of nodeId === null ? [...members.values()] : [members.get(nodeId)]) {
@@ -85,6 +86,10 @@ export const acceptAgents = (options: {
 
   const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress): Promise<void> => {
     const result = await handshake(socket, { ...options, address: from.address });
+    if (isClosed) {
+      socket.terminate();
+      return;
+    }
     if (!result.ok) {
       log.warn({ reason: result.reason, from: from.address }, 'node refused');
       say(socket, { type: 'node.reject', reason: result.reason, message: result.message, isFinal: result.isFinal });
@@ -94,7 +99,8 @@ export const acceptAgents = (options: {
     }
     const { nodeId, protocol, generation, instanceId, publicKey } = result;
     const epoch = await nextEpoch(options.redis, nodeId);
-    if (socket.readyState !== socket.OPEN) return;
+    if (isClosed) socket.terminate();
+    if (isClosed || socket.readyState !== socket.OPEN) return;
     let isConfirmed = false;
     const session: NodeSession = new NodeSession({
       nodeId,
@@ -152,12 +158,24 @@ export const acceptAgents = (options: {
 
   return {
     recheck,
-    close: () => clearInterval(timer),
+    /**
+     * Takes nobody in any more. Whoever is no member by now never will be; members are the registry's to say goodbye to, and those that do
+     * not answer are cut off: one line that stays open keeps the HTTP server from closing, for ever.
+     */
+    close(): void {
+      isClosed = true;
+      clearInterval(timer);
+      const known = new Set([...members.values()].map(({ socket }) => socket));
+      for (const socket of sockets.clients) if (!known.has(socket)) socket.terminate();
+      setTimeout(() => {
+        for (const socket of sockets.clients) socket.terminate();
+      }, FAREWELL_MS);
+    },
     upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
       const from = addressOf(request, options.proxies);
       const problem =
         request.url?.split('?')[0] !== AGENT_SOCKET_PATH ? '404 Not Found' : request.headers.origin ? '403 Forbidden' : null;
-      const leave = problem ? null : strangers.admit(from.transport === 'loopback' ? null : networkOf(from.address));
+      const leave = problem || isClosed ? null : strangers.admit(from.transport === 'loopback' ? null : networkOf(from.address));
       if (!leave) {
         duplex.end(`HTTP/1.1 ${problem ?? '503 Service Unavailable'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
         return;

@@ -102,6 +102,11 @@ export class Relay {
     this.#replicas.onBeat(() => this.#compare());
   }
 
+  /** Attempts of others on nodes of ours. */
+  get carried(): number {
+    return this.#incoming.size;
+  }
+
   /** The way to a node whose socket another replica holds. */
   link({ nodeId, epoch, instanceId, replicaId }: NodeRecord) {
     return {

@@ -37,42 +37,50 @@ export const coordinatorKilled: Fault = {
         const crowds = await Promise.all(
           stage.replicas.map((replica, index) => Crowd.join(stage, { replica, count: CROWD, prefix: `light-${index}` })),
         );
-        let isOver = false;
-        const asking = askAtRate({
-          perSecond: PER_SECOND,
-          isOver: () => isOver,
-          ask: (index) => askAnyDoor(stage, { marker: `r-T7-${index}`, maxTokens: stage.random.between(2, 60) }, index % 2),
-        });
-        const submitting = submitJobs(stage, { prefix: 'T7-job', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
-        const backMs: number[] = [];
-        for (let kill = 0; kill < run.count; kill += 1) {
+        try {
+          let isOver = false;
+          const asking = askAtRate({
+            perSecond: PER_SECOND,
+            isOver: () => isOver,
+            ask: (index) =>
+              askAnyDoor(
+                stage,
+                { marker: `r-T7-${index}`, maxTokens: stage.random.between(2, 60) },
+                { first: index % 2, andNodeLost: true },
+              ),
+          });
+          const submitting = submitJobs(stage, { prefix: 'T7-job', perSecond: JOBS_PER_SECOND, isOver: () => isOver });
+          const backMs: number[] = [];
+          for (let kill = 0; kill < run.count; kill += 1) {
+            await pause(BETWEEN_MS);
+            backMs.push(await killAndRestart(stage, kill % 2, crowds));
+          }
           await pause(BETWEEN_MS);
-          backMs.push(await killAndRestart(stage, kill % 2, crowds));
+          isOver = true;
+          const told = await asking;
+          const jobs = await submitting;
+          const { wrong, tookMs } = await settleJobs(stage, jobs.accepted.values());
+          const failed = told.filter((one) => !isOk(one));
+          return {
+            lost: failed.length + wrong.length,
+            figures: [
+              figure(`replica listens again → its ${CROWD + NODES / 2} agents are all back`, backMs, { of: 'p99', ms: 5_000 }),
+              figure('job accepted → ended (whole seconds)', tookMs, { of: 'max', ms: ORPHAN_LIMIT_MS }),
+            ],
+            misses: [
+              ...(failed.length > 0 ? [`requests of clients that try again: ${tally(told)}`] : []),
+              ...wrong.slice(0, 5),
+              ...jobs.forked.slice(0, 5).map((fork) => `one idempotency key, two jobs: ${fork}`),
+              ...(jobs.refused > 0 ? [`${jobs.refused} jobs were never accepted`] : []),
+            ],
+            notes: [
+              `${told.length} requests at ${PER_SECOND}/s: ${tally(told)}`,
+              `${jobs.accepted.size} jobs at ${JOBS_PER_SECOND}/s were accepted, of which ${wrong.length} were lost`,
+            ],
+          };
+        } finally {
+          await Promise.all(crowds.map((crowd) => crowd.leave()));
         }
-        await pause(BETWEEN_MS);
-        isOver = true;
-        const told = await asking;
-        const jobs = await submitting;
-        const { wrong, tookMs } = await settleJobs(stage, jobs.accepted.values());
-        await Promise.all(crowds.map((crowd) => crowd.leave()));
-        const failed = told.filter((one) => !isOk(one));
-        return {
-          lost: failed.length + wrong.length,
-          figures: [
-            figure(`replica listens again → its ${CROWD + NODES / 2} agents are all back`, backMs, { of: 'p99', ms: 5_000 }),
-            figure('job accepted → ended (whole seconds)', tookMs, { of: 'max', ms: ORPHAN_LIMIT_MS }),
-          ],
-          misses: [
-            ...(failed.length > 0 ? [`requests of clients that try again: ${tally(told)}`] : []),
-            ...wrong.slice(0, 5),
-            ...jobs.forked.slice(0, 5).map((fork) => `one idempotency key, two jobs: ${fork}`),
-            ...(jobs.refused > 0 ? [`${jobs.refused} jobs were never accepted`] : []),
-          ],
-          notes: [
-            `${told.length} requests at ${PER_SECOND}/s: ${tally(told)}`,
-            `${jobs.accepted.size} jobs at ${JOBS_PER_SECOND}/s were accepted, of which ${wrong.length} were lost`,
-          ],
-        };
       },
     ),
 };
@@ -85,6 +93,6 @@ const killAndRestart = async (stage: Stage, index: number, crowds: readonly Crow
   await pause(DOWN_MS);
   await stage.restartReplica(replica);
   const listensAtMs = performance.now();
-  await Promise.all([...nodes.map((node) => node.ready(15_000)), crowds[index]?.allIn(listensAtMs)]);
+  await Promise.all([...nodes.map((node) => node.ready(60_000)), crowds[index]?.allIn(listensAtMs)]);
   return performance.now() - listensAtMs;
 };

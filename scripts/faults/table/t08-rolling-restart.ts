@@ -30,7 +30,8 @@ export const rollingRestart: Fault = {
           perSecond: PER_SECOND,
           isOver: () => isOver,
           // Every tenth is a stream of three seconds, which the drain has to wait for.
-          ask: (index) => askAnyDoor(stage, { marker: `r-T8-${index}`, maxTokens: index % 10 === 0 ? 180 : 5 }, index % 2),
+          ask: (index) =>
+            askAnyDoor(stage, { marker: `r-T8-${index}`, maxTokens: index % 10 === 0 ? 180 : 5 }, { first: index % 2 }),
         });
         const drainMs: number[] = [];
         const backMs: number[] = [];
@@ -45,7 +46,7 @@ export const rollingRestart: Fault = {
           drainMs.push(performance.now() - startedMs);
           await stage.restartReplica(replica);
           const listensAtMs = performance.now();
-          await Promise.all(stage.nodes.map((node) => node.ready(15_000)));
+          await Promise.all(stage.nodes.map((node) => node.ready(60_000)));
           backMs.push(performance.now() - listensAtMs);
         }
         await pause(500);
