@@ -58,6 +58,35 @@ describe('no secret and no prompt', () => {
     return response;
   };
 
+  /** The setup link itself is said to whoever starts the coordinator; what comes of it is nobody's business. */
+  const signInAndOut = async (): Promise<void> => {
+    const token = /\/setup#([0-9a-f]{32})/.exec(fleet.coordinator.text)?.[1] ?? '';
+    const password = 'CANARY-password-77d01b of the one who came first';
+    const next = 'CANARY-password-5c3a90 of the one who changed it';
+    Object.assign(secrets, { 'a password': password, 'another password': next });
+    const keep = (name: string, response: Response): string => {
+      const cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+      secrets[name] = cookie.split('=')[1] ?? '';
+      return cookie;
+    };
+    const nobody = { authorization: '' };
+    keep('the first session', await send('/api/v1/setup', JSON.stringify({ token, name: 'anna', password }), nobody));
+    await send('/api/v1/setup', JSON.stringify({ token, name: 'bert', password }), nobody);
+    await send('/api/v1/session', JSON.stringify({ name: password, password: `${password}!` }), nobody);
+    await send('/api/v1/session', JSON.stringify({ name: 'anna', password: { password } }), nobody);
+    const cookie = keep('a session', await send('/api/v1/session', JSON.stringify({ name: 'anna', password }), nobody));
+    const browser = { ...nobody, cookie, 'sec-fetch-site': 'same-origin' };
+    await send('/api/v1/session/password', JSON.stringify({ current: next, next: password }), browser);
+    const change = await send('/api/v1/session/password', JSON.stringify({ current: password, next }), browser);
+    const changed = keep('the session after a change', change);
+    const messages = [{ role: 'user', content: PROMPT }];
+    const chat = JSON.stringify({ model: MODEL, messages, max_tokens: 4 });
+    expect((await send('/v1/chat/completions', chat, { ...browser, cookie: changed })).status).toBe(200);
+    await send('/api/v1/users', JSON.stringify({ name: 'carl', password: `${password} too` }));
+    await send('/api/v1/users', JSON.stringify({ name: password, password }));
+    await send('/api/v1/session', '', { ...browser, cookie: changed }, 'DELETE');
+  };
+
   const live = async (): Promise<void> => {
     secrets['the operator of the tests'] = fleet.key;
     const made = (await (await send('/api/v1/keys', '{"name":"canary"}')).json()) as IssuedKey;
@@ -69,6 +98,8 @@ describe('no secret and no prompt', () => {
     const unused = (await (await send('/api/v1/tokens', '{"maxUses":3}')).json()) as IssuedToken;
     secrets['an unused token'] = unused.token.split('_')[2] ?? '';
     secrets["the node's private key"] = JSON.parse(readFileSync(join(fleet.directory, 'attic', 'node.json'), 'utf8')).privateKey;
+
+    await signInAndOut();
 
     const identity = await enrollRaw(fleet.url, minted.token, 'raw');
     secrets['a raw private key'] = identity.keys.privateKey;
