@@ -89,7 +89,7 @@ describe('an API key', () => {
   it('stops at once when it is disabled, streams included, and works again when it is enabled', async () => {
     const { key, view: made } = await create('pausing');
     const stream = readStream(
-      await fleet.chat({ ...chat(SMALL), stream: true, max_tokens: 2_000 }, { headers: { authorization: `Bearer ${key}` } }),
+      await fleet.chat({ ...chat(SMALL), stream: true, max_tokens: 1_000 }, { headers: { authorization: `Bearer ${key}` } }),
     );
     await lai('keys', 'change', made.id, '--disable');
     expect((await stream).errors.map(({ code }) => code)).toEqual(['invalid_api_key']);

@@ -86,7 +86,7 @@ describe('people', () => {
     expect(await browser.signIn(anna.name, anna.password)).toBe(204);
     return browser;
   };
-  const story = { model: MODEL, stream: true, max_tokens: 2_000, messages: [{ role: 'user', content: 'A long one.' }] };
+  const story = { model: MODEL, stream: true, max_tokens: 1_000, messages: [{ role: 'user', content: 'A long one.' }] };
 
   it('find the page behind the printed link; it runs its own script and nothing else', async () => {
     for (const path of ['/setup', '/sign-in']) {
