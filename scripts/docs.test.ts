@@ -7,7 +7,7 @@ const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
 describe('what the documents say', () => {
   it.each(['coordinator', 'agent'])('names every setting of the %s', (program) => {
-    const variables = [...read(`${program}/src/config.ts`).matchAll(/env\['(LAI_\w+)'\]/g)].map(([, name = '']) => name);
+    const variables = [...read(`${program}/src/config.ts`).matchAll(/(?:env\[|: )'(LAI_\w+)'/g)].map(([, name = '']) => name);
     expect(variables.length).toBeGreaterThan(10);
     const told = read('docs/settings.md');
     expect(variables.filter((name) => !told.includes(`\`${name}\``))).toEqual([]);

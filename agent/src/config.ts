@@ -82,42 +82,49 @@ const defaultName = (): string =>
     .replaceAll(/[^A-Za-z0-9 ._-]/g, '-')
     .slice(0, 64) || 'node';
 
+/** Where a setting comes from when no flag says it. */
+export const VARIABLES: Readonly<Record<Exclude<keyof AgentConfig, 'dataDir'>, string>> = {
+  url: 'LAI_URL',
+  name: 'LAI_NODE_NAME',
+  runtime: 'LAI_RUNTIME',
+  ollamaUrl: 'LAI_OLLAMA_URL',
+  ollamaSlots: 'LAI_OLLAMA_SLOTS',
+  ollamaMode: 'LAI_OLLAMA_MODE',
+  ollamaProgram: 'LAI_OLLAMA_PROGRAM',
+  ollamaContext: 'LAI_OLLAMA_CONTEXT',
+  modelsDir: 'LAI_MODELS_DIR',
+  llamaServerSlots: 'LAI_LLAMA_SERVER_SLOTS',
+  llamaServerContext: 'LAI_LLAMA_SERVER_CONTEXT',
+  llamaServerModelsMax: 'LAI_LLAMA_SERVER_MODELS_MAX',
+  vllmUrl: 'LAI_VLLM_URL',
+  vllmApiKey: 'LAI_VLLM_API_KEY',
+  vllmModel: 'LAI_VLLM_MODEL',
+  vllmSlots: 'LAI_VLLM_SLOTS',
+  vllmSleepLevel: 'LAI_VLLM_SLEEP_LEVEL',
+  lmstudioUrl: 'LAI_LMSTUDIO_URL',
+  lmstudioApiKey: 'LAI_LMSTUDIO_API_KEY',
+  mlxUrl: 'LAI_MLX_URL',
+  idleUnloadMinutes: 'LAI_IDLE_UNLOAD_MINUTES',
+  allowedPulls: 'LAI_ALLOWED_PULLS',
+  mockUrl: 'LAI_MOCK_URL',
+  mockProfile: 'LAI_MOCK_PROFILE',
+  maxConcurrent: 'LAI_MAX_CONCURRENT',
+  localPort: 'LAI_LOCAL_PORT',
+  measure: 'LAI_MEASURE',
+  programDir: 'LAI_PROGRAM_DIR',
+  releaseKey: 'LAI_RELEASE_KEY',
+  insecure: 'LAI_INSECURE',
+  logLevel: 'LAI_LOG_LEVEL',
+};
+
 /** Flags win over variables, variables over defaults. Throws one error that names every wrong setting. */
 export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig => {
   const dataDir = (flags.dataDir as string | undefined) || env['LAI_AGENT_DATA_DIR'] || defaultDataDir(env);
   const fromEnv = {
-    url: env['LAI_URL'],
-    name: env['LAI_NODE_NAME'],
-    runtime: env['LAI_RUNTIME'],
-    ollamaUrl: env['LAI_OLLAMA_URL'],
-    // Ollama's own 0 means "as you see fit", which is one.
-    ollamaSlots: env['LAI_OLLAMA_SLOTS'] || (env['OLLAMA_NUM_PARALLEL'] === '0' ? undefined : env['OLLAMA_NUM_PARALLEL']),
-    ollamaMode: env['LAI_OLLAMA_MODE'],
-    ollamaProgram: env['LAI_OLLAMA_PROGRAM'],
-    ollamaContext: env['LAI_OLLAMA_CONTEXT'] || env['OLLAMA_CONTEXT_LENGTH'],
-    modelsDir: env['LAI_MODELS_DIR'],
-    llamaServerSlots: env['LAI_LLAMA_SERVER_SLOTS'],
-    llamaServerContext: env['LAI_LLAMA_SERVER_CONTEXT'],
-    llamaServerModelsMax: env['LAI_LLAMA_SERVER_MODELS_MAX'],
-    vllmUrl: env['LAI_VLLM_URL'],
-    vllmApiKey: env['LAI_VLLM_API_KEY'],
-    vllmModel: env['LAI_VLLM_MODEL'],
-    vllmSlots: env['LAI_VLLM_SLOTS'],
-    vllmSleepLevel: env['LAI_VLLM_SLEEP_LEVEL'],
-    lmstudioUrl: env['LAI_LMSTUDIO_URL'],
-    lmstudioApiKey: env['LAI_LMSTUDIO_API_KEY'],
-    mlxUrl: env['LAI_MLX_URL'],
-    idleUnloadMinutes: env['LAI_IDLE_UNLOAD_MINUTES'],
-    allowedPulls: env['LAI_ALLOWED_PULLS'],
-    mockUrl: env['LAI_MOCK_URL'],
-    mockProfile: env['LAI_MOCK_PROFILE'],
-    maxConcurrent: env['LAI_MAX_CONCURRENT'],
-    localPort: env['LAI_LOCAL_PORT'],
-    measure: env['LAI_MEASURE'],
-    programDir: env['LAI_PROGRAM_DIR'],
-    releaseKey: env['LAI_RELEASE_KEY'],
-    insecure: env['LAI_INSECURE'],
-    logLevel: env['LAI_LOG_LEVEL'],
+    // Ollama's own words for the same; its 0 means "as you see fit", which is one.
+    ollamaSlots: env['OLLAMA_NUM_PARALLEL'] === '0' ? undefined : env['OLLAMA_NUM_PARALLEL'],
+    ollamaContext: env['OLLAMA_CONTEXT_LENGTH'],
+    ...defined(Object.fromEntries(Object.entries(VARIABLES).map(([setting, name]) => [setting, env[name]]))),
   };
   const defaults = {
     dataDir,

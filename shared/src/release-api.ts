@@ -29,6 +29,9 @@ export const NewJoinCommand = NewToken.extend({
   isForUser: z.boolean().default(false),
   /** Only says what would be done; makes no token. */
   isDryRun: z.boolean().default(false),
+}).refine(({ os, isForUser }) => !(isForUser && os === 'windows'), {
+  path: ['isForUser'],
+  error: 'on Windows there is no agent for one user alone',
 });
 export type NewJoinCommand = z.input<typeof NewJoinCommand>;
 

@@ -16,7 +16,7 @@ it.concurrent.each<[string[], number, RegExp]>([
   [['gaming', 'maybe'], 2, /on, off, auto or status/],
   [['gaming', 'on', '--for', 'ages'], 2, /90s, 30m, 2h or 1d/],
   [['logs', '../../etc/passwd'], 2, /logs \[engine\]/],
-])('lai-agent %j ends with %i', { timeout: 20_000 }, async (args, code, words) => {
+])('lai-agent %j ends with %i', { timeout: 60_000 }, async (args, code, words) => {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'lai-cli-'));
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
   const result = await execa(process.execPath, [MAIN, ...args], {

@@ -10,7 +10,7 @@ import { fetchManifest } from '../service/download.ts';
 import { installationOf } from '../service/installation.ts';
 import { type Layout, layoutOf } from '../service/layout.ts';
 import { BUILT_IN_RELEASE_KEY, openManifest } from '../service/release.ts';
-import { runCommand, type Scope, type ServiceManager } from '../service/service.ts';
+import { runCommand, type Scope, type ServiceManager, type ServiceStatus } from '../service/service.ts';
 import { readAnswers } from '../service/settings.ts';
 import { setUp } from '../service/setup.ts';
 import { serviceManagerOf } from '../service/this-system.ts';
@@ -76,7 +76,7 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
         return;
       }
       if (verb !== 'status') await manager[verb]();
-      const status = await manager.status();
+      const status = await statusOf(manager, flags, env);
       const details =
         'detail' in status ? `, ${status.detail ?? ''}${status.isEnabled ? '' : ', does not start with the machine'}` : '';
       say(flags, { service: status }, `${status.kind}${details}`);
@@ -197,6 +197,17 @@ const managerOf = (layout: Layout, env: CliEnv, account?: string): ServiceManage
   const manager = serviceManagerOf(process.platform, installationOf(process.platform, layout, name), runCommand);
   if (!manager) throw new Error(`Lai knows no services on ${process.platform}; start the agent by hand: lai-agent run`);
   return manager;
+};
+
+/** Whoever only asks, and did not say whose service, means the machine's where he has none of his own. */
+const statusOf = async (
+  manager: ServiceManager,
+  flags: { user?: boolean; system?: boolean },
+  env: CliEnv,
+): Promise<ServiceStatus> => {
+  const status = await manager.status();
+  if (status.kind !== 'absent' || flags.user || flags.system) return status;
+  return managerOf(placeOf({ system: true }, env), env).status();
 };
 
 /** The version that answers, connected, in another process than before. */

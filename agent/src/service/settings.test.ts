@@ -27,6 +27,8 @@ describe('what is kept of an installer’s answers', () => {
     ['LAI_URL', false],
     ['LAI_PROGRAM_DIR', false],
     ['LAI_AGENT_DATA_DIR', false],
+    ['LAI_PAYLOAD_KEY', false],
+    ['LAI_DATABASE_URL', false],
     ['PATH', false],
     ['NODE_OPTIONS', false],
   ])('%s: %s', (name, isKept) => {

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { VARIABLES } from '../config.ts';
 
-/** Settings of the installation: NAME=value lines, which the launcher reads (`process.loadEnvFile`) before it starts a version. */
+/** Settings of the installation, which whoever installs says once and the service needs for good: NAME=value lines, which the launcher reads (`process.loadEnvFile`) before it starts a version. */
 
-/** What whoever installs says once and the service needs for good. Tokens are used up at once, and paths are the layout's. */
-const KEPT = /^(?:LAI_[A-Z0-9_]+|(?:https?|no|all)_proxy|NODE_EXTRA_CA_CERTS)$/i;
-const NOT_KEPT = /^LAI_(?:TOKEN|URL|PROGRAM_DIR|AGENT_DATA_DIR)$/;
+/** Tokens are used up at once, paths are the layout's, and what is not the agent's (a coordinator's secrets, say) stays where it is. */
+const ELSEWHERE: readonly string[] = [VARIABLES.url, VARIABLES.programDir];
+const KEPT = new Set([...Object.values(VARIABLES).filter((name) => !ELSEWHERE.includes(name)), 'NODE_EXTRA_CA_CERTS']);
+const PROXY = /^(?:https?|no|all)_proxy$/i;
 
 /** The answers to an installer's questions, in a file of NAME=value lines, taken word by word: no quotes, no comments. */
 export const readAnswers = (path: string): Record<string, string> =>
@@ -19,7 +21,7 @@ export const readAnswers = (path: string): Record<string, string> =>
 export const keptSettings = (answers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(
     Object.entries(answers)
-      .filter(([name, value]) => KEPT.test(name) && !NOT_KEPT.test(name) && value)
+      .filter(([name, value]) => (KEPT.has(name) || PROXY.test(name)) && value)
       .map(([name, value = '']) => [name, value]),
   );
 
