@@ -3,6 +3,7 @@ import { chmodSync, createWriteStream, existsSync, mkdirSync, mkdtempSync, renam
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MAX_MANIFEST_CHARACTERS, type ReleaseFile, SignedManifest } from '@lai/shared/release';
 import type { UpdatePlan } from './release.ts';
 import { mustRun, type RunCommand } from './service.ts';
@@ -12,9 +13,19 @@ const ASK_LIMIT_MS = 15_000;
 /** For a whole runtime over a slow line. */
 const DOWNLOAD_LIMIT_MS = 30 * 60_000;
 
-const get = async (url: string, limitMs: number): Promise<Response> => {
+/** A coordinator serves a few downloads at a time, and says when to come back. */
+const MOST_TRIES = 10;
+const LONGEST_WAIT_S = 60;
+
+const get = async (url: string, limitMs: number, tries = 1): Promise<Response> => {
   // Whoever redirects is not the coordinator.
   const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(limitMs) });
+  if ((response.status === 429 || response.status === 503) && tries < MOST_TRIES) {
+    await response.body?.cancel();
+    const waitS = Number.parseInt(response.headers.get('retry-after') ?? '', 10);
+    await pause(Math.min(LONGEST_WAIT_S, Number.isNaN(waitS) ? 5 : waitS) * 1_000);
+    return get(url, limitMs, tries + 1);
+  }
   if (!response.ok) throw new Error(`${url} answered with HTTP ${response.status}.`);
   return response;
 };

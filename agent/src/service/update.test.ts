@@ -22,6 +22,8 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
   let door: http.Server;
   let url: string;
   let asked: string[];
+  /** So many are told to come back. */
+  let turnedAway = 0;
   const files = new Map<string, Buffer>();
 
   beforeEach(async () => {
@@ -32,6 +34,10 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
     files.clear();
     door = http.createServer((request, response) => {
       asked.push(request.url ?? '');
+      if (turnedAway > 0) {
+        turnedAway -= 1;
+        return response.writeHead(429, { 'retry-after': '0' }).end();
+      }
       const file = files.get(request.url ?? '');
       response.writeHead(file ? 200 : 404).end(file);
     });
@@ -115,6 +121,13 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
     const signed = await offer('0.2.0');
     await updates().update({ signed, isForced: false });
     expect(asked).toEqual(['/dl/0.2.0/agent.tar.gz']);
+  });
+
+  it('comes back as often as a busy coordinator asks it to', async () => {
+    await offer('0.2.0');
+    turnedAway = 4;
+    expect(await updates().update({ isForced: false })).toEqual({ kind: 'restarting', version: '0.2.0' });
+    expect(turnedAway).toBe(0);
   });
 
   it.each<[string, Parameters<typeof offer>[1], string]>([
