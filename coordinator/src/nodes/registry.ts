@@ -286,14 +286,14 @@ export class Registry<Link = unknown> {
   /** The record goes with its owner, unless the node has connected elsewhere meanwhile: then it is the other's. */
   #tellGone(record: NodeRecord): void {
     const { nodeId, epoch } = record;
-    this.#redis.get(keys.node(nodeId)).then(
-      async (json) => {
-        const current = json === null ? null : NodeRecord.safeParse(parseJson(json)).data;
-        if (current && current.epoch === epoch) await this.#redis.del(keys.node(nodeId));
-        await this.#redis.publish(keys.nodeChannel, JSON.stringify(record));
-      },
-      () => {},
-    );
+    const tell = async () => {
+      const json = await this.#redis.get(keys.node(nodeId));
+      const current = json === null ? null : NodeRecord.safeParse(parseJson(json)).data;
+      if (current && current.epoch === epoch) await this.#redis.del(keys.node(nodeId));
+      await this.#redis.publish(keys.nodeChannel, JSON.stringify(record));
+    };
+    // Redis is away, perhaps since the first of these: the record ends by itself.
+    tell().catch((error: unknown) => this.#log.debug({ err: error, nodeId }, 'the loss of a node was not told'));
   }
 }
 
