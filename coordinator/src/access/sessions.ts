@@ -1,10 +1,10 @@
 import type { SessionView } from '@lai/shared/admin-api';
-import { CodedError } from '@lai/shared/errors';
 import { z } from 'zod';
-import { isUp, type LaiRedis } from '../redis/client.ts';
+import type { LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
 import { findUser, type UserRow } from '../store/users.ts';
+import { fromRedis } from './from-redis.ts';
 import { InUse, type StillMay, type Use } from './in-use.ts';
 import type { Principal, Scope } from './principal.ts';
 import { randomHex, sha256 } from './secret.ts';
@@ -68,20 +68,19 @@ export class Sessions {
       ...{ userId: user.id, address, browser: visit.browser.slice(0, 200), startedAtMs: nowMs, lastSeenAtMs: nowMs },
       passwordMark: markOf(user),
     };
-    this.#demandRedis();
     const mine = keys.userSessions(user.id);
     // Listed before it opens anything, so that there is none that cannot be found and ended.
-    await this.#redis.zadd(mine, nowMs + LONGEST_MS, digest);
-    await this.#redis.zremrangebyscore(mine, '-inf', nowMs);
-    await this.#redis.pexpire(mine, LONGEST_MS);
-    for (const oldest of await this.#redis.zrange(mine, 0, `-${MAX_SESSIONS + 1}`)) await this.#delete(user.id, oldest);
-    await this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', IDLE_MS);
+    await fromRedis(this.#redis.zadd(mine, nowMs + LONGEST_MS, digest));
+    await fromRedis(this.#redis.zremrangebyscore(mine, '-inf', nowMs));
+    await fromRedis(this.#redis.pexpire(mine, LONGEST_MS));
+    for (const oldest of await fromRedis(this.#redis.zrange(mine, 0, `-${MAX_SESSIONS + 1}`)))
+      await this.#delete(user.id, oldest);
+    await fromRedis(this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', IDLE_MS));
     return secret;
   }
 
   async find(secret: string, nowMs: number): Promise<Session | null> {
     if (!SECRET.test(secret)) return null;
-    this.#demandRedis();
     for (;;) {
       const revision = this.#revision;
       const session = await this.#look(sha256(secret), nowMs, true);
@@ -96,9 +95,8 @@ export class Sessions {
 
   /** Newest use first. */
   async list(userId: string, current: string | null, nowMs: number): Promise<SessionView[]> {
-    this.#demandRedis();
     const views: SessionView[] = [];
-    for (const digest of await this.#redis.zrange(keys.userSessions(userId), 0, '-1')) {
+    for (const digest of await fromRedis(this.#redis.zrange(keys.userSessions(userId), 0, '-1'))) {
       const stored = await this.#read(digest);
       if (!stored || isOver(stored, nowMs)) continue;
       const { address, browser, startedAtMs, lastSeenAtMs } = stored;
@@ -109,17 +107,15 @@ export class Sessions {
 
   /** All of a user's sessions, or the one with this id. The number of those that ended. */
   async end(userId: string, id?: string): Promise<number> {
-    this.#demandRedis();
     let ended = 0;
-    for (const digest of await this.#redis.zrange(keys.userSessions(userId), 0, '-1'))
+    for (const digest of await fromRedis(this.#redis.zrange(keys.userSessions(userId), 0, '-1')))
       if (id === undefined || idOf(digest) === id) ended += await this.#delete(userId, digest);
     return ended;
   }
 
-  /** Stops what a session that is over was doing. While Redis is away nothing is known, and nothing is stopped. */
+  /** Stops what a session that is over was doing. Fails while Redis is away: nothing is known then, and nothing is stopped. */
   async recheck(nowMs: number): Promise<void> {
     this.#revision += 1;
-    if (!isUp(this.#redis)) return;
     await this.#inUse.recheck(async (digest) => (await this.#look(digest, nowMs, false))?.principal ?? null);
   }
 
@@ -134,25 +130,23 @@ export class Sessions {
     if (user?.is_enabled !== 1 || markOf(user) !== stored.passwordMark) return null;
     if (isUse && nowMs - stored.lastSeenAtMs >= TOUCH_MS) {
       const ttlMs = Math.min(IDLE_MS, stored.startedAtMs + LONGEST_MS - nowMs);
-      await this.#redis.set(keys.session(digest), JSON.stringify({ ...stored, lastSeenAtMs: nowMs }), 'PX', ttlMs, 'XX');
+      await fromRedis(
+        this.#redis.set(keys.session(digest), JSON.stringify({ ...stored, lastSeenAtMs: nowMs }), 'PX', ttlMs, 'XX'),
+      );
     }
     const principal = { keyId: user.id, name: user.name, scopes: SCOPES_OF[user.role], models: null };
     return { id: idOf(digest), digest, user, principal };
   }
 
   async #read(digest: string): Promise<Stored | null> {
-    const text = await this.#redis.get(keys.session(digest));
+    const text = await fromRedis(this.#redis.get(keys.session(digest)));
     return text === null ? null : Stored.parse(JSON.parse(text));
   }
 
   async #delete(userId: string, digest: string): Promise<number> {
-    const deleted = await this.#redis.del(keys.session(digest));
-    await this.#redis.zrem(keys.userSessions(userId), digest);
+    const deleted = await fromRedis(this.#redis.del(keys.session(digest)));
+    await fromRedis(this.#redis.zrem(keys.userSessions(userId), digest));
     return deleted;
-  }
-
-  #demandRedis(): void {
-    if (!isUp(this.#redis)) throw new CodedError('store_unavailable');
   }
 }
 

@@ -212,4 +212,16 @@ describe('signing in', () => {
       expect(await whose(session)).toBe('anna');
     });
   });
+
+  it('is put off while Redis is away, and costs nobody a try', async () => {
+    const other = await startTestRedis();
+    const elsewhere = { ...context, redis: other.redis, sessions: new Sessions({ redis: other.redis, db }) };
+    const token = (await setupToken(db)) ?? '';
+    await other.stop();
+    expect(await codeOf(finishSetup({ token, ...anna }, HOME, elsewhere))).toBe('store_unavailable');
+    expect(await whose(await finishSetup({ token, ...anna }, HOME, context))).toBe('anna');
+    for (let tries = 0; tries < 6; tries += 1) expect(await codeOf(signIn(wrong, HOME, elsewhere))).toBe('store_unavailable');
+    elsewhere.sessions.close();
+    expect(await codeOf(signIn(anna, HOME, context))).toBe('fine');
+  });
 });

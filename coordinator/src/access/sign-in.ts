@@ -9,6 +9,7 @@ import { deleteSetting, readSetting, writeSetting } from '../store/settings.ts';
 import { findUser, findUserByName, insertUser, isAnybodyThere, type UserRow, updateUser } from '../store/users.ts';
 import { appendAudit } from './audit.ts';
 import { networkOf } from './failure-limits.ts';
+import { fromRedis } from './from-redis.ts';
 import { hashPassword, isPassword } from './passwords.ts';
 import { equalSecrets, randomHex, sha256 } from './secret.ts';
 import type { Sessions } from './sessions.ts';
@@ -81,7 +82,7 @@ export const signIn = async (request: SignInRequest, visit: Visit, context: Sign
   const name = request.name.trim().toLowerCase();
   const account = counterOf(`account ${name}`);
   const place = keys.knownPlace(sha256(`${name} ${networkOf(visit.address)}`));
-  const isKnownPlace = (await redis.exists(place)) === 1;
+  const isKnownPlace = (await fromRedis(redis.exists(place))) === 1;
   const user = await tryOnce([counterOf('address', visit), ...(isKnownPlace ? [] : [account])], redis, async () => {
     const found = await findUserByName(db, name);
     const isRight = await isPassword(request.password, found?.password_hash);
@@ -92,8 +93,8 @@ export const signIn = async (request: SignInRequest, visit: Visit, context: Sign
     log.warn({ from: visit.address }, 'a sign-in failed');
     throw new CodedError('sign_in_failed');
   }
-  await redis.del(account);
-  await redis.set(place, '1', 'PX', KNOWN_MS);
+  await fromRedis(redis.del(account));
+  await fromRedis(redis.set(place, '1', 'PX', KNOWN_MS));
   await db.transaction().execute(async (trx) => {
     await updateUser(trx, user.id, { last_sign_in_at_ms: visit.nowMs });
     await appendAudit(trx, { ...entry(user.name, visit), action: 'session.begin', object: user.id });
@@ -156,20 +157,18 @@ const tryOnce = async <T>(
     isFailure = result === undefined;
     return result;
   } finally {
-    if (!isFailure) for (const counter of counted) await redis.decr(counter);
+    if (!isFailure) for (const counter of counted) await fromRedis(redis.decr(counter));
   }
 };
 
 /** How long to wait for another try, ms; when it is not positive, this was one. */
 const count = async (counter: string, redis: LaiRedis): Promise<number> => {
-  const [, tries, leftMs] = await Promise.all([
-    redis.set(counter, 0, 'PX', WINDOW_MS, 'NX'),
-    redis.incr(counter),
-    redis.pttl(counter),
-  ]);
+  const [, tries, leftMs] = await fromRedis(
+    Promise.all([redis.set(counter, 0, 'PX', WINDOW_MS, 'NX'), redis.incr(counter), redis.pttl(counter)]),
+  );
   const waitMs = waitAfter(tries - 1) - (WINDOW_MS - leftMs);
-  if (waitMs > 0) await redis.decr(counter);
-  else await redis.pexpire(counter, WINDOW_MS);
+  if (waitMs > 0) await fromRedis(redis.decr(counter));
+  else await fromRedis(redis.pexpire(counter, WINDOW_MS));
   return waitMs;
 };
 
