@@ -71,7 +71,8 @@ describe('who may join', () => {
         const response = await fleet.chat({
           model: MODEL,
           stream: true,
-          max_tokens: 20,
+          // Long enough that the first node's two slots are taken when the others come.
+          max_tokens: 200,
           messages: [{ role: 'user', content: 'Hi.' }],
         });
         return { node: response.headers.get('x-lai-node'), isDone: (await readStream(response)).isDone };
