@@ -45,11 +45,13 @@ export class Crowd {
   }
 
   /** When (`performance.now()`) all were in for the first time after this moment. */
-  async allIn(afterMs: number): Promise<number> {
+  async allIn(afterMs: number, limitMs = 90_000): Promise<number> {
+    const deadline = performance.now() + limitMs;
     for (;;) {
       const atMs = this.#allInAtMs.find((candidate) => candidate > afterMs);
       if (atMs !== undefined) return atMs;
       if (this.#end !== null) throw new Error(`the light agents ended (${this.#end}):\n${this.#program.text}`);
+      if (performance.now() > deadline) throw new Error(`the light agents were not all in within ${limitMs} ms`);
       await pause(5);
     }
   }

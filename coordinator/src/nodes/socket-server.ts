@@ -172,6 +172,8 @@ export const acceptAgents = (options: {
       }, FAREWELL_MS);
     },
     upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+      // Node no longer listens to it: a stranger that is refused and resets the line would end this process.
+      duplex.on('error', () => duplex.destroy());
       const from = addressOf(request, options.proxies);
       const problem =
         request.url?.split('?')[0] !== AGENT_SOCKET_PATH ? '404 Not Found' : request.headers.origin ? '403 Forbidden' : null;
