@@ -165,6 +165,7 @@ export class Matching {
     if (ticket.state === 'left') return;
     const { state } = ticket;
     ticket.state = 'left';
+    if (this.#tickets.get(ticket.requestId) !== ticket) return; // it was refused: it never was in here
     ticket.grant?.reject(new CodedError('canceled'));
     this.#hold(ticket, -1);
     this.#claimed.delete(ticket);
