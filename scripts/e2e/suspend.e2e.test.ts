@@ -44,7 +44,7 @@ describe('a coordinator that was stopped', () => {
   };
 
   it('for seconds gives up none of its nodes, and its own answers go on', { timeout: 60_000 }, async () => {
-    // Six slots, six answers, on both nodes; 8 s each.
+    // Six slots, six answers, on both nodes; 8 s each (40 ms a token).
     const running = Array.from({ length: 6 }, async () => {
       const response = await first.chat(ask(200, ' #fault=slow:1:40'));
       return { node: response.headers.get('x-lai-node'), seen: await readStream(response) };
