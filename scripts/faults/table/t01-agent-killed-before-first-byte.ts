@@ -14,6 +14,8 @@ const AT_ONCE = 6;
 interface Case {
   readonly marker: string;
   firstNode: StageNode | null;
+  /** Where it went next; a request that loses two nodes is blocked, as it should be. */
+  nextNode: StageNode | null;
   killedAtMs: number | null;
   closedAtMs: number | null;
   againAtMs: number | null;
@@ -39,13 +41,14 @@ export const agentKilledBeforeFirstByte: Fault = {
             setTimeout(() => strike(node), stage.random.between(0, LATEST_KILL_MS));
           } else {
             known.againAtMs ??= event.atMs;
+            known.nextNode = node;
           }
         }
         if (event.kind === 'closed')
           for (const one of cases.values()) if (one.firstNode === node && one.killedAtMs !== null) one.closedAtMs ??= event.atMs;
       });
       const strike = (node: StageNode): void => {
-        if (node.state !== 'ready') return;
+        if (node.state !== 'ready' || [...cases.values()].some(({ nextNode }) => nextNode === node)) return;
         const killedAtMs = performance.now();
         node.kill();
         kills += 1;
@@ -58,9 +61,11 @@ export const agentKilledBeforeFirstByte: Fault = {
           asked += 1;
           const marker = `r-T1-${asked}`;
           await roomFor(stage, AT_ONCE);
-          cases.set(marker, { marker, firstNode: null, killedAtMs: null, closedAtMs: null, againAtMs: null });
+          cases.set(marker, { marker, firstNode: null, nextNode: null, killedAtMs: null, closedAtMs: null, againAtMs: null });
           const answer = await stage.ask({ marker, maxTokens: 4 });
           told.push(answer);
+          const known = cases.get(marker);
+          if (known) known.nextNode = null;
           if (told.length % 100 === 0) run.say(`${told.length} of ${run.count}`);
         }
       };
