@@ -9,7 +9,7 @@ import { readJsonBody } from './openai/body.ts';
 
 const MAX_BODY_BYTES = 4_096;
 
-/** `POST /api/v1/enroll`: a registration token and a public key in, a place in the fleet out. The only mutation without an API key. */
+/** `POST /api/v1/enroll`: a registration token and a public key in, a place in the fleet out. */
 export const enroll = async (
   call: { request: IncomingMessage; address: string },
   options: { db: Database; coordinatorKey: string; failures: FailureLimits; log: Logger },

@@ -1,4 +1,5 @@
 import { ChatCompletionRequest } from '@lai/shared/openai';
+import { refuseAddressesInChat } from './addresses.ts';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { chatCollector } from './collect-chat.ts';
 import { chatConversation, chatTarget } from './needs.ts';
@@ -16,6 +17,7 @@ export const chatCompletions = async (call: Call, door: Door): Promise<void> => 
 
 export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question => {
   const { value } = body;
+  refuseAddressesInChat(value.messages);
   // The newer word for it; chat templates know only the older one.
   const messages = value.messages.some((message) => message.role === 'developer')
     ? { messages: value.messages.map((message) => (message.role === 'developer' ? { ...message, role: 'system' } : message)) }

@@ -1,17 +1,21 @@
 import type { ChatCompletionRequest } from '@lai/shared/openai';
+import { refuseAddressesInChat } from './addresses.ts';
 import { chatConversation, chatTarget } from './needs.ts';
 import type { Question } from './serve.ts';
 
 export type ChatMessage = ChatCompletionRequest['messages'][number];
 
 /** A chat request that a surface has made of its own kind of request. Fields without a value are left out. */
-export const chatQuestion = (request: ChatCompletionRequest): Question => ({
-  route: 'chat.completions',
-  target: chatTarget(request),
-  conversation: chatConversation(request),
-  bodyFor: (model) =>
-    Buffer.from(JSON.stringify({ ...present(request), model, stream: true, stream_options: { include_usage: true } })),
-});
+export const chatQuestion = (request: ChatCompletionRequest): Question => {
+  refuseAddressesInChat(request.messages);
+  return {
+    route: 'chat.completions',
+    target: chatTarget(request),
+    conversation: chatConversation(request),
+    bodyFor: (model) =>
+      Buffer.from(JSON.stringify({ ...present(request), model, stream: true, stream_options: { include_usage: true } })),
+  };
+};
 
 const present = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));

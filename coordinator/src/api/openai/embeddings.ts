@@ -1,4 +1,5 @@
 import { EmbeddingRequest } from '@lai/shared/openai';
+import { refuseAddressesInChat } from './addresses.ts';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { inEncoding } from './embedding-vectors.ts';
@@ -12,13 +13,17 @@ export const embeddings = async (call: Call, door: Door): Promise<void> => {
   await serve(call, door, embeddingQuestion(body), collected(embeddingCollector(body.value)));
 };
 
-export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question => ({
-  route: 'embeddings',
-  target: embeddingTarget(body.value),
-  // Nothing of it stays in a cache.
-  conversation: plainConversation(body.value.user, ''),
-  bodyFor: (model) => body.with({ model }),
-});
+export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question => {
+  // Some runtimes also embed what is written like a chat, images included.
+  refuseAddressesInChat(body.value['messages']);
+  return {
+    route: 'embeddings',
+    target: embeddingTarget(body.value),
+    // Nothing of it stays in a cache.
+    conversation: plainConversation(body.value.user, ''),
+    bodyFor: (model) => body.with({ model }),
+  };
+};
 
 export const embeddingCollector = ({ encoding_format }: EmbeddingRequest) => {
   const collector = new BytesCollector();

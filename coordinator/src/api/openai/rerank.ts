@@ -1,4 +1,5 @@
 import { RerankRequest } from '@lai/shared/openai';
+import { refuseAddresses } from './addresses.ts';
 import { readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { rerankTarget } from './needs.ts';
@@ -8,6 +9,7 @@ import { collected } from './wording.ts';
 /** `POST /v1/rerank`, in the shape that llama-server and vLLM share. */
 export const rerank = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, RerankRequest, { maxTextBytes: door.maxTextBodyBytes });
+  refuseAddresses(body.value.documents);
   const collector = new BytesCollector();
   const question = {
     route: 'rerank',
