@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { AttemptDeadlines, AttemptRoute, AttemptTimings, Frame } from '@lai/shared/attempt';
+import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
@@ -8,12 +8,13 @@ import type { Affinity as ConversationNames } from '../routing/affinity.ts';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
 import type { Placement } from '../scheduler/place.ts';
+import { readingMs } from '../scheduler/score.ts';
 import { sentenceForNever } from '../scheduler/sentence.ts';
 import type { Affinity } from './affinity.ts';
 import type { Clock } from './clock.ts';
 import type { Cooldowns } from './cooldowns.ts';
 import { afterFailure } from './failover.ts';
-import type { Figures } from './figures.ts';
+import { type Figures, sampleOf } from './figures.ts';
 import type { TakenJob } from './job-queue.ts';
 import type { Matching } from './matching.ts';
 import type { NodeLink, Nodes } from './nodes.ts';
@@ -24,7 +25,7 @@ import { type Grant, newTicket, type Ticket, type TicketRequest } from './ticket
 /** A warm model's first token comes within this, or within a multiple of what it usually takes. */
 const FIRST_CONTENT_MS = 30_000;
 const FIRST_CONTENT_FACTOR = 8;
-/** Nothing learned yet: the engine may be loading the model behind our back. */
+/** Nothing learned yet, or not of prompts as long as this one: the engine may be loading the model behind our back, or reading. */
 const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
 /** A node that has not ended an attempt so long after its deadline will not. */
@@ -49,6 +50,8 @@ export interface DispatchRequest {
   readonly queueDeadlineMs: number;
   /** Epoch ms; nothing of it runs longer. */
   readonly deadlineMs: number;
+  /** Nothing of the answer is shown to anybody before its end, so until then another node may still answer instead. */
+  readonly isCollected?: boolean;
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }
@@ -183,7 +186,7 @@ export class Dispatcher {
         ticket.notBeforeMs = clock.nowMs() + next.waitMs;
         this.#options.log.info(
           { requestId: request.requestId, code: outcome, node: grant.nodeName },
-          'attempt failed before any content; trying again',
+          'attempt failed before anything was shown; trying again',
         );
         grant = await this.#budget.during(() => matching.admitAgain(ticket));
       }
@@ -249,7 +252,7 @@ export class Dispatcher {
     try {
       const last = yield* this.#relay(request, running, trail);
       record.outcome = last.kind === 'end' ? 'end' : last.code;
-      if (last.kind === 'end') this.#learn(ticket, lease, last.timings);
+      if (last.kind === 'end') this.#learn(ticket, lease, last);
       return last;
     } finally {
       if (record.outcome === 'running') record.outcome = 'canceled';
@@ -278,7 +281,7 @@ export class Dispatcher {
     if (isAlive && this.#options.nodes.link(nodeId)?.epoch === epoch) this.#options.quarantine.nodeReturned(nodeId, instanceId);
   }
 
-  /** Holds back what precedes the first content: until then another node may still answer instead. */
+  /** Holds back what precedes the first content, or all: until it is shown another node may still answer instead. */
   async *#relay(request: DispatchRequest, running: RunningAttempt, trail: Trail): AsyncGenerator<Frame, Ending> {
     const { clock } = this.#options;
     let code: ErrorCode = 'canceled';
@@ -291,17 +294,17 @@ export class Dispatcher {
     const disarm = clock.after(Math.max(0, request.deadlineMs - clock.nowMs()) + DEADLINE_GRACE_MS, runOut);
     if (request.signal.aborted) hangUp();
     request.signal.addEventListener('abort', hangUp, { once: true });
-    const prelude: Frame[] = [];
+    const held: Frame[] = [];
     try {
       for await (const frame of running.frames) {
-        if (frame.kind === 'chunk' && !trail.isCommitted && frame.chunk !== 'content') {
-          prelude.push(frame);
+        if (frame.kind === 'chunk' && !trail.isCommitted && (frame.chunk !== 'content' || request.isCollected)) {
+          held.push(frame);
           continue;
         }
         if (frame.kind === 'failed') return frame;
         if (!trail.isCommitted) {
           trail.isCommitted = frame.kind === 'chunk';
-          yield* prelude;
+          yield* held;
         }
         if (frame.kind === 'end') return frame;
         yield frame;
@@ -313,17 +316,19 @@ export class Dispatcher {
     }
   }
 
-  #learn({ affinity }: Ticket, { nodeId, model }: Grant['lease'], timings: AttemptTimings | null): void {
+  #learn({ affinity }: Ticket, { nodeId, model }: Grant['lease'], { timings, usage }: Extract<Frame, { kind: 'end' }>): void {
     if (affinity.length > 0) this.#options.affinity.remember(affinity, nodeId);
-    if (timings)
-      this.#options.figures.learn(nodeId, model, { firstContentMs: timings.firstContentMs, attemptMs: timings.totalMs });
+    if (timings) this.#options.figures.learn(nodeId, model, sampleOf(timings, usage));
   }
 
   #deadlinesFor(request: DispatchRequest, { nodeId, model }: Grant['lease']): AttemptDeadlines {
     const totalMs = Math.max(1, request.deadlineMs - this.#options.clock.nowMs());
-    const usualMs = this.#options.figures.of(nodeId, model).firstContentMs;
-    const firstContentMs =
-      usualMs === null ? FIRST_CONTENT_UNKNOWN_MS : Math.max(FIRST_CONTENT_MS, Math.ceil(FIRST_CONTENT_FACTOR * usualMs));
+    const figures = this.#options.figures.of(nodeId, model);
+    const expectedMs = Math.max(figures.firstContentMs ?? 0, readingMs(figures, request.target.contextTokens));
+    const isUnknown =
+      figures.firstContentMs === null || (request.target.contextTokens > 0 && figures.prefillTokensPerSecond === null);
+    const leastMs = isUnknown ? FIRST_CONTENT_UNKNOWN_MS : FIRST_CONTENT_MS;
+    const firstContentMs = Math.max(leastMs, Math.ceil(FIRST_CONTENT_FACTOR * expectedMs));
     return { firstContentMs: Math.min(firstContentMs, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
   }
 }

@@ -11,7 +11,10 @@ const KEEP_MS = 5_000;
 const FORGET_SECONDS = 30 * 24 * 3_600;
 
 const reading = z.number().nonnegative().nullable().default(null);
-const Kept = z.object({ loadMs: reading, firstContentMs: reading, attemptMs: reading, needBytes: reading });
+const Kept = z.object({
+  ...{ loadMs: reading, firstContentMs: reading, attemptMs: reading, needBytes: reading },
+  ...{ prefillTokensPerSecond: reading, tokensPerSecond: reading },
+});
 
 /** Keeps learned figures in Redis, so that a restarted coordinator, and the other replicas, need not learn them again. */
 export const keepFigures = ({

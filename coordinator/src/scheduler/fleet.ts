@@ -34,6 +34,12 @@ export interface LearnedFigures {
   readonly attemptMs: number | null;
   /** Memory that a load really took. */
   readonly needBytes: number | null;
+  /** How fast it reads a prompt, and how fast it writes one answer. */
+  readonly prefillTokensPerSecond: number | null;
+  readonly tokensPerSecond: number | null;
 }
 
-export const nothingLearned: LearnedFigures = { loadMs: null, firstContentMs: null, attemptMs: null, needBytes: null };
+export const nothingLearned: LearnedFigures = {
+  ...{ loadMs: null, firstContentMs: null, attemptMs: null, needBytes: null },
+  ...{ prefillTokensPerSecond: null, tokensPerSecond: null },
+};

@@ -10,10 +10,10 @@ const at = (facts: Partial<LoadedModel>, around: NodeFacts = {}) => {
 const score = (
   facts: Partial<LoadedModel>,
   around: NodeFacts = {},
-  { queued = 0, affinity = null as string | null } = {},
+  { queued = 0, affinity = null as string | null, contextTokens = 0 } = {},
 ): Score => {
   const { loaded, here } = at(facts, around);
-  return scoreOf(here, loaded, { queued, affinity });
+  return scoreOf(here, loaded, { queued, affinity, target: { contextTokens } });
 };
 
 describe('free slots', () => {
@@ -54,6 +54,28 @@ describe('what can be done this moment', () => {
       const { loaded, here } = at({ state }, { loading: new Set(['m']) });
       expect(actionFor(here, loaded)).toBe('wait');
     }
+  });
+});
+
+describe('a long prompt', () => {
+  const figures = { m: { firstContentMs: 400, prefillTokensPerSecond: 1_000 } };
+  it.each<[string, number, Partial<typeof figures.m>, number]>([
+    ['takes as long as the node reads', 32_000, {}, 32_000],
+    ['is nothing special while it is short', 0, {}, 400],
+    [
+      'takes what prompts usually take where nobody knows how fast the node reads',
+      32_000,
+      { prefillTokensPerSecond: null as never },
+      400,
+    ],
+  ])('%s', (_, contextTokens, change, prefillMs) => {
+    expect(score({}, { figures: { m: { ...figures.m, ...change } } }, { contextTokens }).prefillMs).toBe(prefillMs);
+  });
+
+  it('is spared where the conversation was answered before', () => {
+    const around = { figures };
+    const { prefillMs, affinityMs } = score({ state: 'warm' }, around, { contextTokens: 32_000, affinity: 'node_a' });
+    expect(prefillMs + affinityMs).toBeCloseTo(0.2 * 32_000);
   });
 });
 

@@ -1,7 +1,8 @@
 import type { LoadedModel } from '@lai/shared/node';
+import type { Target } from '../routing/target.ts';
 import { learnedFit } from './filters.ts';
 import { fitOf } from './fit.ts';
-import { type FleetNode, stateOf } from './fleet.ts';
+import { type FleetNode, type LearnedFigures, stateOf } from './fleet.ts';
 
 /** What can be done with a candidate this moment. */
 export type Action = 'run' | 'wait' | 'load';
@@ -34,18 +35,22 @@ export const actionFor = (node: FleetNode, model: LoadedModel, free = freeSlots(
   return state === 'loading' ? 'wait' : 'load';
 };
 
+/** What a long prompt takes to be read at least; 0 while nobody knows how fast that goes. */
+export const readingMs = ({ prefillTokensPerSecond }: LearnedFigures, promptTokens: number): number =>
+  prefillTokensPerSecond === null ? 0 : (promptTokens / prefillTokensPerSecond) * 1_000;
+
 /** Most of a known prompt's prefill is spared; never more than that, so a busy node does not win by memory alone. */
 const SPARED_BY_AFFINITY = 0.8;
 
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
-  { queued, affinity }: { queued: number; affinity: string | null },
+  { queued, affinity, target }: { queued: number; affinity: string | null; target: Pick<Target, 'contextTokens'> },
   free = freeSlots(node, model),
 ): Score => {
   const state = stateOf(node, model);
   const figures = node.figures(model.id);
-  const prefillMs = figures.firstContentMs ?? ASSUMED.prefillMs;
+  const prefillMs = Math.max(figures.firstContentMs ?? ASSUMED.prefillMs, readingMs(figures, target.contextTokens));
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
   const isFull = free <= 0;
