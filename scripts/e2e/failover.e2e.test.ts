@@ -79,6 +79,24 @@ describe('a node that dies', () => {
     await revive(served);
   });
 
+  it('in mid-answer is replaced for a client that does not stream: it has seen nothing yet', async () => {
+    const before = new Map(
+      await Promise.all(fleet.nodes.map(async (node) => [node.name, (await node.engineState()).tokens.generated] as const)),
+    );
+    const answering = fleet.chat({ ...ask(), stream: false });
+    const victim = await workingNode();
+    const generated = async () => (await fleet.node(victim).engineState()).tokens.generated - (before.get(victim) ?? 0);
+    await expect.poll(generated, { timeout: 10_000, interval: 20 }).toBeGreaterThan(5);
+    fleet.node(victim).agent.kill('SIGKILL');
+    const response = await answering;
+    const body = (await response.json()) as { choices: { message: { content: string } }[]; usage: { completion_tokens: number } };
+    expect(response.headers.get('x-lai-node')).not.toBe(victim);
+    expect(response.headers.get('x-lai-attempts')).toBe('2');
+    expect(body.usage.completion_tokens).toBe(40);
+    expect(body.choices[0]?.message.content.match(/\[simulated on /g)).toHaveLength(1);
+    await revive(victim);
+  });
+
   it('as the only one that has the model is waited for', async () => {
     for (const node of fleet.nodes) node.agent.kill('SIGKILL');
     await fleet.until('nobody is there', (status) => status.nodes.every((node) => node.liveness === 'offline'));

@@ -147,6 +147,7 @@ export class Jobs {
         priorityClass: job.priority,
         queueDeadlineMs: job.deadlineMs,
         deadlineMs: job.deadlineMs,
+        isCollected: true,
         signal: abort.signal,
       },
       taken,

@@ -86,6 +86,7 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     priorityClass: priorityFromHeaders(request.headers) ?? ('interactive' as const),
     queueDeadlineMs: receivedAtMs + Math.min(totalMs, timeoutMs ?? door.queueWaitMs),
     deadlineMs: receivedAtMs + totalMs,
+    isCollected: !isStreaming,
     signal: gone.signal,
   };
   const answer = door.dispatcher.answer(dispatch);
