@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { env } from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { IssuedKey, IssuedToken, SessionView } from '../../shared/src/admin-api.ts';
 import { Fleet } from './fleet.ts';
@@ -11,24 +12,28 @@ const LAI = join(import.meta.dirname, '..', '..', 'coordinator', 'dist', 'lai.js
 const MODEL = 'story:1b';
 /** The promise, from the moment that the operator asks. */
 const LIMIT_MS = 1_000;
-const ROUNDS = 12;
+/** 1 in `npm test`; LAI_FUZZ_SCALE=10 makes it 120 rounds. */
+const SCALE = Number(env['LAI_FUZZ_SCALE'] ?? 1);
+const ROUNDS = 12 * SCALE;
+/** More than sixty wrong keys from one address within a minute are told to wait. */
+const REFUSED = [401, 429];
 /** As long as the mock engine can be made to talk: 25 s at its pace. */
 const LONG = 1_000;
 
 /** On PostgreSQL where the machine has one, else on one SQLite file: three coordinators of one machine may share that too. */
-describe('what is revoked at one of three coordinators', () => {
+describe('what is revoked at one of three coordinators', { timeout: 60_000 * Math.max(1, SCALE) }, () => {
   let postgres: Postgres | null;
   let doors: Fleet[];
 
   beforeAll(async () => {
     postgres = await startPostgres();
-    const env: Record<string, string> = postgres ? { DATABASE_URL: await postgres.createDatabase() } : {};
+    const database: Record<string, string> = postgres ? { DATABASE_URL: await postgres.createDatabase() } : {};
     const node = (name: string) => ({
       name,
       models: `${MODEL}=0.1GB,slots=8,tps=40,caps=chat`,
       tuning: { prefillMs: 5, coldLoadMsPerGb: 0 },
     });
-    const first = await Fleet.start({ nodes: [node('one')], env });
+    const first = await Fleet.start({ nodes: [node('one')], env: database });
     doors = [first];
     doors.push(await Fleet.startReplica(first, { nodes: [node('two')] }), await Fleet.startReplica(first, { nodes: [] }));
     for (const door of doors)
@@ -84,7 +89,7 @@ describe('what is revoked at one of three coordinators', () => {
         expect(errors.map(({ code }) => code)).toEqual(['invalid_api_key']);
         expect(content.length).toBeGreaterThan(0);
       }
-      for (const at of doors) expect((await chat(at, key, 1)).status).toBe(401);
+      for (const at of doors) expect(REFUSED).toContain((await chat(at, key, 1)).status);
     }
     expect(worst(delaysMs)).toBeLessThan(LIMIT_MS);
     await door(0).until('the slots are free', ({ running }) => running === 0);
@@ -153,7 +158,7 @@ describe('what is revoked at one of three coordinators', () => {
         delaysMs.push(endedAtMs - revokedAtMs);
         expect(isDone).toBe(false);
       }
-      for (const at of doors) expect((await ask(at, 'GET', '/api/v1/session', { cookie })).status).toBe(401);
+      for (const at of doors) expect(REFUSED).toContain((await ask(at, 'GET', '/api/v1/session', { cookie })).status);
     }
     expect(worst(delaysMs)).toBeLessThan(LIMIT_MS);
     await door(0).until('the slots are free', ({ running }) => running === 0);
