@@ -345,6 +345,7 @@ export class Matching {
   }
 
   #place(target: Target, ticket: Ticket | null, queued: number, fleet = this.#fleet()): Placement {
+    const nowMs = this.#options.clock.nowMs();
     const permission = ticket ? this.#options.quarantine.permission(ticket.fingerprint) : { kind: 'free' as const };
     const isBarred = (node: Fleet[number]) =>
       ticket?.tried.get(node.nodeId) === node.epoch ||
@@ -358,7 +359,8 @@ export class Matching {
       affinity: ticket ? this.#options.affinity.nodeFor(ticket.affinity) : null,
       needsAlone: permission.kind === 'alone',
       queued,
-      nowMs: this.#options.clock.nowMs(),
+      waitedMs: ticket === null || ticket.state === 'claimed' ? 0 : nowMs - ticket.enqueuedAtMs,
+      nowMs,
     });
   }
 

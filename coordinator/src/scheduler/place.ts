@@ -44,6 +44,8 @@ export interface PlacementQuestion {
   readonly needsAlone: boolean;
   /** Requests of this target that wait already. */
   readonly queued: number;
+  /** How long the first of them has waited for a slot. */
+  readonly waitedMs?: number;
   readonly nowMs: number;
 }
 

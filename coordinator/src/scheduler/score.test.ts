@@ -10,10 +10,10 @@ const at = (facts: Partial<LoadedModel>, around: NodeFacts = {}) => {
 const score = (
   facts: Partial<LoadedModel>,
   around: NodeFacts = {},
-  { queued = 0, affinity = null as string | null, contextTokens = 0 } = {},
+  { queued = 0, waitedMs = 0, affinity = null as string | null, contextTokens = 0 } = {},
 ): Score => {
   const { loaded, here } = at(facts, around);
-  return scoreOf(here, loaded, { queued, affinity, target: { contextTokens } });
+  return scoreOf(here, loaded, { queued, waitedMs, affinity, target: { contextTokens } });
 };
 
 describe('free slots', () => {
@@ -107,6 +107,14 @@ describe('the time to the first token', () => {
   ])('of a full model with %i slots and %i in the queue is %i ms of waiting more', (slots, queued, waitMs) => {
     expect(score({ slots }, { leased: { m: slots } }, { queued }).waitMs).toBe(waitMs);
     expect(score({ slots }, {}, { queued }).waitMs).toBe(0);
+  });
+
+  it('of a full model is at least what the first in line has waited already', () => {
+    const full = [{ slots: 2 }, { leased: { m: 2 } }] as const;
+    const usual = score(...full).waitMs;
+    expect(score(...full, { waitedMs: usual / 2 }).waitMs).toBe(usual);
+    expect(score(...full, { waitedMs: usual * 3 }).waitMs).toBe(usual * 3);
+    expect(score({ slots: 2 }, {}, { waitedMs: usual * 3 }).waitMs).toBe(0);
   });
 
   it('of a full model is less where answers are known to be short', () => {

@@ -42,10 +42,17 @@ export const readingMs = ({ prefillTokensPerSecond }: LearnedFigures, promptToke
 /** Most of a known prompt's prefill is spared; never more than that, so a busy node does not win by memory alone. */
 const SPARED_BY_AFFINITY = 0.8;
 
+export interface ScoreQuestion {
+  readonly queued: number;
+  readonly waitedMs?: number;
+  readonly affinity: string | null;
+  readonly target: Pick<Target, 'contextTokens'>;
+}
+
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
-  { queued, affinity, target }: { queued: number; affinity: string | null; target: Pick<Target, 'contextTokens'> },
+  { queued, waitedMs = 0, affinity, target }: ScoreQuestion,
   free = freeSlots(node, model),
 ): Score => {
   const state = stateOf(node, model);
@@ -59,8 +66,11 @@ export const scoreOf = (
     state !== 'loading' &&
     fitOf(model, node.snapshot, learnedFit(node, model.id)).kind === 'fits_after_eviction';
   return {
-    // A slot frees every attemptMs / slots; on average half of that has passed.
-    waitMs: isFull ? ((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots) : 0,
+    // A slot frees every attemptMs / slots; on average half of that has passed. Whoever has waited longer than that already sees that what
+    // runs is not what usually does: as much again is to be expected, so nobody waits longer for a slot than a load would have taken.
+    waitMs: isFull
+      ? Math.max(((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots), waitedMs)
+      : 0,
     loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
     evictMs: needsEviction ? ASSUMED.evictMs : 0,
     prefillMs,
