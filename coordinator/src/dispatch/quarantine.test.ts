@@ -52,3 +52,17 @@ describe('a request whose node was lost', () => {
     expect(quarantine.permission('request').kind).toBe('alone');
   });
 });
+
+describe('a request that nobody has seen succeed', () => {
+  it('runs on two engines at most, and a node that came back has another one', () => {
+    const quarantine = newQuarantine();
+    quarantine.nodeReturned('left', 'agent-1');
+    quarantine.started('request', 'left');
+    expect(quarantine.permission('request').kind).toBe('free');
+    quarantine.started('request', 'right');
+    expect(quarantine.permission('request')).toEqual({ kind: 'confined', nodes: new Set(['left', 'right']) });
+    // Its old engine died of the copy, and the news of that is on its way.
+    quarantine.nodeReturned('left', 'agent-2');
+    expect(quarantine.permission('request')).toEqual({ kind: 'confined', nodes: new Set(['right']) });
+  });
+});

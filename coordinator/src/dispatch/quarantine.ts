@@ -72,7 +72,9 @@ export class Quarantine {
     const engines = this.#running.get(fingerprint);
     if (strikes > 0) return engines === undefined ? { kind: 'alone' } : { kind: 'wait' };
     if (this.#proven.has(fingerprint) || engines === undefined || engines.size < UNPROVEN_ENGINES) return { kind: 'free' };
-    return { kind: 'confined', nodes: new Set(engines.keys()) };
+    // A node that has connected anew since has another engine, which would be one more.
+    const isSame = (nodeId: string) => this.#returnsOf(nodeId) === this.#startedAfter.get(`${fingerprint}\n${nodeId}`);
+    return { kind: 'confined', nodes: new Set([...engines.keys()].filter(isSame)) };
   }
 
   /** A copy was given a slot there. */
@@ -80,7 +82,7 @@ export class Quarantine {
     const nodes = this.#running.get(fingerprint) ?? new Map<string, number>();
     nodes.set(nodeId, (nodes.get(nodeId) ?? 0) + 1);
     this.#running.set(fingerprint, nodes);
-    this.#startedAfter.set(`${fingerprint}\n${nodeId}`, this.#returns.get(nodeId)?.count ?? 0);
+    this.#startedAfter.set(`${fingerprint}\n${nodeId}`, this.#returnsOf(nodeId));
   }
 
   /** For each that started, once. `instanceId` names the agent process that ran it. */
@@ -103,7 +105,7 @@ export class Quarantine {
 
   /** The node is connected again: with the same agent process nothing had died, and its strikes are taken back. */
   nodeReturned(nodeId: string, instanceId: string): void {
-    this.#returns.set(nodeId, { instanceId, count: (this.#returns.get(nodeId)?.count ?? 0) + 1 });
+    this.#returns.set(nodeId, { instanceId, count: this.#returnsOf(nodeId) + 1 });
     for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
       this.#lost.splice(this.#lost.indexOf(lost), 1);
       if (lost.instanceId === instanceId) this.#strike(lost.fingerprint, -1);
@@ -131,6 +133,10 @@ export class Quarantine {
 
   close(): void {
     this.#stop();
+  }
+
+  #returnsOf(nodeId: string): number {
+    return this.#returns.get(nodeId)?.count ?? 0;
   }
 
   #strikesOf(fingerprint: string): number {
