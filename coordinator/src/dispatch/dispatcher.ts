@@ -258,13 +258,14 @@ export class Dispatcher {
       if (record.outcome === 'running') record.outcome = 'canceled';
       this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
       const { outcome } = record;
-      const end = (how: Outcome) =>
+      const end = (how: Outcome) => {
         quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, how));
+        if (how === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
+      };
       // Where we turned away, the node may still be at it, and may still die of it; or has, and the news is on its way.
       if (TURNED_AWAY.has(outcome))
-        void running.settled.then((last) => clock.after(NEWS_MS, () => end(last === 'node_lost' ? outcome : last)));
+        void running.settled.then((last) => (last === 'node_lost' ? end(last) : clock.after(NEWS_MS, () => end(last))));
       else end(outcome);
-      if (outcome === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
     }
   }
 
