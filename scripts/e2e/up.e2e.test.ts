@@ -58,6 +58,8 @@ describe('lai up', () => {
     const key = /lai_\w+/.exec(await lai.until(/Your API key/))?.[0];
     const models = await fetch(`${url}/models`, { headers: { authorization: `Bearer ${key}` } });
     expect(((await models.json()) as { data: unknown[] }).data.length).toBeGreaterThan(0);
+    const setup = /http\S+\/setup#\w+/.exec(await lai.until(/the first one signs up/))?.[0];
+    expect((await fetch(setup ?? '')).status).toBe(200);
     lai.kill('SIGINT');
     expect(await lai.exited).toBe(0);
     if (process.platform === 'linux') expect(left()).toEqual([]);

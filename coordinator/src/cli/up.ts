@@ -61,6 +61,7 @@ export const up = async ({ config, once, demo }: UpOptions): Promise<number> => 
     if (once) return answer.isComplete ? 0 : 1;
     invite(coordinator.url, key, logs);
     say(dim(wayIn(await adminCall({ url: coordinator.url, key })(UpdateStatus, 'GET', 'updates'))));
+    if (coordinator.setupUrl) say(dim(`Operators with a password: the first one signs up, once, at ${coordinator.setupUrl}`));
     await stopped;
     say('\nStopping …');
     return 0;
