@@ -135,7 +135,7 @@ export const startDispatch = (options: {
       if (!parsed.success) return false;
       const { data } = parsed;
       if (data.type === 'jobs.hint') matching.hint(data.target);
-      if (data.type === 'job.granted') takeGrant(matching, leases, queues, data);
+      if (data.type === 'job.granted') takeGrant(matching, queues, data);
       if (data.type === 'slots.freed') {
         leases.forgetOthers(data.nodeId);
         matching.pump();
@@ -157,15 +157,14 @@ export const startDispatch = (options: {
   };
 };
 
-/** Nobody waits for it here any more: the job is finished and its slot given back. */
+/** Nobody waits for it here any more: the job is finished and its slot given back, of which whoever found it must hear. */
 const takeGrant = (
   matching: Matching,
-  leases: Leases,
   queues: JobQueues,
   { job, grant }: Extract<z.infer<typeof DispatchMessage>, { type: 'job.granted' }>,
 ): void => {
   if (matching.receiveGrant(job, { ...grant, placement: null })) return;
-  leases.release(grant.lease);
+  matching.release(grant.lease);
   queues
     .of(job.data.target)
     .complete(job, { outcome: 'abandoned', nodeId: null })

@@ -88,7 +88,7 @@ describe('slots that others hold', () => {
     expect(leases.taken('node-1').total).toBe(1);
   });
 
-  test('are believed for two seconds, and forgotten when others say that something is free', async () => {
+  test('are believed for half a second, and forgotten when others say that something is free', async () => {
     const { leases, asked, pass } = startLeases();
     const refused = async (id: string) => {
       const claim = leases.claim(slot(id));
@@ -96,7 +96,7 @@ describe('slots that others hold', () => {
       await claim;
     };
     await refused('a');
-    pass(2_001);
+    pass(501);
     expect(leases.taken('node-1').total).toBe(0);
     await refused('b');
     leases.forgetOthers('node-1');

@@ -6,7 +6,7 @@ const LEASE_TTL_MS = 15_000;
 const RENEW_MS = 5_000;
 /** How long a refusal, and what it said about others' leases, is believed. */
 export const CONTESTED_MS = 50;
-const OTHERS_BELIEVED_MS = 2_000;
+const OTHERS_BELIEVED_MS = 500;
 
 interface Counts {
   total: number;

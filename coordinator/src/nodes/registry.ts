@@ -155,6 +155,9 @@ export class Registry<Link = unknown> {
     ours?.session.close();
     const known = this.#remote.get(record.nodeId)?.record;
     if (known && known.epoch > record.epoch) return;
+    const gone = this.#gone.get(record.nodeId)?.record;
+    // Late, or of a Redis that came back with an older memory: the node went away after that.
+    if (record.liveness !== 'dead' && gone && !isNewer(record, gone)) return;
     if (record.liveness === 'dead') {
       this.#remote.delete(record.nodeId);
       this.#bury(record);
@@ -296,6 +299,9 @@ export class Registry<Link = unknown> {
     tell().catch((error: unknown) => this.#log.debug({ err: error, nodeId }, 'the loss of a node was not told'));
   }
 }
+
+const isNewer = (record: NodeRecord, than: NodeRecord): boolean =>
+  record.epoch === than.epoch ? record.snapshot.sequence > than.snapshot.sequence : record.epoch > than.epoch;
 
 const parseJson = (text: string): unknown => {
   try {

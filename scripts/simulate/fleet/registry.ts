@@ -140,6 +140,8 @@ export class SimulatedRegistry implements Nodes {
     ours?.session.close();
     const known = this.#remote.get(record.nodeId)?.record;
     if (known && known.epoch > record.epoch) return;
+    const gone = this.#gone.get(record.nodeId);
+    if (record.liveness !== 'dead' && gone && !isNewer(record, gone)) return;
     if (record.liveness === 'dead') {
       this.#remote.delete(record.nodeId);
       this.#gone.set(record.nodeId, record);
@@ -239,3 +241,6 @@ export class SimulatedRegistry implements Nodes {
       );
   }
 }
+
+const isNewer = (record: NodeRecord, than: NodeRecord): boolean =>
+  record.epoch === than.epoch ? record.snapshot.sequence > than.snapshot.sequence : record.epoch > than.epoch;

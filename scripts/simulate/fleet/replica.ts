@@ -197,7 +197,7 @@ export class Replica {
       this.leases.forgetOthers(message.nodeId);
       this.matching.pump();
     } else if (!this.matching.receiveGrant(message.job, { ...message.grant, placement: null })) {
-      this.leases.release(message.grant.lease);
+      this.matching.release(message.grant.lease);
       this.#queues
         .of(message.job.data.target)
         .complete(message.job, { outcome: 'abandoned', nodeId: null })
