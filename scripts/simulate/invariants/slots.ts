@@ -79,8 +79,11 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
             const isFor = isCalm && isFree && isThere && hasSlot && !tried.get(request.id)?.has(machine.id);
             const looks = isFor ? (beside.get(place) ?? 0) + 1 : 0;
             beside.set(place, looks);
-            if (looks * LOOK_MS === BESIDE_FREE_MS)
-              violated(`${request.id} has waited for ${BESIDE_FREE_MS} ms beside ${machine.id}`);
+            if (looks * LOOK_MS !== BESIDE_FREE_MS) continue;
+            // The whole node is one dangerous request's, for as long as that runs.
+            const { refusals } = replica.matching.preview(targetOf(request.model));
+            if (refusals.some(({ nodeId, reason }) => nodeId === machine.id && reason === 'reserved')) beside.set(place, 0);
+            else violated(`${request.id} has waited for ${BESIDE_FREE_MS} ms beside ${machine.id}`);
           }
         }
       },
