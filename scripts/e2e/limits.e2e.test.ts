@@ -3,6 +3,8 @@ import { Fleet } from './fleet.ts';
 import { readStream } from './stream.ts';
 
 const MODEL = 'story:1b';
+/** Nobody has loaded it. */
+const COLD = 'cold:1b';
 
 describe('under load', () => {
   let fleet: Fleet;
@@ -10,7 +12,7 @@ describe('under load', () => {
   beforeAll(async () => {
     const node = (name: string, slots: number) => ({
       name,
-      models: `${MODEL}=0.1GB,slots=${slots},tps=400,caps=chat`,
+      models: [MODEL, COLD].map((model) => `${model}=0.1GB,slots=${slots},tps=400,caps=chat`).join('; '),
       tuning: { prefillMs: 5, coldLoadMsPerGb: 100 },
     });
     fleet = await Fleet.start({ nodes: [node('left', 3), node('right', 2)] });
@@ -42,6 +44,16 @@ describe('under load', () => {
   it('no model is loaded again for being asked for a lot', async () => {
     const loads = await Promise.all(fleet.nodes.map(async (node) => (await node.engineState()).models[0]?.loads.started));
     expect(loads).toEqual([1, 1]);
+  });
+
+  it('a cold model is loaded once for all who want it', async () => {
+    const wanted = { ...ask(12), model: COLD };
+    const answers = await Promise.all(Array.from({ length: 200 }, async () => readStream(await fleet.chat(wanted))));
+    expect(answers.filter((seen) => seen.isDone && seen.errors.length === 0)).toHaveLength(200);
+    const states = await Promise.all(fleet.nodes.map((node) => node.engineState()));
+    const loads = states.map(({ models }) => models.find(({ name }) => name === COLD)?.loads.started ?? 0);
+    // The other node's load may come later, when waiting has become dearer than loading.
+    expect(Math.max(...loads)).toBe(1);
   });
 
   it('a client that leaves stops its generation within a token and frees the slot', async () => {

@@ -80,9 +80,10 @@ export const nobodyWaitsBesideAFreeSlot: Invariant = {
             const looks = isFor ? (beside.get(place) ?? 0) + 1 : 0;
             beside.set(place, looks);
             if (looks * LOOK_MS !== BESIDE_FREE_MS) continue;
-            // The whole node is one dangerous request's, for as long as that runs.
+            // The whole node is one dangerous request's, for as long as that runs: by the machine's word, since a reservation can be forgotten.
             const { refusals } = replica.matching.preview(targetOf(request.model));
-            if (refusals.some(({ nodeId, reason }) => nodeId === machine.id && reason === 'reserved')) beside.set(place, 0);
+            const isReserved = refusals.some(({ nodeId, reason }) => nodeId === machine.id && reason === 'reserved');
+            if (isReserved && machine.engine.inFlight > 0) beside.set(place, 0);
             else violated(`${request.id} has waited for ${BESIDE_FREE_MS} ms beside ${machine.id}`);
           }
         }
