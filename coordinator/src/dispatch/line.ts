@@ -33,6 +33,11 @@ export class Line {
     this.target = target;
   }
 
+  /** Nobody of ours waits here, and nothing is under way. */
+  get isIdle(): boolean {
+    return this.waiting.size === 0 && this.taking === 0 && this.probing === 0;
+  }
+
   join(ticket: Ticket): void {
     if (this.waiting.size === 0) this.#fair = emptyFairState;
     const { state, priority } = enqueueFairly(this.#fair, {

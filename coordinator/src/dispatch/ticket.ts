@@ -2,6 +2,7 @@ import type { CodedError } from '@lai/shared/errors';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
 import type { Placement } from '../scheduler/place.ts';
+import type { Clock } from './clock.ts';
 import type { TakenJob } from './job-queue.ts';
 import type { Lease } from './lease-store.ts';
 
@@ -70,3 +71,18 @@ export const newTicket = (request: TicketRequest, nowMs: number): Ticket => ({
   lastPlacement: null,
   grant: null,
 });
+
+/** What comes of its waiting: a slot, an error, or neither before its deadline. Whoever expires it settles it by its `grant`, kept before. */
+export const expectGrant = (ticket: Ticket, clock: Clock, onExpire: () => void): Promise<Grant> => {
+  const { promise, resolve, reject } = Promise.withResolvers<Grant>();
+  const cancel = clock.after(Math.max(0, ticket.deadlineMs - clock.nowMs()), onExpire);
+  const settling =
+    <T>(settle: (value: T) => void) =>
+    (value: T) => {
+      cancel();
+      ticket.grant = null;
+      settle(value);
+    };
+  ticket.grant = { resolve: settling(resolve), reject: settling(reject) };
+  return promise;
+};
