@@ -139,7 +139,8 @@ export class JobStore {
       String(nowMs),
       ...Object.entries(fields).flat(),
     );
-    await this.#redis.zrem(keys.openJobs, job.id);
+    // A later run's job is still open.
+    if (isRecorded === 1) await this.#redis.zrem(keys.openJobs, job.id);
     return isRecorded === 1;
   }
 

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { AttemptRoute, Frame } from '@lai/shared/attempt';
-import { CodedError } from '@lai/shared/errors';
+import { CodedError, type ErrorCode } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import { type Clock, repeat } from '../dispatch/clock.ts';
 import type { Answer, DispatchRequest } from '../dispatch/dispatcher.ts';
@@ -16,6 +16,10 @@ const SWEEP_JOBS = 500;
 /** Younger than this a job may still be on its way into the queue. */
 const SETTLE_MS = 5_000;
 const FINISH_RETRY_MS = 1_000;
+/** Endings that are the machines' doing and say nothing about the job: it goes to the end of its class and is run again. */
+const MACHINES_DOING: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted']);
+/** Three attempts each. After that the fleet is not fit for it. */
+const MOST_RUNS = 10;
 
 /** Puts an answer's bytes together into the JSON that a client gets who does not stream. */
 export interface Collector {
@@ -55,7 +59,7 @@ export interface JobsOptions {
  * each run has a fence, and only the newest one's end counts. Single writer of its runs; the truth is in the store.
  *
  *   queued ──taken──► running ──► completed | failed
- *     │                 │ └─ its coordinator dies: taken again, with a greater fence
+ *     │                 │ └─ its coordinator dies, or its nodes do: taken again, with a greater fence
  *     └─────────────────┴──► canceled
  */
 export class Jobs {
@@ -110,20 +114,16 @@ export class Jobs {
 
   /** A job was taken off the queue and has a slot. */
   async run(taken: TakenJob, grant: Grant): Promise<void> {
-    const { store, clock, log } = this.#options;
+    const { log, release } = this.#options;
     const id = taken.data.requestId;
     try {
-      const fence = await store.start(id, clock.nowMs());
-      const job = fence === null ? null : await store.read(id);
-      if (fence === null || !job || job.payload === null) {
-        await this.#discard(taken, grant);
-        return;
-      }
-      await this.#run(job, job.payload, fence, taken, grant);
+      // Redis was away for longer than its lock: it is being run here already, under a fence that still counts.
+      if (this.#running.has(id)) await this.#discard(taken, grant);
+      else await this.#start(id, taken, grant);
     } catch (error) {
       // Redis is away: the lock ends, and the job is taken again.
       log.warn({ err: error, jobId: id }, 'job not run; it will be taken again');
-      this.#options.release(grant);
+      release(grant);
     }
   }
 
@@ -132,41 +132,64 @@ export class Jobs {
     for (const abort of this.#running.values()) abort.abort();
   }
 
-  async #run(job: StoredJob, payload: string, fence: number, taken: TakenJob, grant: Grant): Promise<void> {
-    const { answer, bodyFor, collectorFor, log } = this.#options;
+  async #start(id: string, taken: TakenJob, grant: Grant): Promise<void> {
+    const { store, clock } = this.#options;
     const abort = new AbortController();
-    this.#running.set(job.id, abort);
-    const collector = collectorFor(payload);
-    const { frames, trail } = answer(
-      {
-        requestId: job.id,
-        keyId: job.keyId,
-        route: job.route,
-        target: job.target,
-        bodyFor: bodyFor(payload),
-        priorityClass: job.priority,
-        queueDeadlineMs: job.deadlineMs,
-        deadlineMs: job.deadlineMs,
-        isCollected: true,
-        signal: abort.signal,
-      },
-      taken,
-      grant,
-    );
+    this.#running.set(id, abort);
+    let goesAgain: { readonly job: StoredJob; readonly fence: number } | null = null;
     try {
-      for await (const frame of frames) {
-        if (frame.kind === 'chunk') collector.push(frame.bytes);
-        // Recorded before the generator goes on and takes the job off the queue: a crash in between runs it again, never loses it.
-        else if (!abort.signal.aborted)
-          await this.#finish(job, fence, endOf(frame, collector, trail.attempts.at(-1)?.nodeName ?? ''));
-      }
-      log.info(
-        { jobId: job.id, attempts: trail.attempts.map(({ nodeName, outcome }) => `${nodeName}: ${outcome}`) },
-        'job ended',
-      );
+      const fence = await store.start(id, clock.nowMs());
+      const job = fence === null ? null : await store.read(id);
+      if (fence === null || !job || job.payload === null) await this.#discard(taken, grant);
+      else if (!(await this.#run(job, job.payload, fence, taken, grant, abort.signal))) goesAgain = { job, fence };
     } finally {
-      this.#running.delete(job.id);
+      this.#running.delete(id);
     }
+    if (goesAgain) await this.#runAgain(goesAgain.job, goesAgain.fence);
+  }
+
+  /** False when it must be run again. */
+  async #run(
+    job: StoredJob,
+    payload: string,
+    fence: number,
+    taken: TakenJob,
+    grant: Grant,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { answer, bodyFor, collectorFor, log } = this.#options;
+    const collector = collectorFor(payload);
+    const request: DispatchRequest = {
+      ...{ requestId: job.id, keyId: job.keyId, route: job.route, target: job.target, priorityClass: job.priority },
+      bodyFor: bodyFor(payload),
+      queueDeadlineMs: job.deadlineMs,
+      deadlineMs: job.deadlineMs,
+      isCollected: true,
+      signal,
+    };
+    const { frames, trail } = answer(request, taken, grant);
+    let isOver = true;
+    for await (const frame of frames) {
+      if (frame.kind === 'chunk') collector.push(frame.bytes);
+      else if (signal.aborted) continue;
+      else if (frame.kind === 'failed' && this.#deservesAnotherRun(job, fence, frame.code)) isOver = false;
+      // Recorded before the generator goes on and takes the job off the queue: a crash in between runs it again, never loses it.
+      else await this.#finish(job, fence, endOf(frame, collector, trail.attempts.at(-1)?.nodeName ?? ''));
+    }
+    const attempts = trail.attempts.map(({ nodeName, outcome }) => `${nodeName}: ${outcome}`);
+    log.info({ jobId: job.id, attempts }, isOver ? 'job ended' : 'job goes back into line: its machines went away');
+    return isOver;
+  }
+
+  #deservesAnotherRun(job: StoredJob, fence: number, code: ErrorCode): boolean {
+    return MACHINES_DOING.has(code) && fence < MOST_RUNS && this.#options.clock.nowMs() < job.deadlineMs;
+  }
+
+  /** Not before the run has ended: one replica knows a job once. Should we die here, the sweep finds it in nobody's hands. */
+  async #runAgain(job: StoredJob, fence: number): Promise<void> {
+    await this.#enqueue(job, fence + 1).catch((error: unknown) => {
+      this.#options.log.debug({ err: error, jobId: job.id }, 'job not queued again yet');
+    });
   }
 
   /** Until it is recorded, or somebody else has the job. */
