@@ -72,9 +72,12 @@ describe('what operators want of nodes', () => {
 
   it('pins a model, and lets it go', async () => {
     expect(await here.lai('models', 'pin', 'of-right')).toContain('pinned on right: of-right');
-    await here.until('pinned', (status) => model('right', 'of-right')(status)?.isPinned === true);
+    const pinned = (status: Awaited<ReturnType<Fleet['status']>>) => model('right', 'of-right')(status);
+    await here.until('pinned and loaded', (status) => pinned(status)?.isPinned === true && pinned(status)?.state === 'warm');
     await here.lai('models', 'unpin', 'of-right');
-    await here.until('not pinned', (status) => model('right', 'of-right')(status)?.isPinned === false);
+    await here.until('not pinned', (status) => pinned(status)?.isPinned === false);
+    await here.lai('models', 'unload', 'of-right');
+    await here.until('cold', (status) => pinned(status)?.state === 'cold');
   });
 
   it('stops a load that was begun, from the other coordinator', async () => {
