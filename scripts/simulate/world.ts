@@ -6,7 +6,7 @@ import type { Happening, History } from './history.ts';
 import type { Plan, RequestPlan, Step } from './plan/plan.ts';
 import { Random } from './random.ts';
 import { SimulatedRedis } from './store/redis.ts';
-import { liveLeases } from './store/stores.ts';
+import { leasesOn } from './store/stores.ts';
 import { Timeline } from './timeline.ts';
 
 /** Everything there is in one run: time, Redis, replicas, machines, clients. Steps are done to it; invariants look at it. */
@@ -57,7 +57,7 @@ export class World {
   get isQuiet(): boolean {
     return (
       this.alive.every(({ leases, matching }) => leases.held + matching.waiting + matching.running === 0) &&
-      this.machines.every(({ id }) => liveLeases(this.redis.data, id, this.timeline.nowMs).size === 0)
+      this.machines.every(({ id }) => leasesOn(this.redis.data, id, this.timeline.nowMs).length === 0)
     );
   }
 

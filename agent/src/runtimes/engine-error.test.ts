@@ -113,6 +113,7 @@ describe('an answer of llama-server', () => {
 
   it.each<[string, number, string, ErrorCode]>([
     ['still loading', 503, answer(503, 'Loading model', 'unavailable_error'), 'model_loading'],
+    ['no place', 500, answer(500, 'model limit reached, try again later', 'server_error'), 'engine_overloaded'],
     [
       'a prompt that is too long',
       400,

@@ -23,6 +23,8 @@ const CONTEXT_TOO_LONG = [
   'prompt is too long',
 ];
 const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'enginecore', 'proxy error'];
+/** llama-server's router, when all models that it may hold are busy. */
+const FULL = ['model limit reached'];
 const NO_SUCH_MODEL = ['not found', 'does not exist'];
 
 /**
@@ -36,7 +38,7 @@ export const classifyEngineError = (status: number, text: string): ErrorCode => 
   if (says(OUT_OF_MEMORY)) return 'out_of_memory';
   if (status === 404 || (status === 400 && lower.includes('model') && says(NO_SUCH_MODEL))) return 'model_not_found';
   if (status === 503 && lower.includes('loading')) return 'model_loading';
-  if (status === 503 || status === 429) return 'engine_overloaded';
+  if (status === 503 || status === 429 || says(FULL)) return 'engine_overloaded';
   // Its key or its address does not suit the engine: the node's affair, not the client's.
   if (status === 401 || status === 403) return 'engine_error';
   // Before the crashes: whoever answers 4xx lives, even when it says "unexpected EOF" of a body that broke off.

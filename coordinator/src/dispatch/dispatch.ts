@@ -44,9 +44,8 @@ const DispatchMessage = z.discriminatedUnion('type', [
       }),
     }),
     grant: z.object({
-      lease: z.object({ id: z.string(), nodeId: z.string(), model: z.string() }),
+      lease: z.object({ id: z.string(), nodeId: z.string(), epoch: z.number(), model: z.string() }),
       nodeName: z.string(),
-      epoch: z.number(),
       model: z.string(),
     }),
   }),

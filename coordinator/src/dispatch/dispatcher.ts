@@ -181,7 +181,7 @@ export class Dispatcher {
           yield last;
           return;
         }
-        if (next.excludesNode) ticket.tried.set(grant.lease.nodeId, grant.epoch);
+        if (next.excludesNode) ticket.tried.set(grant.lease.nodeId, grant.lease.epoch);
         if (!next.countsAsAttempt) trail.attempts.pop();
         ticket.notBeforeMs = clock.nowMs() + next.waitMs;
         this.#options.log.info(
@@ -234,7 +234,7 @@ export class Dispatcher {
     };
     trail.attempts.push(record);
     const link = this.#options.nodes.link(lease.nodeId);
-    if (!link || link.epoch !== grant.epoch) {
+    if (!link || link.epoch !== lease.epoch) {
       matching.release(lease);
       quarantine.ended(ticket.fingerprint, lease.nodeId, '', 'canceled');
       record.outcome = GONE.code;

@@ -63,8 +63,8 @@ describe('leases in Redis', () => {
     await store.claim(lease('held'), 10_000);
     await redis.flushall();
     await store.renew(lease('held'), 10_000);
-    expect(await redis.zcard(keys.nodeLeases('n'))).toBe(1);
-    expect(await redis.zcard(keys.modelLeases('n', 'm'))).toBe(1);
+    expect(await redis.zcard(keys.nodeLeases('n', 1))).toBe(1);
+    expect(await redis.zcard(keys.modelLeases('n', 1, 'm'))).toBe(1);
   });
 
   it('for an older connection of the node are refused', async () => {
@@ -72,6 +72,16 @@ describe('leases in Redis', () => {
     await redis.set(keys.nodeEpoch('n'), '2');
     expect((await store.claim(lease('late', { epoch: 1 }), 10_000)).kind).toBe('stale');
     expect((await store.claim(lease('new', { epoch: 2 }), 10_000)).kind).toBe('taken');
+  });
+
+  it('of a connection that is no more hold no slot of the next one', async () => {
+    const store = redisLeaseStore(redis);
+    const only = { nodeSlots: 1, modelSlots: 1 };
+    await store.claim(lease('of a coordinator that died', { ...only, epoch: 1 }), 10_000);
+    await redis.set(keys.nodeEpoch('n'), '2');
+    expect((await store.claim(lease('next', { ...only, epoch: 2 }), 10_000)).kind).toBe('taken');
+    await store.release(lease('of a coordinator that died', { epoch: 1 }));
+    expect((await store.claim(lease('one too many', { ...only, epoch: 2 }), 10_000)).kind).toBe('full');
   });
 
   it("epochs grow with every connection and are never less than the clock's, also when Redis has forgotten them", async () => {

@@ -5,11 +5,12 @@ import { keys } from '../redis/keys.ts';
 export interface Lease {
   readonly id: string;
   readonly nodeId: string;
+  /** The node's connection that it is for. With the next one it is void: whatever used it has ended. */
+  readonly epoch: number;
   readonly model: string;
 }
 
 export interface LeaseRequest extends Lease {
-  readonly epoch: number;
   readonly nodeSlots: number;
   readonly modelSlots: number;
 }
@@ -42,8 +43,8 @@ export const redisLeaseStore = (redis: LaiRedis): LeaseStore => ({
   claim: async (request, ttlMs) => {
     const { id, nodeId, model, nodeSlots, modelSlots, epoch } = request;
     const [code, nodeTaken, modelTaken] = await redis.claimLease(
-      keys.nodeLeases(nodeId),
-      keys.modelLeases(nodeId, model),
+      keys.nodeLeases(nodeId, epoch),
+      keys.modelLeases(nodeId, epoch, model),
       keys.nodeEpoch(nodeId),
       id,
       ttlMs,
@@ -53,10 +54,10 @@ export const redisLeaseStore = (redis: LaiRedis): LeaseStore => ({
     );
     return { kind: KINDS.get(code) ?? 'full', nodeTaken, modelTaken };
   },
-  renew: async ({ id, nodeId, model }, ttlMs) => {
-    await redis.renewLease(keys.nodeLeases(nodeId), keys.modelLeases(nodeId, model), id, ttlMs);
+  renew: async ({ id, nodeId, epoch, model }, ttlMs) => {
+    await redis.renewLease(keys.nodeLeases(nodeId, epoch), keys.modelLeases(nodeId, epoch, model), id, ttlMs);
   },
-  release: async ({ id, nodeId, model }) => {
-    await redis.releaseLease(keys.nodeLeases(nodeId), keys.modelLeases(nodeId, model), id);
+  release: async ({ id, nodeId, epoch, model }) => {
+    await redis.releaseLease(keys.nodeLeases(nodeId, epoch), keys.modelLeases(nodeId, epoch, model), id);
   },
 });

@@ -73,8 +73,8 @@ export class Leases {
 
   /** Reserves at once and claims in the store; anything but `taken` has given the reservation back. Throws when the store cannot be asked. */
   async claim(request: LeaseRequest): Promise<LeaseAnswer['kind']> {
-    const { id, nodeId, model } = request;
-    const lease = { id, nodeId, model };
+    const { id, nodeId, epoch, model } = request;
+    const lease = { id, nodeId, epoch, model };
     const releases = this.#releases.get(nodeId);
     this.adopt(lease);
     this.#claiming.set(id, lease);

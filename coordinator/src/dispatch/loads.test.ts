@@ -139,4 +139,18 @@ describe('a cold load', () => {
     clock.pass(30 * 60_000);
     expect(loads.shortageBytes('m')).toBeNull();
   });
+
+  it('that the engine had no place for is asked for again soon, and one that failed is not', async () => {
+    const { clock, loads, asked, request } = setUp();
+    const barredForMs = () => (loads.barredUntilMs('a').get('m') ?? 0) - clock.nowMs();
+    await request('a');
+    asked[0]?.end({ ok: false, code: 'engine_overloaded' } as LoadOutcome);
+    await settled();
+    expect(barredForMs()).toBe(2_000);
+    clock.pass(2_000);
+    await request('a');
+    asked[1]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
+    await settled();
+    expect(barredForMs()).toBe(30_000);
+  });
 });

@@ -9,6 +9,8 @@ import type { Nodes } from './nodes.ts';
 
 const BAR_MS = 30_000;
 const LONGEST_BAR_MS = 5 * 60_000;
+/** The engine had no place for another model, since all that it holds were busy. */
+const BUSY_BAR_MS = 2_000;
 /** A GPU's own reading lags a load by up to 1.5 s. */
 const READING_LAG_MS = 2_000;
 /** A node's next snapshot comes sooner, unless it is gone. */
@@ -185,8 +187,10 @@ export class Loads {
   #remember(nodeId: string, model: string, code: ErrorCode, before: NodeSnapshot | null): void {
     if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, { untilMs: number; failures: number }>();
-    const failures = (bars.get(model)?.failures ?? 0) + 1;
-    bars.set(model, { failures, untilMs: this.#clock.nowMs() + Math.min(LONGEST_BAR_MS, BAR_MS * failures) });
+    const isBusy = code === 'engine_overloaded';
+    const failures = (bars.get(model)?.failures ?? 0) + (isBusy ? 0 : 1);
+    const barMs = isBusy ? BUSY_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * failures);
+    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs });
     this.#bars.set(nodeId, bars);
     const roomBytes = before && mostRoomOf(before);
     if (code !== 'out_of_memory' || roomBytes === null) return;

@@ -132,9 +132,8 @@ export class Matching {
 
   /** Is a slot that was found by somebody who did not know this request right for it? If it must have the node for itself, it has from now on. */
   accepts(ticket: Ticket, grant: Grant): boolean {
-    const { nodeId } = grant.lease;
-    if (!this.#chooser.suits(ticket, { nodeId, epoch: grant.epoch })) return false;
-    this.#chooser.begin(ticket, nodeId);
+    if (!this.#chooser.suits(ticket, grant.lease)) return false;
+    this.#chooser.begin(ticket, grant.lease.nodeId);
     return true;
   }
 
@@ -295,11 +294,11 @@ export class Matching {
     return true;
   }
 
-  async #book(line: Line, ticket: Ticket, lease: Lease, { epoch, nodeSlots, modelSlots }: Candidate): Promise<void> {
+  async #book(line: Line, ticket: Ticket, lease: Lease, { nodeSlots, modelSlots }: Candidate): Promise<void> {
     const { leases, log } = this.#options;
     const added = this.#books.jobOf(ticket);
     try {
-      void leases.record({ ...lease, epoch, nodeSlots, modelSlots }).catch(() => {});
+      void leases.record({ ...lease, nodeSlots, modelSlots }).catch(() => {});
       await line.queue.add(added);
       const job = await line.queue.take(lease.id);
       if (job?.id !== added.id) {
@@ -401,12 +400,12 @@ export class Matching {
     this.#pumpIn(CONTESTED_MS);
   }
 
-  #claimLease(lease: Lease, { epoch, nodeSlots, modelSlots }: Candidate) {
-    return this.#options.leases.claim({ ...lease, epoch, nodeSlots, modelSlots });
+  #claimLease(lease: Lease, { nodeSlots, modelSlots }: Candidate) {
+    return this.#options.leases.claim({ ...lease, nodeSlots, modelSlots });
   }
 
-  #newLease({ nodeId, model }: Candidate): Lease {
-    return { id: this.#options.newLeaseId?.() ?? randomUUID(), nodeId, model };
+  #newLease({ nodeId, epoch, model }: Candidate): Lease {
+    return { id: this.#options.newLeaseId?.() ?? randomUUID(), nodeId, epoch, model };
   }
 
   #settle(ticket: Ticket, grant: Grant): void {
@@ -510,4 +509,4 @@ export class Matching {
   }
 }
 
-const grantOf = ({ nodeName, epoch, model }: Candidate, placement: Placement) => ({ nodeName, epoch, model, placement });
+const grantOf = ({ nodeName, model }: Candidate, placement: Placement) => ({ nodeName, model, placement });

@@ -10,7 +10,6 @@ import type { Lease } from './lease-store.ts';
 export interface Grant {
   readonly lease: Lease;
   readonly nodeName: string;
-  readonly epoch: number;
   /** Whatever its model is called there. */
   readonly model: string;
   /** Why there. */

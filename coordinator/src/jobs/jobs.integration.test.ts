@@ -67,7 +67,7 @@ describe('the runs of a durable job', () => {
       deadlineMs: nowMs + 60_000,
     });
 
-  const grant: Grant = { lease: { id: 'l', nodeId: 'n', model: 'm' }, nodeName: 'n', epoch: 1, model: 'm', placement: null };
+  const grant: Grant = { lease: { id: 'l', nodeId: 'n', epoch: 1, model: 'm' }, nodeName: 'n', model: 'm', placement: null };
 
   const runNext = async (): Promise<boolean> => {
     const taken = await queue.take(randomUUID());

@@ -1,8 +1,8 @@
 --[[
   Takes one slot on a node, and on one model of it, or takes nothing.
 
-  KEYS[1]  zset of the node's leases: lease id -> expiry in ms
-  KEYS[2]  zset of the model's leases on that node
+  KEYS[1]  zset of the leases over this connection of the node: lease id -> expiry in ms
+  KEYS[2]  zset of those on the model
   KEYS[3]  epoch of the node's newest connection
 
   ARGV[1]  lease id

@@ -8,8 +8,10 @@ const hashedPart = (key: string): string => /^[^{]*\{([^}]+)\}/.exec(key)?.[1] ?
 const keysOf = (nodeId: string, model: string): string[] => [
   keys.node(nodeId),
   keys.nodeEpoch(nodeId),
-  keys.nodeLeases(nodeId),
-  keys.modelLeases(nodeId, model),
+  keys.nodeLeases(nodeId, 1),
+  keys.modelLeases(nodeId, 1, model),
+  keys.nodeLeases(nodeId, 2),
+  keys.modelLeases(nodeId, 2, model),
 ];
 
 const nodeId = fc.uuid().map((id) => `node_${id}`);
@@ -29,7 +31,7 @@ describe('Redis keys', () => {
         fc.uniqueArray(nodeId, { minLength: 2, maxLength: 2 }),
         fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 2, maxLength: 2 }),
         ([a = '', b = ''], [m = '', n = '']) => {
-          const all = [...keysOf(a, m), ...keysOf(b, m), keys.modelLeases(a, n), keys.memory, keys.nodes, keys.nodeChannel];
+          const all = [...keysOf(a, m), ...keysOf(b, m), keys.modelLeases(a, 1, n), keys.memory, keys.nodes, keys.nodeChannel];
           expect(new Set(all).size).toBe(all.length);
         },
       ),

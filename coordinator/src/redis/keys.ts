@@ -11,10 +11,10 @@ export const keys = {
   node: (nodeId: string) => `lai:{node:${nodeId}}:record`,
   /** STRING, the epoch of the node's newest connection; never goes down. */
   nodeEpoch: (nodeId: string) => `lai:{node:${nodeId}}:epoch`,
-  /** ZSET, lease id → expiry (ms): all attempts on the node. */
-  nodeLeases: (nodeId: string) => `lai:{node:${nodeId}}:leases`,
-  /** ZSET, lease id → expiry (ms): attempts on one model of the node. */
-  modelLeases: (nodeId: string, model: string) => `lai:{node:${nodeId}}:leases:${model}`,
+  /** ZSET, lease id → expiry (ms): all attempts over one connection of the node. What ran over an earlier one has ended. */
+  nodeLeases: (nodeId: string, epoch: number) => `lai:{node:${nodeId}}:leases:${epoch}`,
+  /** ZSET, lease id → expiry (ms): attempts on one model of the node, over one connection. */
+  modelLeases: (nodeId: string, epoch: number, model: string) => `lai:{node:${nodeId}}:leases:${epoch}:${model}`,
   /** SET of node ids that have a record or had one recently. */
   nodes: 'lai:nodes',
   /** ZSET, fingerprint → strikes, and ZSET, fingerprint → when they are forgotten (ms). */

@@ -1,5 +1,5 @@
 import { targetOf } from '../client.ts';
-import { liveLeases } from '../store/stores.ts';
+import { leasesOn } from '../store/stores.ts';
 import type { Invariant } from './invariant.ts';
 
 /** I5: after quiet nothing is held, reserved or counted, here or in Redis, that nobody uses. */
@@ -23,8 +23,8 @@ export const nothingLeft: Invariant = {
       }
       for (const { id, engine } of world.machines) {
         if (engine.inFlight !== 0) violated(`${id} has ${engine.inFlight} attempts in flight`);
-        const held = liveLeases(world.redis.data, id, nowMs);
-        if (held.size !== 0) violated(`Redis holds leases on ${id}: ${[...held.keys()].join(', ')}`);
+        const held = leasesOn(world.redis.data, id, nowMs);
+        if (held.length !== 0) violated(`Redis holds leases on ${id}: ${held.join(', ')}`);
       }
     },
   }),

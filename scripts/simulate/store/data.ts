@@ -4,7 +4,7 @@ import type { JobData } from '../../../coordinator/src/dispatch/job-queue.ts';
 export interface RedisData {
   /** By node: the newest connection's epoch. */
   readonly epochs: Map<string, number>;
-  /** By node and by `node\nmodel`: lease → expiry (ms). */
+  /** By node and epoch, and by node, epoch and model: lease → expiry (ms). */
   readonly leases: Map<string, Map<string, number>>;
   readonly strikes: Map<string, { count: number; untilMs: number }>;
   /** By model: who has asked for a cold load. */

@@ -1,4 +1,4 @@
-import type { LeaseAnswer, LeaseStore } from '../../../coordinator/src/dispatch/lease-store.ts';
+import type { Lease, LeaseAnswer, LeaseStore } from '../../../coordinator/src/dispatch/lease-store.ts';
 import type { LoadClaims } from '../../../coordinator/src/dispatch/loads.ts';
 import type { StrikeStore } from '../../../coordinator/src/dispatch/quarantine.ts';
 import type { RedisData } from './data.ts';
@@ -13,7 +13,8 @@ export const simulatedLeaseStore = (redis: RedisConnection): LeaseStore => ({
   onUp: (listener) => redis.onUp(listener),
   claim: ({ id, nodeId, model, epoch, nodeSlots, modelSlots }, ttlMs) =>
     redis.ask((data, nowMs): LeaseAnswer => {
-      const [node, ofModel] = [liveLeases(data, nodeId, nowMs), liveLeases(data, `${nodeId}\n${model}`, nowMs)];
+      const [nodePlace, modelPlace] = placesOf({ nodeId, epoch, model });
+      const [node, ofModel] = [liveLeases(data, nodePlace, nowMs), liveLeases(data, modelPlace, nowMs)];
       const answer = (kind: LeaseAnswer['kind']) => ({ kind, nodeTaken: node.size, modelTaken: ofModel.size });
       const newest = data.epochs.get(nodeId);
       if (newest !== undefined && newest > epoch) return answer('stale');
@@ -22,15 +23,20 @@ export const simulatedLeaseStore = (redis: RedisConnection): LeaseStore => ({
       ofModel.set(id, nowMs + ttlMs);
       return answer('taken');
     }),
-  renew: ({ id, nodeId, model }, ttlMs) =>
+  renew: (lease, ttlMs) =>
     redis.ask((data, nowMs) => {
-      for (const key of [nodeId, `${nodeId}\n${model}`]) leasesOf(data, key).set(id, nowMs + ttlMs);
+      for (const key of placesOf(lease)) leasesOf(data, key).set(lease.id, nowMs + ttlMs);
     }),
-  release: ({ id, nodeId, model }) =>
+  release: (lease) =>
     redis.ask((data) => {
-      for (const key of [nodeId, `${nodeId}\n${model}`]) leasesOf(data, key).delete(id);
+      for (const key of placesOf(lease)) leasesOf(data, key).delete(lease.id);
     }),
 });
+
+const placesOf = ({ nodeId, epoch, model }: Omit<Lease, 'id'>): [string, string] => [
+  `${nodeId}\n${epoch}`,
+  `${nodeId}\n${epoch}\n${model}`,
+];
 
 const leasesOf = (data: RedisData, key: string): Map<string, number> => {
   const leases = data.leases.get(key) ?? new Map<string, number>();
@@ -38,7 +44,13 @@ const leasesOf = (data: RedisData, key: string): Map<string, number> => {
   return leases;
 };
 
-export const liveLeases = (data: RedisData, key: string, nowMs: number): Map<string, number> => {
+/** Leases on a node, over whichever of its connections. */
+export const leasesOn = (data: RedisData, nodeId: string, nowMs: number): string[] =>
+  [...data.leases.keys()]
+    .filter((key) => key.startsWith(`${nodeId}\n`))
+    .flatMap((key) => [...liveLeases(data, key, nowMs).keys()]);
+
+const liveLeases = (data: RedisData, key: string, nowMs: number): Map<string, number> => {
   const leases = leasesOf(data, key);
   for (const [id, untilMs] of leases) if (untilMs <= nowMs) leases.delete(id);
   return leases;

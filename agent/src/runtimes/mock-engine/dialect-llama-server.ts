@@ -89,6 +89,8 @@ const answer = async (visit: Visit): Promise<void> => {
 
 const invalid = (message: string): Reply => llamaError(400, message, 'invalid_request_error');
 
+const LIMIT_REACHED = llamaError(500, 'model limit reached, try again later', 'server_error');
+
 const find = (engine: Engine, name: string): HostedModel | undefined =>
   engine.models.find((model) => model.isPresent && model.spec.name === name);
 
@@ -150,8 +152,16 @@ const load = async (visit: Visit): Promise<void> => {
   const model = find(engine, String(body['model'] ?? ''));
   if (!model) return sendReply(exchange.res, FILE_NOT_FOUND);
   if (model.phase !== 'cold' && model.phase !== 'stale') return sendReply(exchange.res, invalid('model is already running'));
-  // Answered at once; how it goes is told by GET /models and the event stream.
+  // Measured on 0.7.0: room is made before it answers, and no request is waited for. How the load goes is told by GET /models.
+  if (engine.hasNoPlaceFor(model)) return sendReply(exchange.res, LIMIT_REACHED);
+  const begun = new Promise<void>((resolve) => {
+    const watch: Parameters<typeof engine.watchers.add>[0] = (event) => {
+      if (event.model === model && engine.watchers.delete(watch)) resolve();
+    };
+    engine.watchers.add(watch);
+  });
   engine.admit(engine.ticket({ model, route: exchange.path, wantsSlot: false }));
+  await begun;
   sendReply(exchange.res, llamaJson({ success: true }));
 };
 

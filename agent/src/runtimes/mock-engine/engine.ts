@@ -1,5 +1,5 @@
 import { Census } from './census.ts';
-import { chooseVictim, countOthers } from './eviction.ts';
+import { chooseVictim, countOthers, hasIdle } from './eviction.ts';
 import { type Fault, Faults } from './faults.ts';
 import type { Habits, ModelEvent } from './habits.ts';
 import { type Death, type HostedModel, hostModel, neededBytes, type Refusal, Ticket } from './hosted-model.ts';
@@ -216,6 +216,13 @@ export class Engine {
     model.phase = 'warm';
     this.#pump();
     return true;
+  }
+
+  /** As many models as may be are there, and all of them are busy. */
+  hasNoPlaceFor(model: HostedModel): boolean {
+    const max = this.tuning.maxLoadedModels;
+    if (max === 0 || countOthers(this.models, model) < max) return false;
+    return !hasIdle(this.models, model);
   }
 
   #owner(model: HostedModel): string {

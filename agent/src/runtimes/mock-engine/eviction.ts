@@ -16,6 +16,10 @@ export const chooseVictim = (
 export const countOthers = (models: readonly HostedModel[], model: HostedModel): number =>
   models.filter((other) => other !== model && other.phase !== 'cold' && other.phase !== 'stale').length;
 
+/** Somebody else could go at once. */
+export const hasIdle = (models: readonly HostedModel[], model: HostedModel): boolean =>
+  models.some((other) => other !== model && other.phase !== 'cold' && other.phase !== 'loading' && other.busy.size === 0);
+
 const byLastUse = (a: HostedModel, b: HostedModel): number => a.lastUsedMs - b.lastUsedMs;
 
 const byIdlenessThenKeepAlive = (a: HostedModel, b: HostedModel): number =>

@@ -391,6 +391,23 @@ describe('the router of llama-server', () => {
     ]);
   });
 
+  it('makes room before it answers to a load, and refuses one while nobody can be moved out', async () => {
+    const tuning = { maxLoadedModels: 1, coldLoadMsPerGb: 1_000, tps: 500 };
+    const mock = await start({ dialect: 'llama-server', models: 'a=0.1GB;b=0.1GB', tuning });
+    const phases = () => mock.engine.models.map(({ phase }) => phase);
+    await call(`${mock.url}/models/load`, { model: 'a' });
+    await until('a is there', () => phases()[0] === 'warm');
+    expect((await call(`${mock.url}/models/load`, { model: 'b' })).status).toBe(200);
+    expect(phases()).toEqual(['cold', 'loading']);
+    await until('b is there', () => phases()[1] === 'warm');
+    const talking = call(`${mock.url}/v1/chat/completions`, chatBody('x', { model: 'b', max_tokens: 200 }));
+    await until('b is busy', () => hosted(mock, 'b').busy.size === 1);
+    const refused = await call(`${mock.url}/models/load`, { model: 'a' });
+    expect([refused.status, JSON.parse(refused.body).error.message]).toEqual([500, 'model limit reached, try again later']);
+    expect((await talking).status).toBe(200);
+    expect((await call(`${mock.url}/models/load`, { model: 'a' })).status).toBe(200);
+  });
+
   it('with one model answers 503 to everything while it loads', async () => {
     const mock = await start({ dialect: 'llama-server', isSingleModel: true, tuning: { coldLoadMsPerGb: 100 } });
     const health = await call(`${mock.url}/health`);
