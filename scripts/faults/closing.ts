@@ -22,6 +22,10 @@ const REDIS_SLACK_BYTES = 8 * MB;
 
 /** Results of asynchronous jobs stay for a day, however many. */
 const KEPT = 'lai:{job:';
+const SIZE_OF_KEPT = `
+  local bytes = 0
+  for _, key in ipairs(redis.call('KEYS', ARGV[1])) do bytes = bytes + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', '0') end
+  return bytes`;
 
 /** Memory and file descriptors of the coordinators, memory and keys of Redis. Linux only; elsewhere there are none. */
 export const readGauges = async (stage: Stage): Promise<Gauges> => {
@@ -36,12 +40,13 @@ export const readGauges = async (stage: Stage): Promise<Gauges> => {
   const keys = (await redisCli(stage.redisSocket, '--scan')).split('\n').filter((key) => key !== '' && !key.startsWith(KEPT));
   for (const [kind, some] of Map.groupBy(keys, kindOfKey))
     gauges.set(`keys in Redis like ${kind}`, { value: some.length, slack: KEY_SLACK });
-  gauges.set('memory of Redis (bytes)', { value: bytes, slack: REDIS_SLACK_BYTES });
+  const kept = Number(await redisCli(stage.redisSocket, 'eval', SIZE_OF_KEPT, '0', `${KEPT}*`));
+  gauges.set('memory of Redis beside kept results (bytes)', { value: bytes - kept, slack: REDIS_SLACK_BYTES });
   return gauges;
 };
 
 /** `lai:{q-17ab…}:req_99…` → `lai:{q-17ab…}:req_*`: finished jobs are kept by queue. */
-const kindOfKey = (key: string): string => key.replaceAll(/(req_|job_|node:node_|replica:)[0-9a-f-]+/g, '$1*');
+const kindOfKey = (key: string): string => key.replaceAll(/(req_|job_|node:node_|replica:|leases:)[0-9a-f-]+/g, '$1*');
 
 /** After a fault: waits for quiet, then writes down what is still taken, believed and used, for the checker to judge. */
 export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> => {
@@ -103,14 +108,20 @@ const taken = async (stage: Stage) => {
 
 type NodeViews = Awaited<ReturnType<Stage['status']>>['nodes'];
 
-/** Ids of leases, which are those of their attempts, that have not expired. */
+/** Ids of leases, which are those of their attempts, that have not expired, over whichever connection of the node. */
 const leasesByNode = async (stage: Stage, nodes: NodeViews): Promise<Map<string, string[]>> => {
   const script = `
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local out = {}
     for i, id in ipairs(ARGV) do
-      out[i] = '|' .. table.concat(redis.call('ZRANGEBYSCORE', 'lai:{node:' .. id .. '}:leases', now, '+inf'), ' ')
+      local taken = {}
+      for _, key in ipairs(redis.call('KEYS', 'lai:{node:' .. id .. '}:leases:*')) do
+        if key:match(':leases:%d+$') then
+          for _, lease in ipairs(redis.call('ZRANGEBYSCORE', key, now, '+inf')) do table.insert(taken, lease) end
+        end
+      end
+      out[i] = '|' .. table.concat(taken, ' ')
     end
     return out`;
   const ids = nodes.map(({ nodeId }) => nodeId);

@@ -5,6 +5,7 @@ import { enroll } from '../../agent/src/identity.ts';
 import { IssuedToken } from '../../shared/src/admin-api.ts';
 import { freePort } from '../e2e/fleet.ts';
 import { Program } from '../e2e/program.ts';
+import { AGENT_FLAGS } from './agent-flags.ts';
 
 const SIDE_BY_SIDE = 3;
 
@@ -51,7 +52,8 @@ export const foundHousehold = async (root: string, nodes: number): Promise<House
       }
     };
     await Promise.all(Array.from({ length: SIDE_BY_SIDE }, joinNext));
-    await warmCompileCache(bundles.agent, join(folder, names[0] ?? ''), env);
+    for (const flags of Object.values(AGENT_FLAGS))
+      await warmCompileCache([...flags, bundles.agent], join(folder, names[0] ?? ''), env);
     return { folder, bundles, key, names };
   } finally {
     coordinator.kill('SIGTERM');
@@ -70,9 +72,9 @@ const mintToken = async (url: string, key: string): Promise<string> => {
 };
 
 /** Node keeps what it compiled when a program ends well, which our agents never do: one of them has to, or each compiles for itself. */
-const warmCompileCache = async (agent: string, dataDir: string, env: Record<string, string>): Promise<void> => {
-  const flags = ['--data-dir', dataDir, '--runtime', 'mock', '--mock-profile', 'linux-3070'];
-  const program = new Program('agent', [agent, 'run', ...flags], { ...env, LAI_LOG_LEVEL: 'info', LAI_LOCAL_PORT: '0' });
+const warmCompileCache = async (agent: readonly string[], dataDir: string, env: Record<string, string>): Promise<void> => {
+  const args = ['--data-dir', dataDir, '--runtime', 'mock', '--mock-profile', 'linux-3070'];
+  const program = new Program('agent', [...agent, 'run', ...args], { ...env, LAI_LOG_LEVEL: 'info', LAI_LOCAL_PORT: '0' });
   await program.until(/"connected"/);
   program.kill('SIGTERM');
   await program.exited;

@@ -21,6 +21,8 @@ export interface StageNodeOptions {
   readonly warmModels: number;
   readonly seed: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** V8's, see agent-flags.ts. */
+  readonly flags: readonly string[];
   /** `ollama`: adopted, with an NVIDIA card that the engine plays; see fake-card.ts. */
   readonly runtime: 'mock' | 'ollama';
   readonly heard: (node: StageNode, event: WireEvent) => void;
@@ -71,7 +73,7 @@ export class StageNode {
   }
 
   start(): void {
-    const { folder, bundles, compileCache, env } = this.#options;
+    const { folder, bundles, compileCache, env, flags } = this.#options;
     this.#isKilled = false;
     this.state = 'starting';
     const args = [
@@ -87,7 +89,7 @@ export class StageNode {
       this.#options.runtime === 'mock'
         ? ['--runtime', 'mock', '--mock-url', this.engine.url]
         : ['--runtime', 'ollama', '--ollama-url', this.engine.url];
-    const agent = new Program(`agent ${this.name}`, [bundles.agent, ...args, ...engine], {
+    const agent = new Program(`agent ${this.name}`, [...flags, bundles.agent, ...args, ...engine], {
       LAI_LOG_LEVEL: 'warn',
       LAI_LOCAL_PORT: '0',
       NODE_COMPILE_CACHE: compileCache,

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { FleetStatus } from '../../shared/src/admin-api.ts';
 import { freePort } from '../e2e/fleet.ts';
 import { Program } from '../e2e/program.ts';
+import { AGENT_FLAGS } from './agent-flags.ts';
 import { type Ask, ask, type Told } from './asking.ts';
 import { type EnginePlan, startFarm } from './farm.ts';
 import type { History } from './history.ts';
@@ -29,6 +30,7 @@ export interface StageOptions {
   readonly isRedisApart?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   readonly agentEnv?: Readonly<Record<string, string>>;
+  readonly agentFlags?: keyof typeof AGENT_FLAGS;
 }
 
 export interface Replica {
@@ -116,6 +118,7 @@ export class Stage {
         warmModels: warmIn(plans[index]?.models ?? '').length,
         seed: this.random.between(1, 2 ** 31),
         env: { ...options.agentEnv },
+        flags: AGENT_FLAGS[options.agentFlags ?? 'small'],
         runtime: options.runtime ?? 'mock',
         heard: (heardOf, event) => this.#hear(heardOf, event),
         exited: (gone, how, isInjected) =>
@@ -151,7 +154,7 @@ export class Stage {
   }
 
   #serve(env: Record<string, string>, index: number): Program {
-    return new Program(`coordinator ${index + 1}`, [this.household.bundles.lai, 'serve'], env);
+    return new Program(`coordinator ${index + 1}`, ['--max-semi-space-size=4', this.household.bundles.lai, 'serve'], env);
   }
 
   #watch(replica: Replica): void {

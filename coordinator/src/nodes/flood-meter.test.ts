@@ -42,26 +42,59 @@ describe('an agent', () => {
   });
 });
 
+const visiting = (strangers: Strangers) => {
+  const inside: string[] = [];
+  return {
+    inside,
+    come: (name: string, network: string | null = null) => strangers.admit(network, () => void inside.push(name)),
+  };
+};
+
 describe('strangers', () => {
   it('are eight from one network, and others may still come', () => {
     const strangers = new Strangers();
-    const leaving = Array.from({ length: 8 }, () => strangers.admit('203.0.113.9'));
-    expect(leaving.every((leave) => leave !== null)).toBe(true);
-    expect(strangers.admit('203.0.113.9')).toBeNull();
-    expect(strangers.admit('203.0.113.10')).not.toBeNull();
+    const { come, inside } = visiting(strangers);
+    const leaving = Array.from({ length: 9 }, (_, index) => come(`a${index}`, '203.0.113.9'));
+    come('b0', '203.0.113.10');
+    expect(inside).toEqual(['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'b0']);
+    come('a9', '203.0.113.9');
     leaving[0]?.();
     leaving[0]?.();
-    expect(strangers.admit('203.0.113.9')).not.toBeNull();
-    expect(strangers.admit('203.0.113.9')).toBeNull();
+    expect(inside.slice(9)).toEqual(['a8']);
   });
 
   it('are sixty-four in all, this machine included', () => {
     const strangers = new Strangers();
-    const leaving = Array.from({ length: 64 }, () => strangers.admit(null));
-    expect(leaving.every((leave) => leave !== null)).toBe(true);
-    expect(strangers.admit(null)).toBeNull();
-    expect(strangers.admit('203.0.113.9')).toBeNull();
+    const { come, inside } = visiting(strangers);
+    const leaving = Array.from({ length: 64 }, (_, index) => come(`${index}`));
+    expect(inside).toHaveLength(64);
+    come('late');
+    come('later', '203.0.113.9');
+    expect(inside).toHaveLength(64);
     leaving[3]?.();
-    expect(strangers.admit(null)).not.toBeNull();
+    expect(inside.slice(64)).toEqual(['late']);
+    leaving[5]?.();
+    expect(inside.slice(64)).toEqual(['late', 'later']);
+  });
+
+  it('that stop waiting lose their turn', () => {
+    const { come, inside } = visiting(new Strangers());
+    const [first] = Array.from({ length: 64 }, (_, index) => come(`${index}`));
+    const impatient = come('impatient');
+    come('patient');
+    impatient?.();
+    impatient?.();
+    first?.();
+    expect(inside.slice(64)).toEqual(['patient']);
+  });
+
+  it('are turned away when sixty-four of their network, or a thousand in all, wait already', () => {
+    const { come } = visiting(new Strangers());
+    const from = (network: string | null, count: number) => Array.from({ length: count }, () => come('x', network));
+    expect(from('203.0.113.9', 73).map((leave) => leave !== null)).toEqual([...Array<boolean>(72).fill(true), false]);
+    expect(come('y', '203.0.113.10')).not.toBeNull();
+    from(null, 55 + 936);
+    expect(come('z')).toBeNull();
+    expect(come('z', '203.0.113.11')).toBeNull();
   });
 });

@@ -22,6 +22,9 @@ const STATUS_INTERVAL_MS = 5_000;
 const MAX_FRAME_BYTES = 1024 * 1024;
 /** How long a node that lost its right has to hang up by itself. */
 const FAREWELL_MS = 250;
+/** How long a stranger waits for a turn; less than agents wait for an answer. */
+const TURN_LIMIT_MS = 4_000;
+const BUSY = '503 Service Unavailable';
 /** News of lost rights can get lost; this often every connected node is looked up. */
 const RECHECK_MS = 5_000;
 
@@ -84,8 +87,9 @@ export const acceptAgents = (options: {
     setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
   };
 
-  const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress): Promise<void> => {
+  const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress, leave: () => void): Promise<void> => {
     const result = await handshake(socket, { ...options, address: from.address });
+    leave();
     if (isClosed) {
       socket.terminate();
       return;
@@ -145,7 +149,7 @@ export const acceptAgents = (options: {
 
   sockets.on('connection', (socket: WebSocket, wire: Wire, from: ClientAddress, leave: () => void) => {
     socket.on('error', () => {});
-    void greet(socket, wire, from)
+    void greet(socket, wire, from, leave)
       .catch((error: unknown) => {
         log.error({ err: error }, 'handshake failed');
         socket.terminate();
@@ -177,14 +181,30 @@ export const acceptAgents = (options: {
       const from = addressOf(request, options.proxies);
       const problem =
         request.url?.split('?')[0] !== AGENT_SOCKET_PATH ? '404 Not Found' : request.headers.origin ? '403 Forbidden' : null;
-      const leave = problem || isClosed ? null : strangers.admit(from.transport === 'loopback' ? null : networkOf(from.address));
-      if (!leave) {
-        duplex.end(`HTTP/1.1 ${problem ?? '503 Service Unavailable'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      const turnAway = (status: string) => duplex.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      if (problem || isClosed) {
+        turnAway(problem ?? BUSY);
         return;
       }
+      const late = setTimeout(() => {
+        turnAway(BUSY);
+        leave?.();
+      }, TURN_LIMIT_MS);
+      const letIn = () => {
+        clearTimeout(late);
+        sockets.handleUpgrade(request, duplex, head, (socket) =>
+          sockets.emit('connection', socket, request.socket, from, () => leave?.()),
+        );
+      };
+      const leave = strangers.admit(from.transport === 'loopback' ? null : networkOf(from.address), letIn);
       // Whatever happens to the upgrade, the stranger is not counted for ever.
-      duplex.once('close', leave);
-      sockets.handleUpgrade(request, duplex, head, (socket) => sockets.emit('connection', socket, request.socket, from, leave));
+      duplex.once('close', () => {
+        clearTimeout(late);
+        leave?.();
+      });
+      if (leave) return;
+      clearTimeout(late);
+      turnAway(BUSY);
     },
   };
 };

@@ -28,7 +28,7 @@ export const agentKilledBeforeFirstByte: Fault = {
   unit: 'requests',
   base: 10_000,
   run: (run) =>
-    onStage(run, { nodes: NODES, tuning: { prefillMs: PREFILL_MS } }, async (stage) => {
+    onStage(run, { nodes: NODES, tuning: { prefillMs: PREFILL_MS }, agentFlags: 'quick' }, async (stage) => {
       const cases = new Map<string, Case>();
       const told: Told[] = [];
       let kills = 0;

@@ -20,65 +20,69 @@ export const agentKilledMidStream: Fault = {
   unit: 'streams',
   base: 5_000,
   run: (run) =>
-    onStage(run, { nodes: NODES, models: 'story:1b=0.1GB,slots=4,tps=50,ctx=8192,caps=chat,warm' }, async (stage) => {
-      const struck = new Map<string, number>();
-      const reading = new Map<string, string>();
-      const told: (Told & { readonly thrown?: string | null })[] = [];
-      let kills = 0;
-      const strike = (name: string): void => {
-        const node = stage.node(name);
-        if (node.state !== 'ready') return;
-        const atMs = performance.now();
-        node.kill();
-        kills += 1;
-        for (const [marker, where] of reading) if (where === name) struck.set(marker, atMs);
-        void revive(stage, node).catch((error: unknown) => run.say(String(error)));
-      };
-      let asked = 0;
-      const askNext = async (): Promise<void> => {
-        while (struck.size < run.count && asked < 2 * run.count) {
-          asked += 1;
-          const marker = `r-T2-${asked}`;
-          await roomFor(stage, AT_ONCE);
-          const onContent = (node: string) => {
-            if (reading.has(marker)) return;
-            reading.set(marker, node);
-            setTimeout(() => strike(node), stage.random.between(0, LATEST_KILL_MS));
-          };
-          const request = { marker, maxTokens: 400, onContent };
-          const answer = await (asked % SDK_EVERY === 0 ? askThroughSdk(stage, request) : stage.ask(request));
-          reading.delete(marker);
-          told.push(answer);
-          if (told.length % 100 === 0) run.say(`${struck.size} of ${run.count}`);
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, askNext));
-      const faulted = told.filter(({ marker }) => struck.has(marker));
-      const wrong = faulted.filter(
-        ({ ending }) => !(ending.type === 'fail' && ending.how === 'event' && ending.code === 'node_lost'),
-      );
-      const throughSdk = faulted.filter(({ thrown }) => thrown !== undefined);
-      const silent = throughSdk.filter(({ thrown }) => thrown !== 'node_lost');
-      return {
-        count: faulted.length,
-        lost: wrong.length,
-        figures: [
-          figure(
-            'kill -9 → error event at the client',
-            faulted.flatMap(({ marker, errorAtMs }) => (errorAtMs === null ? [] : [errorAtMs - (struck.get(marker) ?? 0)])),
-            { of: 'max', ms: 500 },
-          ),
-        ],
-        misses: [
-          ...wrong.slice(0, 5).map((one) => `${one.marker} did not get the one error event: ${describeEnding(one)}`),
-          ...silent.slice(0, 5).map(({ marker, thrown }) => `${marker}: the openai client threw ${thrown ?? 'nothing'}`),
-          ...(throughSdk.length === 0 && run.count >= SDK_EVERY ? ['no stream of the openai client was hit'] : []),
-        ],
-        notes: [
-          `${kills} agents were killed; ${throughSdk.length} streams were read by the openai client, which threw each time`,
-        ],
-      };
-    }),
+    onStage(
+      run,
+      { nodes: NODES, models: 'story:1b=0.1GB,slots=4,tps=50,ctx=8192,caps=chat,warm', agentFlags: 'quick' },
+      async (stage) => {
+        const struck = new Map<string, number>();
+        const reading = new Map<string, string>();
+        const told: (Told & { readonly thrown?: string | null })[] = [];
+        let kills = 0;
+        const strike = (name: string): void => {
+          const node = stage.node(name);
+          if (node.state !== 'ready') return;
+          const atMs = performance.now();
+          node.kill();
+          kills += 1;
+          for (const [marker, where] of reading) if (where === name) struck.set(marker, atMs);
+          void revive(stage, node).catch((error: unknown) => run.say(String(error)));
+        };
+        let asked = 0;
+        const askNext = async (): Promise<void> => {
+          while (struck.size < run.count && asked < 2 * run.count) {
+            asked += 1;
+            const marker = `r-T2-${asked}`;
+            await roomFor(stage, AT_ONCE);
+            const onContent = (node: string) => {
+              if (reading.has(marker)) return;
+              reading.set(marker, node);
+              setTimeout(() => strike(node), stage.random.between(0, LATEST_KILL_MS));
+            };
+            const request = { marker, maxTokens: 400, onContent };
+            const answer = await (asked % SDK_EVERY === 0 ? askThroughSdk(stage, request) : stage.ask(request));
+            reading.delete(marker);
+            told.push(answer);
+            if (told.length % 100 === 0) run.say(`${struck.size} of ${run.count}`);
+          }
+        };
+        await Promise.all(Array.from({ length: AT_ONCE }, askNext));
+        const faulted = told.filter(({ marker }) => struck.has(marker));
+        const wrong = faulted.filter(
+          ({ ending }) => !(ending.type === 'fail' && ending.how === 'event' && ending.code === 'node_lost'),
+        );
+        const throughSdk = faulted.filter(({ thrown }) => thrown !== undefined);
+        const silent = throughSdk.filter(({ thrown }) => thrown !== 'node_lost');
+        return {
+          count: faulted.length,
+          lost: wrong.length,
+          figures: [
+            figure(
+              'kill -9 → error event at the client',
+              faulted.flatMap(({ marker, errorAtMs }) => (errorAtMs === null ? [] : [errorAtMs - (struck.get(marker) ?? 0)])),
+              { of: 'max', ms: 500 },
+            ),
+          ],
+          misses: [
+            ...wrong.slice(0, 5).map((one) => `${one.marker} did not get the one error event: ${describeEnding(one)}`),
+            ...silent.slice(0, 5).map(({ marker, thrown }) => `${marker}: the openai client threw ${thrown ?? 'nothing'}`),
+            ...(throughSdk.length === 0 && run.count >= SDK_EVERY ? ['no stream of the openai client was hit'] : []),
+          ],
+          notes: [
+            `${kills} agents were killed; ${throughSdk.length} streams were read by the openai client, which threw each time`,
+          ],
+        };
+      },
+    ),
 };
 
 const revive = async (stage: Stage, node: StageNode): Promise<void> => {
