@@ -102,7 +102,11 @@ export const pages: Readonly<Record<string, unknown>> = {
   '/models/load': { success: true },
   '/_mock/state': {
     models: [
-      { name: MODEL, slots: SLOTS, capabilities: ['chat', 'completion', 'json'], diskBytes: sizeBytes, vramBytes: sizeBytes },
+      {
+        ...{ name: MODEL, slots: SLOTS, capabilities: ['chat', 'completion', 'json'], vramBytes: sizeBytes },
+        // `diskBytes` was called `sizeBytes`; `--against` starts agents of that time, too.
+        ...{ diskBytes: sizeBytes, sizeBytes },
+      },
     ],
   },
   '/_mock/gpu': {
