@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readOrExplain } from '../command-line.ts';
 import { engineCacheDir } from '../engines/cache.ts';
 import { compareWithCommit } from './ab.ts';
 import { noteConditions } from './conditions.ts';
@@ -101,16 +102,12 @@ const main = async (options: Options): Promise<number> => {
   }
 };
 
-const readOrExplain = (): Options | null => {
-  try {
-    const options = readOptions(process.argv.slice(2));
-    return { ...options, profileFolder: options.profileFolder && resolve(options.profileFolder) };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    return null;
-  }
-};
-
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-const options = readOrExplain();
-process.exit(options === null ? 2 : await main(options));
+process.exit(
+  await main(
+    readOrExplain(USAGE, (args) => {
+      const options = readOptions(args);
+      return { ...options, profileFolder: options.profileFolder && resolve(options.profileFolder) };
+    }),
+  ),
+);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noteConditions } from '../bench/conditions.ts';
+import { readOrExplain } from '../command-line.ts';
 import { checkHistory } from './checker.ts';
 import type { Fault, Outcome } from './fault.ts';
 import { type FaultResult, isMissed } from './figures.ts';
@@ -94,18 +95,6 @@ const main = async (options: Options): Promise<number> => {
   return isClean ? 0 : 1;
 };
 
-const readOrExplain = (): Options | null => {
-  try {
-    return readOptions(
-      process.argv.slice(2),
-      FAULTS.map(({ id }) => id),
-    );
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    return null;
-  }
-};
-
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-const options = readOrExplain();
-process.exit(options === null ? 2 : await main(options));
+const known = FAULTS.map(({ id }) => id);
+process.exit(await main(readOrExplain(USAGE, (args) => readOptions(args, known))));

@@ -1,5 +1,6 @@
 /** `npm run simulate`: the dispatch core on virtual time, many runs, each from a seed. See README.md. */
 import { readFileSync } from 'node:fs';
+import { readOrExplain } from '../command-line.ts';
 import { BREAKS } from './breaks.ts';
 import { type Kept, writeKept } from './kept.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
@@ -79,10 +80,4 @@ const keep = async (name: string, { seed, violations: [violation = ''] }: Findin
   say(`${plan.steps.length} steps are left: ${writeKept(name, { about: 'say here what was wrong', violated, plan })}`);
 };
 
-try {
-  process.exitCode = (await main(readOptions(process.argv.slice(2)))) ? 0 : 1;
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  console.error(USAGE);
-  process.exitCode = 2;
-}
+process.exitCode = (await main(readOrExplain(USAGE, readOptions))) ? 0 : 1;

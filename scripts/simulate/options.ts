@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { BREAKS, type Break, isBreak } from './breaks.ts';
@@ -46,6 +47,7 @@ export const readOptions = (argv: readonly string[]): Options => {
   const broken = values.break ?? null;
   if (broken !== null && !isBreak(broken)) throw new Error(`There is no break "${broken}".`);
   if (values.keep !== undefined && !/^[a-z0-9-]+$/.test(values.keep)) throw new Error('--keep wants a name in kebab-case.');
+  if (values.plan !== undefined && !existsSync(values.plan)) throw new Error(`There is no plan ${values.plan}.`);
   return {
     runs: whole('--runs', values.runs),
     seed: whole('--seed', values.seed),
