@@ -108,6 +108,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       registry.replicaGone(replicaId);
       relay.replicaGone(replicaId);
       commandRelay.replicaGone(replicaId);
+      dispatch.matching.replicaGone(replicaId);
     },
   });
   await registry.readAll();

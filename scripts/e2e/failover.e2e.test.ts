@@ -115,3 +115,31 @@ describe('a node that dies', () => {
     }
   });
 });
+
+describe('the only node of a home', () => {
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    fleet = await Fleet.start({
+      nodes: [
+        {
+          name: 'alone',
+          models: `${MODEL}=0.1GB,slots=2,tps=200,ctx=8192,caps=chat`,
+          tuning: { prefillMs: 20, coldLoadMsPerGb: 0 },
+        },
+      ],
+    });
+    await fleet.warmUp(MODEL);
+  });
+  afterAll(() => fleet?.stop());
+
+  it.each([
+    ['error', 'engine_error'],
+    ['crash', 'engine_crashed'],
+  ])('whose engine fails (%s) tells why, and nobody waits for another that is not there', async (kind, code) => {
+    await fleet.node('alone').control('fault', { kind, times: 1 });
+    const response = await fleet.chat({ ...ask(), stream: false }, { signal: AbortSignal.timeout(10_000) });
+    const { error } = (await response.json()) as { error: { code: string } };
+    expect([response.status, error.code]).toEqual([502, code]);
+  });
+});

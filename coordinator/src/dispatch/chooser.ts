@@ -1,4 +1,5 @@
 import type { Target } from '../routing/target.ts';
+import { PASSING } from '../scheduler/filters.ts';
 import type { FleetNode } from '../scheduler/fleet.ts';
 import { type Candidate, type Placement, place } from '../scheduler/place.ts';
 import type { Affinity } from './affinity.ts';
@@ -81,6 +82,13 @@ export class Chooser {
       waitedMs: ticket === null || ticket.state === 'claimed' ? 0 : nowMs - ticket.enqueuedAtMs,
       nowMs,
     });
+  }
+
+  /** It has failed wherever it could run, and nothing that passes by itself stands in the way anywhere. */
+  hasTriedAll(ticket: Ticket, { candidates, refusals }: Placement): boolean {
+    const { kind } = this.#options.quarantine.permission(ticket.fingerprint);
+    if ((kind !== 'free' && kind !== 'alone') || candidates.length > 0) return false;
+    return refusals.some(({ reason }) => reason === 'already_tried') && refusals.every(({ reason }) => !PASSING.has(reason));
   }
 
   /** A slot was chosen for whoever is first, and is held; is it right for the one who came? */

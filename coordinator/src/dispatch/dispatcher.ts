@@ -181,7 +181,10 @@ export class Dispatcher {
           yield last;
           return;
         }
-        if (next.excludesNode) ticket.tried.set(grant.lease.nodeId, grant.lease.epoch);
+        if (next.excludesNode) {
+          ticket.tried.set(grant.lease.nodeId, grant.lease.epoch);
+          if (last.kind === 'failed') ticket.failure = asError(last);
+        }
         if (!next.countsAsAttempt) trail.attempts.pop();
         ticket.notBeforeMs = clock.nowMs() + next.waitMs;
         this.#options.log.info(
@@ -363,7 +366,11 @@ const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
 /** Granted, but the node has gone meanwhile or connected anew. Nothing was tried there, so it counts like a refusal. */
 const GONE = failed('node_lost');
 
-const asFrame = ({ code, message, retryAfterSeconds }: CodedError): Frame => ({
+const asError = ({ code, message, detail }: Extract<Frame, { kind: 'failed' }>): CodedError =>
+  new CodedError(code, { message, ...(detail === undefined ? {} : { detail }) });
+
+const asFrame = ({ code, message, detail, retryAfterSeconds }: CodedError): Frame => ({
   ...{ kind: 'failed', code, message },
+  ...(detail === undefined ? {} : { detail }),
   ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
 });

@@ -117,6 +117,26 @@ describe('a refusal', () => {
   });
 });
 
+describe('what was handed over', () => {
+  test('is taken back from a replica that is gone, for as long as it may not have heard of it', () => {
+    const { leases, returned, pass } = startLeases();
+    for (const [id, to] of [
+      ['old', 'b'],
+      ['a', 'b'],
+      ['c', 'd'],
+    ] as const) {
+      leases.adopt(slot(id));
+      leases.handOver(slot(id), to);
+      if (id === 'old') pass(15_001);
+    }
+    expect(leases.held).toBe(0);
+    expect(leases.takeBack('b').map(({ id }) => id)).toEqual(['a']);
+    expect(leases.takeBack('b')).toEqual([]);
+    expect(leases.takeBack('d').map(({ id }) => id)).toEqual(['c']);
+    expect(returned).toEqual([]);
+  });
+});
+
 describe('what is held', () => {
   test('is renewed every five seconds, but not while its claim is on the way', async () => {
     const { leases, asked, renewed, pass } = startLeases();

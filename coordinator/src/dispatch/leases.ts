@@ -31,6 +31,8 @@ export class Leases {
   readonly #contested = new Map<string, number>();
   /** By node: how often something was given back. */
   readonly #releases = new Map<string, number>();
+  /** Slots that were handed over lately, with the replica that has them now, if it lives. */
+  readonly #handed = new Map<string, { readonly lease: Lease; readonly to: string; readonly atMs: number }>();
   /** Slots given back while the store was away; it still counts them. */
   #owed: Lease[] = [];
   readonly #stop: () => void;
@@ -114,9 +116,27 @@ export class Leases {
     this.#others.delete(nodeId);
   }
 
-  /** Stops holding a lease without giving it back: another replica has it now. */
-  handOver(lease: Lease): void {
+  /** Stops holding a lease that the store was never asked for. */
+  forget(lease: Lease): void {
     this.#unreserve(lease.id);
+  }
+
+  /** Stops holding a lease without giving it back: another replica has it now. */
+  handOver(lease: Lease, to: string): void {
+    this.#unreserve(lease.id);
+    const nowMs = this.#clock.nowMs();
+    for (const [id, { atMs }] of this.#handed) {
+      if (nowMs - atMs <= LEASE_TTL_MS) break;
+      this.#handed.delete(id);
+    }
+    this.#handed.set(lease.id, { lease, to, atMs: nowMs });
+  }
+
+  /** What was handed to a replica lately, which is gone: it may have died before it heard of it, and nobody else would give it back. */
+  takeBack(replicaId: string): Lease[] {
+    const handed = [...this.#handed.values()].filter(({ to }) => to === replicaId).map(({ lease }) => lease);
+    for (const { id } of handed) this.#handed.delete(id);
+    return handed;
   }
 
   /** Always, exactly once or more often. */

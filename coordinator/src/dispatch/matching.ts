@@ -51,7 +51,7 @@ export interface MatchingOptions extends ChooserOptions {
 
 /**
  * Brings waiting requests and free slots together: choose (scheduler/place) → claim (lease and job, in one round trip) → grant. Late
- * binding: a job belongs to nobody until a slot is free for it. Single writer of tickets and lines.
+ * binding: a job belongs to nobody until a slot is free for it. Single writer of lines and, beside Books, of tickets.
  */
 export class Matching {
   readonly #options: MatchingOptions;
@@ -117,7 +117,6 @@ export class Matching {
     void this.#books.enter(line, ticket);
     // In the same tick, so that taking travels right behind adding.
     this.#pumpLine(line, fleet);
-
     return granted;
   }
 
@@ -137,7 +136,10 @@ export class Matching {
     return true;
   }
 
-  /** After a failed attempt: its job is still ours, so it waits for a slot only, before everybody in the queues. */
+  /**
+   * After a failed attempt: its job is still ours, so it waits for a slot only, before everybody in the queues. Rejects with the ticket's
+   * failure when nobody is left who could do better.
+   */
   admitAgain(ticket: Ticket): Promise<Grant> {
     const granted = this.#expect(ticket);
     this.#active.delete(ticket);
@@ -199,6 +201,10 @@ export class Matching {
     this.#hasMissed = false;
     await this.#books.recheck(this.#lines.values());
     this.pump();
+  }
+
+  replicaGone(replicaId: string): void {
+    for (const lease of this.#options.leases.takeBack(replicaId)) this.release(lease);
   }
 
   /** 1 for the next in line; null when it does not wait in a queue. */
@@ -265,6 +271,10 @@ export class Matching {
     }
     const placement = this.#chooser.choose(ticket.target, ticket, 1, fleet);
     ticket.lastPlacement = placement;
+    if (ticket.failure && this.#chooser.hasTriedAll(ticket, placement)) {
+      ticket.grant?.reject(ticket.failure);
+      return;
+    }
     const { decision } = placement;
     if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
     if (decision.kind === 'run') void this.#lease(ticket, decision.candidate, placement);
@@ -285,7 +295,7 @@ export class Matching {
     this.#options.leases.adopt(lease);
     const grant = { lease, ...grantOf(decision.candidate, placement) };
     if (!this.accepts(ticket, grant)) {
-      this.#options.leases.handOver(lease);
+      this.#options.leases.forget(lease);
       return false;
     }
     line.leave(ticket, null);
@@ -375,8 +385,8 @@ export class Matching {
     const { origin } = job.data;
     if (grant && origin === null) {
       events.durableJob(job, grant);
-    } else if (grant && origin !== this.#options.replicaId && events.foreignJob(job, grant)) {
-      leases.handOver(grant.lease);
+    } else if (grant && origin !== null && origin !== this.#options.replicaId && events.foreignJob(job, grant)) {
+      leases.handOver(grant.lease, origin);
     } else {
       if (grant) leases.release(grant.lease);
       if (origin !== null) this.#books.finish(line, job, { outcome: 'abandoned', nodeId: null });

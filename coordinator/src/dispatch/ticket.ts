@@ -34,7 +34,7 @@ export interface TicketRequest {
 }
 
 /**
- * A request on its way to a slot. Written by Matching alone.
+ * A request on its way to a slot. Written by Matching, and its job's part by Books.
  *
  *   adding ──add ok──► queued ──taken──► claimed ──slot──► granted ──failed, again──► claimed
  *      └───────────────┴── deadline, client gone ──┴──► left
@@ -46,6 +46,8 @@ export interface Ticket extends TicketRequest {
   readonly enqueuedAtMs: number;
   /** Nodes it failed on, with the epoch of the connection: the same machine connected anew may try again. */
   readonly tried: Map<string, number>;
+  /** What came of the last of them. */
+  failure: CodedError | null;
   priority: number;
   /** Its job's id in the queue; a new one each time it is put there again, so that an old job cannot be taken for it. */
   jobId: string;
@@ -61,6 +63,7 @@ export const newTicket = (request: TicketRequest, nowMs: number): Ticket => ({
   ...request,
   enqueuedAtMs: nowMs,
   tried: new Map(),
+  failure: null,
   priority: 1,
   jobId: request.requestId,
   addings: 0,

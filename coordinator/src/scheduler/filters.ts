@@ -31,6 +31,9 @@ export interface Refusal {
 /** Reasons that no waiting will change while the node has the models it has. */
 export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short']);
 
+/** Reasons that pass within seconds, without anybody's doing. */
+export const PASSING: ReadonlySet<RefusalReason> = new Set(['suspect', 'unloading', 'reserved', 'not_alone', 'cooling']);
+
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
 
 /** The whole machine, whichever model. */

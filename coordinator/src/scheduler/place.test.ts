@@ -120,6 +120,12 @@ describe('a request', () => {
       {},
       'load a m',
     ],
+    [
+      'asks again in a moment where somebody was faster, instead of loading the model elsewhere',
+      [node('a', [model('m')], { isContested: () => true }), node('b', [cold()])],
+      {},
+      'wait',
+    ],
     ['waits when the model does not fit for now', [node('a', [cold()], full(cold()))], {}, 'wait'],
     ['waits while the only node is held', [node('a', [model('m')], held)], {}, 'wait'],
     [

@@ -7,6 +7,9 @@ import { type FleetNode, type LearnedFigures, stateOf } from './fleet.ts';
 /** What can be done with a candidate this moment. */
 export type Action = 'run' | 'wait' | 'load';
 
+/** For so long a refused claim keeps others from asking; see dispatch/leases.ts. */
+const OVERTAKEN_MS = 50;
+
 /** Expected milliseconds to the first token, by part; the sum decides, the parts explain. */
 export interface Score {
   readonly waitMs: number;
@@ -25,8 +28,12 @@ export const totalMs = (score: Score): number =>
 /** Assumed until something was learned: a disk that gives 500 MB/s, an answer of ten seconds, a second of prefill, slow eviction. */
 const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500 };
 
-export const freeSlots = ({ isContested, leased, snapshot }: FleetNode, model: LoadedModel): number =>
-  isContested(model.id) ? 0 : Math.min(model.slots - (leased.byModel.get(model.id) ?? 0), snapshot.maxConcurrent - leased.total);
+/** By all that is known; the last one asked for may have been refused all the same. */
+const countedSlots = ({ leased, snapshot }: FleetNode, model: LoadedModel): number =>
+  Math.min(model.slots - (leased.byModel.get(model.id) ?? 0), snapshot.maxConcurrent - leased.total);
+
+export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
+  node.isContested(model.id) ? 0 : countedSlots(node, model);
 
 /** `free`: its slots, where they are counted already. */
 export const actionFor = (node: FleetNode, model: LoadedModel, free = freeSlots(node, model)): Action => {
@@ -60,6 +67,7 @@ export const scoreOf = (
   const prefillMs = Math.max(figures.firstContentMs ?? ASSUMED.prefillMs, readingMs(figures, target.contextTokens));
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
+  const isOvertaken = node.isContested(model.id) && countedSlots(node, model) > 0;
   const isFull = free <= 0;
   const needsEviction =
     state !== 'warm' &&
@@ -68,9 +76,12 @@ export const scoreOf = (
   return {
     // A slot frees every attemptMs / slots; on average half of that has passed. Whoever has waited longer than that already sees that what
     // runs is not what usually does: as much again is to be expected, so nobody waits longer for a slot than a load would have taken.
-    waitMs: isFull
-      ? Math.max(((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots), waitedMs)
-      : 0,
+    // Who was only overtaken by somebody may ask again in a moment; that is no reason to load the model elsewhere.
+    waitMs: isOvertaken
+      ? OVERTAKEN_MS
+      : isFull
+        ? Math.max(((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots), waitedMs)
+        : 0,
     loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
     evictMs: needsEviction ? ASSUMED.evictMs : 0,
     prefillMs,

@@ -222,6 +222,7 @@ export class Replica {
   #replicaGone(id: string): void {
     this.#relay.replicaGone(id);
     this.#commandRelay.replicaGone(id);
+    this.matching.replicaGone(id);
   }
 
   #receive({ sender, item }: { sender: string; item: Item }): void {
