@@ -189,7 +189,7 @@ export const acceptAgents = (options: {
       const late = setTimeout(() => {
         turnAway(BUSY);
         leave?.();
-      }, TURN_LIMIT_MS);
+      }, TURN_LIMIT_MS).unref();
       const letIn = () => {
         clearTimeout(late);
         sockets.handleUpgrade(request, duplex, head, (socket) =>
