@@ -10,6 +10,8 @@ import type { StageNode } from '../stage-node.ts';
 const NODES = 16;
 const AT_ONCE = 6;
 const LATEST_KILL_MS = 400;
+/** Each cuts two or three; more than this means that none is hit. */
+const MOST_STREAMS_PER_KILL = 8;
 /** Every so many requests come from the unmodified OpenAI client. */
 const SDK_EVERY = 4;
 
@@ -17,7 +19,7 @@ const SDK_EVERY = 4;
 export const agentKilledMidStream: Fault = {
   id: 'T2',
   title: 'agent kill -9 in mid-stream',
-  unit: 'streams',
+  unit: 'kills',
   base: 5_000,
   run: (run) =>
     onStage(
@@ -39,7 +41,7 @@ export const agentKilledMidStream: Fault = {
         };
         let asked = 0;
         const askNext = async (): Promise<void> => {
-          while (struck.size < run.count && asked < 2 * run.count) {
+          while (kills < run.count && asked < MOST_STREAMS_PER_KILL * run.count) {
             asked += 1;
             const marker = `r-T2-${asked}`;
             await roomFor(stage, AT_ONCE);
@@ -52,7 +54,7 @@ export const agentKilledMidStream: Fault = {
             const answer = await (asked % SDK_EVERY === 0 ? askThroughSdk(stage, request) : stage.ask(request));
             reading.delete(marker);
             told.push(answer);
-            if (told.length % 100 === 0) run.say(`${struck.size} of ${run.count}`);
+            if (told.length % 100 === 0) run.say(`${kills} of ${run.count}`);
           }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, askNext));
@@ -63,7 +65,7 @@ export const agentKilledMidStream: Fault = {
         const throughSdk = faulted.filter(({ thrown }) => thrown !== undefined);
         const silent = throughSdk.filter(({ thrown }) => thrown !== 'node_lost');
         return {
-          count: faulted.length,
+          count: kills,
           lost: wrong.length,
           figures: [
             figure(
@@ -75,10 +77,11 @@ export const agentKilledMidStream: Fault = {
           misses: [
             ...wrong.slice(0, 5).map((one) => `${one.marker} did not get the one error event: ${describeEnding(one)}`),
             ...silent.slice(0, 5).map(({ marker, thrown }) => `${marker}: the openai client threw ${thrown ?? 'nothing'}`),
+            ...(kills < run.count ? [`only ${kills} agents could be killed`] : []),
             ...(throughSdk.length === 0 && run.count >= SDK_EVERY ? ['no stream of the openai client was hit'] : []),
           ],
           notes: [
-            `${kills} agents were killed; ${throughSdk.length} streams were read by the openai client, which threw each time`,
+            `${faulted.length} streams were cut; ${throughSdk.length} of them were read by the openai client, which threw each time`,
           ],
         };
       },
