@@ -53,6 +53,15 @@ describe('durable jobs in Redis', () => {
     expect(await store.submit({ ...job, bodyHash: 'other' })).toBe('different');
   });
 
+  it('stay open when a run ends that was overtaken, for the one that has them now', async () => {
+    await store.submit(job);
+    const [first, second] = [await start(), await start()];
+    expect(await store.finish(job, first, completed, 3_000)).toBe(false);
+    expect(await store.open(10)).toEqual([job.id]);
+    expect(await store.finish(job, second, completed, 3_000)).toBe(true);
+    expect(await store.open(10)).toEqual([]);
+  });
+
   it('submitted by many at once are one job', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.submit(job)));
     expect(answers.filter((answer) => answer === 'new')).toHaveLength(1);
