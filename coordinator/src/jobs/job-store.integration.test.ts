@@ -56,9 +56,10 @@ describe('durable jobs in Redis', () => {
   it('stay open when a run ends that was overtaken, for the one that has them now', async () => {
     await store.submit(job);
     const [first, second] = [await start(), await start()];
-    expect(await store.finish(job, first, completed, 3_000)).toBe(false);
+    const { id, keyId } = job;
+    expect(await store.finish({ id, keyId }, first, completed, 3_000)).toBe(false);
     expect(await store.open(10)).toEqual([job.id]);
-    expect(await store.finish(job, second, completed, 3_000)).toBe(true);
+    expect(await store.finish({ id, keyId }, second, completed, 3_000)).toBe(true);
     expect(await store.open(10)).toEqual([]);
   });
 
