@@ -46,7 +46,7 @@ describe('under load', () => {
     expect(loads).toEqual([1, 1]);
   });
 
-  it('a cold model is loaded once for all who want it', async () => {
+  it('a cold model is loaded by no node more than once, however many want it', async () => {
     const wanted = { ...ask(12), model: COLD };
     const answers = await Promise.all(Array.from({ length: 200 }, async () => readStream(await fleet.chat(wanted))));
     expect(answers.filter((seen) => seen.isDone && seen.errors.length === 0)).toHaveLength(200);

@@ -74,7 +74,7 @@ export const newTicket = (request: TicketRequest, nowMs: number): Ticket => ({
   grant: null,
 });
 
-/** What comes of its waiting: a slot, an error, or neither before its deadline. Whoever expires it settles it by its `grant`, kept before. */
+/** Resolves or rejects as its `grant` is told to. Calls `onExpire` at its deadline, which has to do that in some way. */
 export const expectGrant = (ticket: Ticket, clock: Clock, onExpire: () => void): Promise<Grant> => {
   const { promise, resolve, reject } = Promise.withResolvers<Grant>();
   const cancel = clock.after(Math.max(0, ticket.deadlineMs - clock.nowMs()), onExpire);
