@@ -56,6 +56,13 @@ export interface ScoreQuestion {
   readonly target: Pick<Target, 'contextTokens'>;
 }
 
+/**
+ * A slot frees every attemptMs / slots; on average half of that has passed. Whoever has waited longer than that already sees that what runs
+ * is not what usually does: as much again is to be expected, so nobody waits longer for a slot than a load would have taken.
+ */
+const waitForSlotMs = (attemptMs: number | null, slots: number, queued: number, waitedMs: number): number =>
+  Math.max(((attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, slots), waitedMs);
+
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
@@ -67,6 +74,7 @@ export const scoreOf = (
   const prefillMs = Math.max(figures.firstContentMs ?? ASSUMED.prefillMs, readingMs(figures, target.contextTokens));
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
   const leased = node.leased.byModel.get(model.id) ?? 0;
+  // Only overtaken by somebody: asks again in a moment, which is no reason to load the model elsewhere.
   const isOvertaken = node.isContested(model.id) && countedSlots(node, model) > 0;
   const isFull = free <= 0;
   const needsEviction =
@@ -74,14 +82,7 @@ export const scoreOf = (
     state !== 'loading' &&
     fitOf(model, node.snapshot, learnedFit(node, model.id)).kind === 'fits_after_eviction';
   return {
-    // A slot frees every attemptMs / slots; on average half of that has passed. Whoever has waited longer than that already sees that what
-    // runs is not what usually does: as much again is to be expected, so nobody waits longer for a slot than a load would have taken.
-    // Who was only overtaken by somebody may ask again in a moment; that is no reason to load the model elsewhere.
-    waitMs: isOvertaken
-      ? OVERTAKEN_MS
-      : isFull
-        ? Math.max(((figures.attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, model.slots), waitedMs)
-        : 0,
+    waitMs: isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0,
     loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
     evictMs: needsEviction ? ASSUMED.evictMs : 0,
     prefillMs,
