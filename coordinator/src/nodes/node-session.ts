@@ -22,6 +22,8 @@ import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, R
 
 /** A node that does not even take the frame within this is not waited for: another one may. */
 const ACCEPT_LIMIT_MS = 750;
+/** A deadline that is noticed so much later tells of us: the answer may lie in the socket, unread. */
+const LATE_MS = 100;
 /** After a cancel the slot counts as taken until the agent says that the engine let go, or for this long. */
 const SETTLE_LIMIT_MS = 5_000;
 /** Beyond the node's own deadlines: for when the node is alive but says nothing. */
@@ -66,7 +68,7 @@ interface Stream {
   readonly settle: (outcome: Outcome) => void;
   readonly totalLimitMs: number;
   /** What ends the stream if nothing else does: accept, then total, then settle. */
-  timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | undefined;
   unreturnedCredit: number;
 }
 
@@ -147,17 +149,17 @@ export class NodeSession implements CommandLink {
       }),
       settle,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
-      timer: setTimeout(() => this.#giveUp(stream, 'accept_timeout'), ACCEPT_LIMIT_MS),
+      timer: undefined,
       unreturnedCredit: 0,
     };
     if (this.#socket.readyState !== WebSocket.OPEN) {
-      clearTimeout(stream.timer);
       stream.frames.push(failure('node_lost'));
       settle('node_lost');
       return { frames: stream.frames, settled };
     }
     this.#streams.set(id, stream);
     this.#byAttempt.set(request.attemptId, stream);
+    this.#awaitAccept(stream);
     const { body, ...start } = request;
     // One write for both: the second one costs more CPU than what is in it.
     this.#wire.cork();
@@ -247,6 +249,14 @@ export class NodeSession implements CommandLink {
       default:
         this.#log.debug({ nodeId: this.nodeId, type: message.type }, 'message has no meaning here');
     }
+  }
+
+  #awaitAccept(stream: Stream): void {
+    const dueAtMs = performance.now() + ACCEPT_LIMIT_MS;
+    stream.timer = setTimeout(() => {
+      if (performance.now() - dueAtMs >= LATE_MS) this.#awaitAccept(stream);
+      else this.#giveUp(stream, 'accept_timeout');
+    }, ACCEPT_LIMIT_MS);
   }
 
   #end(attemptId: string, frame: LastFrame): void {
