@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fleet } from './fleet.ts';
@@ -141,5 +142,18 @@ describe('the only node of a home', () => {
     const response = await fleet.chat({ ...ask(), stream: false }, { signal: AbortSignal.timeout(10_000) });
     const { error } = (await response.json()) as { error: { code: string } };
     expect([response.status, error.code]).toEqual([502, code]);
+  });
+
+  it('that does not take a request at once is waited for', async () => {
+    const { agent } = fleet.node('alone');
+    agent.kill('SIGSTOP');
+    const answering = fleet.chat(ask());
+    await fleet.until('it is on its way', ({ running }) => running === 1);
+    // Longer than a node with others beside it would have.
+    await pause(1_500);
+    agent.kill('SIGCONT');
+    const response = await answering;
+    expect(await readStream(response)).toMatchObject({ isDone: true, errors: [] });
+    expect(response.headers.get('x-lai-attempts')).toBe('1');
   });
 });

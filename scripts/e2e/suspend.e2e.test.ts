@@ -80,8 +80,8 @@ describe('a coordinator that was stopped', () => {
     await first.until('it is on its way', ({ running }) => running === 1);
     first.coordinator.kill('SIGSTOP');
     agent.kill('SIGCONT');
-    // Longer than a node has for its word.
-    await pause(2_000);
+    // Longer than a node has for its word, also the only one.
+    await pause(NAP_MS);
     first.coordinator.kill('SIGCONT');
     const response = await asked;
     expect((await readStream(response)).isDone).toBe(true);

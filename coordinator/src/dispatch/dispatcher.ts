@@ -22,6 +22,10 @@ import type { Quarantine } from './quarantine.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { type Grant, newTicket, type Ticket, type TicketRequest } from './ticket.ts';
 
+/** A node that has not taken a request within this is given up for another one. */
+const ACCEPT_MS = 750;
+/** With no other one it is worth waiting for: long enough to know by its pings whether it is dead. */
+const LAST_ACCEPT_MS = 3_000;
 /** A warm model's first token comes within this, or within a multiple of what it usually takes. */
 const FIRST_CONTENT_MS = 30_000;
 const FIRST_CONTENT_FACTOR = 8;
@@ -250,6 +254,7 @@ export class Dispatcher {
       model: grant.model,
       body: request.bodyFor(grant.model),
       deadlines: this.#deadlinesFor(request, lease),
+      acceptMs: isTheOnlyOne(grant) ? LAST_ACCEPT_MS : ACCEPT_MS,
     });
     void running.settled.then(() => matching.release(lease));
     try {
@@ -351,6 +356,9 @@ const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
     deadlineMs: Math.min(queueDeadlineMs, deadlineMs),
   };
 };
+
+const isTheOnlyOne = ({ lease, placement }: Grant): boolean =>
+  placement?.candidates.every(({ nodeId }) => nodeId === lease.nodeId) ?? false;
 
 const STOP = { kind: 'stop' } as const;
 

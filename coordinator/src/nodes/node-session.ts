@@ -20,8 +20,6 @@ import { FrameStream } from '../streams/frame-stream.ts';
 import { type Liveness, PING_BUSY_MS, PING_IDLE_MS, Pulse } from './liveness.ts';
 import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
 
-/** A node that does not even take the frame within this is not waited for: another one may. */
-const ACCEPT_LIMIT_MS = 750;
 /** A deadline that is noticed so much later tells of us: the answer may lie in the socket, unread. */
 const LATE_MS = 100;
 /** After a cancel the slot counts as taken until the agent says that the engine let go, or for this long. */
@@ -38,6 +36,8 @@ export interface AttemptRequest {
   readonly model: string;
   readonly body: Uint8Array;
   readonly deadlines: AttemptDeadlines;
+  /** A node that has not even taken the request within this is not waited for. */
+  readonly acceptMs: number;
 }
 
 /** How an attempt ended. */
@@ -66,6 +66,7 @@ interface Stream {
   readonly attemptId: string;
   readonly frames: FrameStream;
   readonly settle: (outcome: Outcome) => void;
+  readonly acceptMs: number;
   readonly totalLimitMs: number;
   /** What ends the stream if nothing else does: accept, then total, then settle. */
   timer: NodeJS.Timeout | undefined;
@@ -148,6 +149,7 @@ export class NodeSession implements CommandLink {
         onAbandon: () => this.#cancel(stream, 'the client is gone'),
       }),
       settle,
+      acceptMs: request.acceptMs,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
       timer: undefined,
       unreturnedCredit: 0,
@@ -160,7 +162,7 @@ export class NodeSession implements CommandLink {
     this.#streams.set(id, stream);
     this.#byAttempt.set(request.attemptId, stream);
     this.#awaitAccept(stream);
-    const { body, ...start } = request;
+    const { body, acceptMs: _, ...start } = request;
     // One write for both: the second one costs more CPU than what is in it.
     this.#wire.cork();
     this.send({ type: 'attempt.start', ...start, stream: id, bodyBytes: body.length, windowBytes: STREAM_WINDOW_BYTES });
@@ -252,11 +254,11 @@ export class NodeSession implements CommandLink {
   }
 
   #awaitAccept(stream: Stream): void {
-    const dueAtMs = performance.now() + ACCEPT_LIMIT_MS;
+    const dueAtMs = performance.now() + stream.acceptMs;
     stream.timer = setTimeout(() => {
       if (performance.now() - dueAtMs >= LATE_MS) this.#awaitAccept(stream);
       else this.#giveUp(stream, 'accept_timeout');
-    }, ACCEPT_LIMIT_MS);
+    }, stream.acceptMs);
   }
 
   #end(attemptId: string, frame: LastFrame): void {

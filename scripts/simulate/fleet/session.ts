@@ -16,7 +16,6 @@ import type { ProcessClock } from '../timeline.ts';
 import type { ToReplica, Wire } from './wire.ts';
 
 /** As nodes/node-session.ts. */
-const ACCEPT_LIMIT_MS = 750;
 const SETTLE_LIMIT_MS = 5_000;
 const DEADLINE_GRACE_MS = 2_000;
 
@@ -107,7 +106,7 @@ export class SimulatedSession {
       settle('node_lost');
       return { frames, settled };
     }
-    stream.cancelTimer = this.#clock.after(ACCEPT_LIMIT_MS, () => this.#giveUp(stream, 'accept_timeout'));
+    stream.cancelTimer = this.#clock.after(request.acceptMs, () => this.#giveUp(stream, 'accept_timeout'));
     this.#streams.set(attemptId, stream);
     // What the agent cannot read it drops.
     if (AttemptDeadlines.safeParse(request.deadlines).success) this.#wire.toNode({ type: 'attempt.start', request });
