@@ -69,7 +69,11 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
 
   const subscriber = new Subscriber(redis);
   const replicas = new Replicas({ id: randomUUID(), redis, subscriber, log });
-  const relay: Relay = new Relay({ replicas, session: (nodeId) => registry.session(nodeId), log });
+  const relay: Relay = new Relay({
+    ...{ replicas, log },
+    session: (nodeId) => registry.session(nodeId),
+    release: (lease) => dispatch.matching.release(lease),
+  });
   const commandRelay: CommandRelay = new CommandRelay({ replicas, session: (nodeId) => registry.session(nodeId) });
   const registry: Registry<NodeLink & CommandLink> = new Registry({
     replicaId: replicas.id,

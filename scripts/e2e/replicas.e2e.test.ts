@@ -93,4 +93,16 @@ describe('two coordinators on one Redis', () => {
       30_000,
     );
   });
+
+  it('give back the slots that a killed one had on their nodes', async () => {
+    const { nodes } = await first.status();
+    const left = nodes.find(({ snapshot }) => snapshot?.name === 'left')?.nodeId;
+    // Whoever does not know that they are free waits for their keys to expire, half a minute after the last renewal.
+    const leases = async () => (await first.redisCli('--scan', '--pattern', `lai:{node:${left}}:leases:*`)).trim();
+    const begun = await Promise.all(Array.from({ length: 6 }, () => second.chat(ask(400, ' #fault=slow:1:40'))));
+    second.coordinator.kill('SIGKILL');
+    await Promise.allSettled(begun.map((response) => readStream(response)));
+    expect(await leases()).not.toBe('');
+    await expect.poll(leases, { timeout: 15_000 }).toBe('');
+  });
 });

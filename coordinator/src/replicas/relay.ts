@@ -52,6 +52,9 @@ export const RelayMessage = z.discriminatedUnion('type', [
 ]);
 export type RelayMessage = z.infer<typeof RelayMessage>;
 
+/** What an attempt has of its node: its lease. */
+type Slot = Pick<AttemptRequest, 'model'> & { readonly id: string; readonly nodeId: string; readonly epoch: number };
+
 /** An attempt of ours on another replica's node. */
 interface Outgoing {
   readonly replicaId: string;
@@ -91,14 +94,21 @@ interface Incoming {
 export class Relay {
   readonly #replicas: Replicas;
   readonly #session: (nodeId: string) => NodeSession | undefined;
+  readonly #release: (slot: Slot) => void;
   readonly #log: Logger;
   readonly #outgoing = new Map<number, Outgoing>();
   readonly #incoming = new Map<string, Incoming>();
   #lastStream = 0;
 
-  constructor(options: { replicas: Replicas; session: (nodeId: string) => NodeSession | undefined; log: Logger }) {
+  constructor(options: {
+    replicas: Replicas;
+    session: (nodeId: string) => NodeSession | undefined;
+    release: (slot: Slot) => void;
+    log: Logger;
+  }) {
     this.#replicas = options.replicas;
     this.#session = options.session;
+    this.#release = options.release;
     this.#log = options.log;
     this.#replicas.onBeat(() => this.#compare());
   }
@@ -155,7 +165,11 @@ export class Relay {
   replicaGone(replicaId: string): void {
     for (const [id, outgoing] of this.#outgoing)
       if (outgoing.replicaId === replicaId) this.#endOutgoing(id, failure('node_lost'));
-    for (const incoming of this.#incoming.values()) if (incoming.origin === replicaId) this.#cancelIncoming(incoming);
+    for (const [key, incoming] of this.#incoming) {
+      if (incoming.origin !== replicaId) continue;
+      this.#cancelIncoming(incoming);
+      if (!incoming.running) this.#incoming.delete(key);
+    }
   }
 
   // Origin
@@ -322,6 +336,8 @@ export class Relay {
     } finally {
       this.#incoming.delete(keyOf(origin, id));
       this.#say(origin, { type: 'attempt.settled', stream: id, outcome });
+      // The origin does so, too, unless it is gone, which nobody may know yet.
+      this.#release({ id: request.attemptId, nodeId, epoch, model: request.model });
     }
   }
 

@@ -83,7 +83,7 @@ export class Replica {
       } as unknown as Replicas,
       session: (nodeId: string) => this.registry.session(nodeId) as unknown as NodeSession | undefined,
     };
-    this.#relay = new Relay({ ...way, log: say });
+    this.#relay = new Relay({ ...way, release: (lease) => this.matching.release(lease), log: say });
     this.#commandRelay = new CommandRelay(way);
     this.registry = new SimulatedRegistry({
       replicaId: id,
