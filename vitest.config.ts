@@ -24,6 +24,7 @@ export default defineConfig({
         // Generous, for machines that do something else too.
         testTimeout: name === 'unit' ? 20_000 : 60_000,
         hookTimeout: 120_000,
+        expect: { poll: { timeout: 10_000 } },
         // Suites that start processes take turns: two cores are all we ask for.
         fileParallelism: name === 'unit',
       },

@@ -56,7 +56,8 @@ describe("Anthropic's API", () => {
 
   it('streams events in their order', async () => {
     const events = await eventsOf({ messages: [user('Hi.')], max_tokens: 3 });
-    expect([...new Set(events.map(({ type }) => type))]).toEqual([
+    // Pings come when an answer is slow, which a busy machine's is.
+    expect([...new Set(events.map(({ type }) => type))].filter((type) => type !== 'ping')).toEqual([
       'message_start',
       'content_block_start',
       'content_block_delta',

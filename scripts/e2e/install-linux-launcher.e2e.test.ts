@@ -92,7 +92,7 @@ describe.skipIf(process.platform === 'win32')('the launcher', () => {
   it('ends a version that hangs when its time is over, and takes it back', async () => {
     // It neither lets the event loop turn nor listens to signals.
     add('0.2.0', `process.on('SIGTERM', () => {}); for (;;);`);
-    onTrial('0.2.0', Date.now() + 1_500);
+    onTrial('0.2.0', Date.now() + 5_000);
     expect(await startUntilItIs('0.1.0')).toEqual(['SIGKILL', EXIT_OTHER_VERSION]);
     expect(readRolledBack(dir)?.why).toContain('not connected within 60 seconds');
   });
@@ -101,9 +101,9 @@ describe.skipIf(process.platform === 'win32')('the launcher', () => {
     const proves = `
       const { rmSync } = await import('node:fs');
       rmSync(process.env.LAI_PROGRAM_DIR + '/trial.json');
-      setTimeout(() => console.log('still here'), 2500);`;
+      setTimeout(() => console.log('still here'), 6_000);`;
     add('0.2.0', proves);
-    onTrial('0.2.0', Date.now() + 1_500);
+    onTrial('0.2.0', Date.now() + 5_000);
     expect(await start('run')).toMatchObject({ code: 0, text: expect.stringContaining('still here') });
     expect(currentVersion(programAt(dir))).toBe('0.2.0');
   });

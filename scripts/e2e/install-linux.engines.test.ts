@@ -4,6 +4,7 @@
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateIdentityKeys, type IdentityKeys } from '../../shared/src/ed25519.ts';
 import type { JoinCommand } from '../../shared/src/release-api.ts';
@@ -87,6 +88,8 @@ describe.skipIf(missing !== null)('an agent on a clean Debian', { timeout: 240_0
     const { status, stdout: text, stderr } = machine.try('runuser -u ada -- sh', { input: joining });
     expect(status, text + stderr).toBe(0);
     expect(text).toContain('Version 0.1.0 runs and is connected.');
+    // All of that went by without a turn of our event loop, which has not seen yet that its connections were closed.
+    await setImmediate();
     const { nodes } = await fleet.until('its models are told', (status) => (status.nodes[0]?.snapshot?.models.length ?? 0) > 0);
     const model = nodes[0]?.snapshot?.models[0]?.id;
     const answer = await fleet.chat({ model, messages: [{ role: 'user', content: 'hello' }], max_tokens: 8 });

@@ -8,6 +8,7 @@ import { TrialAttempt } from '../../agent/src/attempts/trial-attempt.ts';
 import { runtimeConformance } from '../../agent/src/runtimes/conformance.ts';
 import { watchModelsDir } from '../../agent/src/runtimes/llama-models-dir.ts';
 import { LlamaServer } from '../../agent/src/runtimes/llama-server.ts';
+import type { FleetStatus } from '../../shared/src/admin-api.ts';
 import { ensureSteadyModel, ensureTinyModels, writeModel } from '../engines/gguf.ts';
 import { ensureLlamaServer } from '../engines/llama-server.ts';
 import { RunningEngine } from '../engines/running-engine.ts';
@@ -191,8 +192,11 @@ describe.skipIf('missing' in found)(title, () => {
     it('stops the engine when the client leaves', async () => {
       const stream = await client.chat.completions.create({ ...ask, max_tokens: 1_500, stream: true });
       for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
+      const inFlight = (count: number) => (status: FleetStatus) =>
+        status.nodes.every(({ snapshot }) => snapshot?.inFlight === count);
+      await fleet.until('it runs', inFlight(1));
       stream.controller.abort();
-      await fleet.until('the slot is free', (status) => status.nodes.every((node) => node.snapshot?.inFlight === 0), 3_000);
+      await fleet.until('the slot is free', inFlight(0));
     });
 
     it('completes a text', async () => {

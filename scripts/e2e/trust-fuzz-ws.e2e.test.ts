@@ -182,8 +182,9 @@ describe('rude peers on the socket of agents', () => {
     const data = fc.sample(fc.uint8Array({ maxLength: 300 }), { numRuns: 500, seed: SEED });
     for (const piece of data) rogue.socket.send(piece as Uint8Array<ArrayBuffer>);
     expect((await running).isDone).toBe(true);
-    const { nodes } = await fleet.status();
-    expect(nodes.filter(({ liveness }) => liveness === 'alive').map(({ snapshot }) => snapshot?.name)).toContain('attic');
+    await fleet.until('the honest one is alive', ({ nodes }) =>
+      nodes.some(({ liveness, snapshot }) => liveness === 'alive' && snapshot?.name === 'attic'),
+    );
     expect((await chat()).isDone).toBe(true);
     expect(fleet.coordinator.text).not.toMatch(/UnhandledPromise|uncaught/i);
     rogue.socket.close();

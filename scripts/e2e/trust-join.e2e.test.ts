@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AuditEntry, IssuedToken, NodeEntry } from '../../shared/src/admin-api.ts';
+import type { AuditEntry, FleetStatus, IssuedToken, NodeEntry } from '../../shared/src/admin-api.ts';
 import { Fleet } from './fleet.ts';
 import { Program } from './program.ts';
 import { readStream } from './stream.ts';
@@ -66,6 +66,11 @@ describe('who may join', () => {
     const { state, fingerprint, lastTransport } = await entry('second');
     expect({ state, lastTransport }).toEqual({ state: 'approved', lastTransport: 'loopback' });
     expect(joined).toContain(`Fingerprint of this node: ${fingerprint}`);
+    // Both hold it, or the one that loads it first might have answered all before the other one is ready.
+    await fleet.warmUp(MODEL);
+    const isWarm = ({ snapshot }: FleetStatus['nodes'][number]) =>
+      snapshot?.models.some(({ id, state }) => id === MODEL && state === 'warm') ?? false;
+    await fleet.until('it is warm on both', ({ nodes }) => nodes.filter(isWarm).length === 2);
     const answers = await Promise.all(
       Array.from({ length: 8 }, async () => {
         const response = await fleet.chat({

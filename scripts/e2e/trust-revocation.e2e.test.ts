@@ -179,6 +179,6 @@ describe('what is revoked at one of three coordinators', { timeout: 60_000 * Mat
     await new Program('lai', [LAI, 'keys', 'revoke', view.id], { ...door(0).env, LAI_PORT: '9' }).output();
     const revokedAtMs = performance.now();
     expect((await stream).errors.map(({ code }) => code)).toEqual(['invalid_api_key']);
-    expect(performance.now() - revokedAtMs).toBeLessThan(6_000);
+    expect(performance.now() - revokedAtMs).toBeLessThan(8_000);
   });
 });

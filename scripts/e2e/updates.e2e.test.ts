@@ -173,9 +173,8 @@ describe.skipIf(!isHere)('updates of a fleet', { timeout: 120_000 }, () => {
     await lookAt('the release is there', ({ releases }) => releases.some(({ version }) => version === '7.3.0'));
     await fleet.lai('updates', 'start', '--first', 'alpha', '--parallel', '8');
     const alpha = agents.find(({ name }) => name === 'alpha');
-    await lookAt(
-      'the first one was told',
-      ({ rollout }) => rollout?.nodes.some(({ name, state }) => name === 'alpha' && state !== 'waiting') ?? false,
+    await lookAt('the first one is at it', ({ nodes }) =>
+      nodes.some(({ name, update }) => name === 'alpha' && update?.version === '7.3.0'),
     );
     const saidBefore = fleet.coordinator.text;
     fleet.coordinator.kill('SIGKILL');

@@ -80,7 +80,7 @@ export class RunningEngine {
 
   /** Kills the processes that hold the models, and not the engine itself. */
   killRunners(): void {
-    for (const pid of childrenOf(this.pid)) process.kill(pid, 'SIGKILL');
+    killAll(childrenOf(this.pid));
   }
 
   /** Ends the engine and its runners; those of an Ollama that was killed would live on. */
@@ -89,12 +89,16 @@ export class RunningEngine {
     const runners = childrenOf(this.pid);
     this.#child.kill('SIGKILL');
     await this.#exited;
-    for (const pid of runners) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It went with its parent.
-      }
-    }
+    killAll(runners);
   }
 }
+
+const killAll = (pids: readonly number[]): void => {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  }
+};

@@ -83,7 +83,7 @@ describe('running programs', () => {
   it('stops a suite at its deadline, and whatever it started with it', async () => {
     const marker = join(dir, 'child.pid');
     writeFileSync(join(dir, 'suite.sh'), `sleep 60 & echo $! > "${marker}"\nwait\n`);
-    const ended = await suiteProcess('sh', [join(dir, 'suite.sh')], { env, cwd: dir, limitMs: 300 });
+    const ended = await suiteProcess('sh', [join(dir, 'suite.sh')], { env, cwd: dir, limitMs: 3_000 });
     expect(ended).toEqual({ ok: false, late: true });
     await expect.poll(() => isRunning(marker)).toBe(false);
   });

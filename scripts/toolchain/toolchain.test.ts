@@ -107,7 +107,8 @@ describe('finding Redis', () => {
     const valkey = program('bin', 'valkey-server');
     const path = { PATH: join(dir, 'bin') };
     // The usual folders come after PATH, so this machine's own redis-server may be found first.
-    expect([valkey, '/usr/bin/redis-server', '/usr/local/bin/redis-server']).toContain(findRedis(dir, path));
+    const found = findRedis(dir, path);
+    expect(found === valkey || found?.endsWith('/redis-server')).toBe(true);
     const redis = program('bin', 'redis-server');
     expect(findRedis(dir, path)).toBe(redis);
   });

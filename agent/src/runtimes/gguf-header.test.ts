@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readGgufFacts } from './gguf-header.ts';
 
@@ -104,10 +103,12 @@ describe("a model file's header", () => {
   it('with a vocabulary of a quarter of a million words does not hold up anything else', async () => {
     const words = Array.from({ length: 250_000 }, (_, index) => `word${index}`);
     const file = write([entry.texts('tokenizer.ggml.tokens', words), ...llama]);
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
+    let turns = 0;
+    const others = setInterval(() => {
+      turns += 1;
+    }, 0);
     await readGgufFacts(file);
-    delay.disable();
-    expect(delay.max / 1e6).toBeLessThan(50);
+    clearInterval(others);
+    expect(turns).toBeGreaterThan(5);
   });
 });

@@ -23,6 +23,7 @@ probeConformance('mock engine’s', {
 
 describe('the simulated GPU of a mock engine', () => {
   let engine: Server;
+  let url: string;
   let probe: GpuProbe;
   let answer: { status: number; body: string };
   let asked: string[];
@@ -36,7 +37,8 @@ describe('the simulated GPU of a mock engine', () => {
     });
     await new Promise<void>((listening) => engine.listen(0, '127.0.0.1', listening));
     const { port } = engine.address() as AddressInfo;
-    probe = startMockProbe({ url: `http://127.0.0.1:${port}`, timing: { ...fastTiming, staleAfterMs: 200 } });
+    url = `http://127.0.0.1:${port}`;
+    probe = startMockProbe({ url, timing: fastTiming });
   });
 
   afterEach(async () => {
@@ -71,6 +73,8 @@ describe('the simulated GPU of a mock engine', () => {
     ['answers something else', 200, '{"gpu":"yes"}'],
     ['answers no JSON', 200, '<html>'],
   ])('goes stale and says why when the engine %s', async (_, status, body) => {
+    await probe.close();
+    probe = startMockProbe({ url, timing: { ...fastTiming, staleAfterMs: 200 } });
     await until('a reading', () => probe.read().length === 1);
     answer = { status, body };
     await until('trouble', () => probe.trouble() !== null);

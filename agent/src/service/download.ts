@@ -38,8 +38,25 @@ export const fetchManifest = async (coordinatorUrl: string, version?: string): P
   return SignedManifest.parse({ text, signature: signature?.trim() });
 };
 
-/** Brings exactly the bytes that the signed manifest names, or nothing. */
+/** After each of which a download whose line broke is begun again. */
+const RETRY_WAITS_MS = [1_000, 5_000, 15_000, 30_000];
+
+/** A line that breaks says nothing about the release: only what came whole, and is wrong, ends an update at once. */
 const download = async (url: string, file: ReleaseFile, path: string): Promise<void> => {
+  for (const waitMs of RETRY_WAITS_MS) {
+    try {
+      return await downloadOnce(url, file, path);
+    } catch (error) {
+      // What fetch throws for the network's failures, and for nothing of ours.
+      if (!(error instanceof TypeError)) throw error;
+      await pause(waitMs);
+    }
+  }
+  return downloadOnce(url, file, path);
+};
+
+/** Brings exactly the bytes that the signed manifest names, or nothing. */
+const downloadOnce = async (url: string, file: ReleaseFile, path: string): Promise<void> => {
   const { body } = await get(url, DOWNLOAD_LIMIT_MS);
   if (!body) throw new Error(`${url} is empty.`);
   const hash = createHash('sha256');

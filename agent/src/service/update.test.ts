@@ -24,6 +24,8 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
   let asked: string[];
   /** So many are told to come back. */
   let turnedAway = 0;
+  /** So many archives end in the middle. */
+  let cutOff = 0;
   const files = new Map<string, Buffer>();
 
   beforeEach(async () => {
@@ -39,6 +41,11 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
         return response.writeHead(429, { 'retry-after': '0' }).end();
       }
       const file = files.get(request.url ?? '');
+      if (file && cutOff > 0 && request.url?.endsWith('.gz')) {
+        cutOff -= 1;
+        response.writeHead(200, { 'content-length': file.length }).write(file.subarray(0, 10), () => response.destroy());
+        return;
+      }
       response.writeHead(file ? 200 : 404).end(file);
     });
     await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
@@ -128,6 +135,13 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
     turnedAway = 4;
     expect(await updates().update({ isForced: false })).toEqual({ kind: 'restarting', version: '0.2.0' });
     expect(turnedAway).toBe(0);
+  });
+
+  it('begins a download again whose line broke', async () => {
+    await offer('0.2.0');
+    cutOff = 1;
+    expect(await updates().update({ isForced: false })).toEqual({ kind: 'restarting', version: '0.2.0' });
+    expect(cutOff).toBe(0);
   });
 
   it.each<[string, Parameters<typeof offer>[1], string]>([

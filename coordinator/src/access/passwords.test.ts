@@ -31,17 +31,18 @@ describe('a password', () => {
 
   it('takes about as long for somebody who does not exist', async () => {
     const hash = await hashPassword('correct horse');
-    const fastest = async (of: string | undefined) => {
-      let best = Number.POSITIVE_INFINITY;
-      for (let round = 0; round < 5; round += 1) {
-        const startedAtMs = performance.now();
-        await isPassword('wrong horse', of);
-        best = Math.min(best, performance.now() - startedAtMs);
-      }
-      return best;
+    const tookMs = async (of: string | undefined) => {
+      const startedAtMs = performance.now();
+      await isPassword('wrong horse', of);
+      return performance.now() - startedAtMs;
     };
-    const [someone, nobody] = [await fastest(hash), await fastest(undefined)];
-    expect(nobody).toBeGreaterThan(someone / 3);
+    const fastest = { someone: Number.POSITIVE_INFINITY, nobody: Number.POSITIVE_INFINITY };
+    // In turns, so that a machine which is busy for a while is so for both.
+    for (let round = 0; round < 5; round += 1) {
+      fastest.someone = Math.min(fastest.someone, await tookMs(hash));
+      fastest.nobody = Math.min(fastest.nobody, await tookMs(undefined));
+    }
+    expect(fastest.nobody).toBeGreaterThan(fastest.someone / 3);
   });
 });
 

@@ -241,7 +241,7 @@ describe('requests that are turned away', () => {
 
   it('refuse: the port is closed for a while', async () => {
     const mock = await start({ dialect: 'ollama' });
-    await call(`${mock.url}/_mock/fault`, { kind: 'refuse', ms: 150 });
+    await call(`${mock.url}/_mock/fault`, { kind: 'refuse', ms: 1_000 });
     await until('nobody listens', async () => (await call(mock.url)).error === 'ECONNREFUSED');
     await until('somebody listens again', async () => (await call(mock.url)).status === 200);
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,7 +51,6 @@ export class FakeNvidia {
   static async create(settings: Record<string, string> = {}): Promise<FakeNvidia> {
     const folder = await mkdtemp(path.join(tmpdir(), 'lai-fake-nvidia-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    await chmod(fixturePath('programs/nvidia-smi'), 0o755);
     process.env['FAKE_NVIDIA_DIR'] = folder;
     const fake = new FakeNvidia(folder);
     for (const [name, value] of Object.entries(settings)) await fake.set(name, value);
