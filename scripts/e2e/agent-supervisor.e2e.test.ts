@@ -216,10 +216,9 @@ describe('an agent that finds its engines', () => {
     await door.until(
       'its model is told as its own',
       ({ snapshot }) => snapshot.models.length === 1 && snapshot.models[0]?.runtime === 'ollama',
-      3_000,
     );
     await door.until('so is its simulated GPU', ({ snapshot }) => snapshot.gpus.every(({ vendor }) => vendor !== 'simulated'));
-    expect(isAlive(standIn)).toBe(false);
+    await expect.poll(() => isAlive(standIn)).toBe(false);
 
     first.kill('SIGKILL');
     await first.exited;

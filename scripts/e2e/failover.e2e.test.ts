@@ -19,7 +19,7 @@ describe('a node that dies', () => {
     const node = (name: string) => ({
       name,
       models: `${MODEL}=0.1GB,slots=4,tps=40,ctx=8192,caps=chat`,
-      tuning: { prefillMs: 400, coldLoadMsPerGb: 0 },
+      tuning: { prefillMs: 1_000, coldLoadMsPerGb: 0 },
     });
     fleet = await Fleet.start({ nodes: [node('left'), node('right')] });
     await fleet.warmUp(MODEL);
@@ -145,12 +145,15 @@ describe('the only node of a home', () => {
   });
 
   it('that does not take a request at once is waited for', async () => {
+    // After what the tests before have done to its engine it is loaded again.
+    await readStream(await fleet.chat(ask()));
+    await fleet.until('it is warm again', ({ nodes }) => nodes[0]?.snapshot?.models[0]?.state === 'warm');
     const { agent } = fleet.node('alone');
     agent.kill('SIGSTOP');
     const answering = fleet.chat(ask());
     await fleet.until('it is on its way', ({ running }) => running === 1);
-    // Longer than a node with others beside it would have.
-    await pause(1_500);
+    // Longer than a node with others beside it would have, and not so long that it counts as dead.
+    await pause(1_000);
     agent.kill('SIGCONT');
     const response = await answering;
     expect(await readStream(response)).toMatchObject({ isDone: true, errors: [] });

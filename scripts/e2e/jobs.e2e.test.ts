@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Fleet, freePort } from './fleet.ts';
+import { Fleet } from './fleet.ts';
 
 const MODEL = 'story:1b';
 
@@ -19,9 +20,11 @@ interface JobView {
 describe('asynchronous jobs', () => {
   let fleet: Fleet;
   let hookPort: number;
+  const hook = createServer();
 
   beforeAll(async () => {
-    hookPort = await freePort();
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
+    hookPort = (hook.address() as AddressInfo).port;
     const node = (name: string) => ({
       name,
       models: `${MODEL}=0.1GB,slots=2,tps=100,caps=chat`,
@@ -30,7 +33,10 @@ describe('asynchronous jobs', () => {
     fleet = await Fleet.start({ nodes: [node('left'), node('right')], env: { LAI_WEBHOOK_HOSTS: `127.0.0.1:${hookPort}` } });
     await fleet.warmUp(MODEL);
   });
-  afterAll(() => fleet?.stop());
+  afterAll(async () => {
+    hook.close();
+    await fleet?.stop();
+  });
 
   const call = async (path: string, init: RequestInit & { headers?: Record<string, string> } = {}, door = fleet) => {
     const response = await fetch(`${door.url}${path}`, {
@@ -94,25 +100,21 @@ describe('asynchronous jobs', () => {
 
   it('tell a webhook when they have ended, signed', async () => {
     const { promise: told, resolve } = Promise.withResolvers<{ signature: string; body: string }>();
-    const hook = createServer(async (request, response) => {
+    hook.once('request', async (request, response) => {
       let body = '';
       for await (const piece of request) body += piece;
       resolve({ signature: String(request.headers['x-lai-signature']), body });
       response.end();
-    }).listen(hookPort, '127.0.0.1');
-    try {
-      const { body } = await submit('Tell the hook.', { 'x-lai-webhook': `http://127.0.0.1:${hookPort}/done` });
-      const news = await told;
-      expect(JSON.parse(news.body)).toMatchObject({ id: body.id, status: 'completed' });
-      const [, seconds, mac] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(news.signature) ?? [];
-      expect(mac).toBeDefined();
-      // A listed host, asked for in words that parsers read differently, is no listed host.
-      for (const trick of [`http://127.0.0.1:${hookPort}\\@169.254.169.254/`, `http://a@127.0.0.1:${hookPort}/`])
-        expect((await submit('x', { 'x-lai-webhook': trick })).body.error?.code).toBe('invalid_header');
-      expect(createHmac('sha256', 'wrong').update(`${seconds}.${news.body}`).digest('hex')).not.toBe(mac);
-    } finally {
-      hook.close();
-    }
+    });
+    const { body } = await submit('Tell the hook.', { 'x-lai-webhook': `http://127.0.0.1:${hookPort}/done` });
+    const news = await told;
+    expect(JSON.parse(news.body)).toMatchObject({ id: body.id, status: 'completed' });
+    const [, seconds, mac] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(news.signature) ?? [];
+    expect(mac).toBeDefined();
+    // A listed host, asked for in words that parsers read differently, is no listed host.
+    for (const trick of [`http://127.0.0.1:${hookPort}\\@169.254.169.254/`, `http://a@127.0.0.1:${hookPort}/`])
+      expect((await submit('x', { 'x-lai-webhook': trick })).body.error?.code).toBe('invalid_header');
+    expect(createHmac('sha256', 'wrong').update(`${seconds}.${news.body}`).digest('hex')).not.toBe(mac);
   });
 
   it('outlive the death of agent, coordinator and Redis, and end once', async () => {
@@ -122,8 +124,12 @@ describe('asynchronous jobs', () => {
     await fleet.until('some run', (status) => status.running > 0);
     fleet.node('left').agent.kill('SIGKILL');
     await fleet.restartAgent('left');
-    process.kill(Number(/process_id:(\d+)/.exec(await fleet.redisCli('info', 'server'))?.[1]), 'SIGKILL');
-    await expect.poll(async () => (await fleet.status()).redis, { timeout: 10_000 }).toBe('up');
+    const redisPid = async () =>
+      Number(/process_id:(\d+)/.exec(await fleet.redisCli('info', 'server').catch(() => ''))?.[1] ?? 0);
+    const killed = await redisPid();
+    process.kill(killed, 'SIGKILL');
+    await expect.poll(redisPid).toSatisfy((pid) => pid > 0 && pid !== killed);
+    await expect.poll(async () => (await fleet.status()).redis).toBe('up');
     fleet.coordinator.kill('SIGKILL');
     await fleet.coordinator.exited;
     await fleet.restartCoordinator();

@@ -27,6 +27,8 @@ describe('what operators want of nodes', () => {
 
   const model = (node: string, id: string) => (status: Awaited<ReturnType<Fleet['status']>>) =>
     status.nodes.find(({ snapshot }) => snapshot?.name === node)?.snapshot?.models.find((one) => one.id === id);
+  const isAlive = (node: string) => (status: Awaited<ReturnType<Fleet['status']>>) =>
+    status.nodes.find(({ snapshot }) => snapshot?.name === node)?.liveness === 'alive';
   const holds = (node: string) => (status: Awaited<ReturnType<Fleet['status']>>) =>
     status.nodes.find(({ snapshot }) => snapshot?.name === node)?.snapshot?.holds.map(({ kind }) => kind) ?? [];
   const ask = async (fleet: Fleet, wanted: string) =>
@@ -63,8 +65,10 @@ describe('what operators want of nodes', () => {
     const { agent } = here.node('left');
     agent.kill('SIGKILL');
     await agent.exited;
+    await here.until('missed', (status) => !isAlive('left')(status));
     await here.restartAgent('left');
-    await here.until('held again', (status) => holds('left')(status).includes('gaming'));
+    // Of the node that has connected anew, not of the one that is remembered.
+    await here.until('held again', (status) => isAlive('left')(status) && holds('left')(status).includes('gaming'));
     await here.lai('gaming', 'left', 'auto');
     await here.until('free', (status) => holds('left')(status).length === 0);
     await expect(here.lai('gaming', 'left', 'perhaps')).rejects.toThrow('There is no gaming mode "perhaps": on, off or auto.');

@@ -42,13 +42,19 @@ describe('Redis', () => {
         : 'cut short';
   };
 
-  const redisPid = async (): Promise<number> => Number(/process_id:(\d+)/.exec(await fleet.redisCli('info', 'server'))?.[1]);
+  const redisPid = async (): Promise<number> =>
+    Number(/process_id:(\d+)/.exec(await fleet.redisCli('info', 'server').catch(() => ''))?.[1]);
 
   it('killed and restarted under load: every request ends in an answer or an explicit error', async () => {
     const requests: Promise<Awaited<ReturnType<typeof ending>>>[] = [];
     const kills = new Set([20, 60]);
+    let last = 0;
     for (let count = 0; count < 100; count += 1) {
-      if (kills.has(count)) process.kill(await redisPid(), 'SIGKILL');
+      if (kills.has(count)) {
+        await expect.poll(redisPid).toSatisfy((pid) => pid > 0 && pid !== last);
+        last = await redisPid();
+        process.kill(last, 'SIGKILL');
+      }
       requests.push(ending(20));
       await pause(10);
     }

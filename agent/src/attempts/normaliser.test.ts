@@ -42,6 +42,7 @@ describe('a healthy chunk', () => {
   const healthy = [
     chunk('{"role":"assistant","content":""}'),
     chunk('{"content":"a \\"role\\": \\"user\\" and \\"usage\\": {1}"}'),
+    chunk('{"content":"its key is \\"role"}'),
     chunk('{"reasoning_content":"hm"}'),
     chunk('{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]}'),
     chunk('{"tool_calls":[{"index":0,"function":{"arguments":"{\\"tool_calls\\":[]}"}}]}'),
@@ -53,7 +54,7 @@ describe('a healthy chunk', () => {
   });
 
   it('is not even copied', () => {
-    const bytes = Buffer.from(healthy.slice(0, 3).join(''));
+    const bytes = Buffer.from(healthy.slice(0, 4).join(''));
     const [prelude, content] = new StreamScanner(new Normaliser()).push(bytes);
     expect(prelude?.bytes.buffer).toBe(bytes.buffer);
     expect(content?.bytes.buffer).toBe(bytes.buffer);

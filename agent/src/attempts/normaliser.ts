@@ -72,6 +72,8 @@ export class Normaliser {
       // The last of several keys leaves the comma before it.
       return match[1] ? chunk.replace(match[0], '') : chunk.replace(/,?\s*"role"\s*:\s*(?:"[a-z]*"|null)/, '');
     }
+    // The word alone, at the end of what is said.
+    if (!match && this.#roles.has(choice)) return chunk;
     this.#roles.add(choice);
     if (!match)
       return chunk.replace(DELTA, (delta) => `${delta}"role":"assistant"${/^\s*\}/.test(afterOf(chunk, delta)) ? '' : ','}`);

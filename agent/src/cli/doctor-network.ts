@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { AGENT_SOCKET_PATH } from '@lai/shared/protocol/version';
 import WebSocket from 'ws';
 import { proxyOnTheWay, socketRoad } from '../proxy.ts';
@@ -18,7 +19,8 @@ export const checkNetwork = async (
   const proxy = proxyOnTheWay(url, env.environment);
   if (proxy !== null) findings.push(well('coordinator.proxy', `The agent goes through the proxy ${proxy}.`));
   const name = hostname.replace(/^\[|\]$/g, '');
-  const addresses = await lookup(name, { all: true }).catch(() => null);
+  const found = lookup(name, { all: true }).catch(() => null);
+  const addresses = await Promise.race([found, pause(LIMIT_MS, null, { ref: false })]);
   // Behind a proxy names are the proxy's to know.
   if (addresses === null && proxy === null) {
     return [

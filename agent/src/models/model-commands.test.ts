@@ -106,6 +106,14 @@ describe('a command about a model', () => {
     expect(await result()).toMatchObject({ ok: false, code: 'canceled' });
   });
 
+  it('does not begin when its cancel was faster', async () => {
+    const { runtime, commands, result } = setUp();
+    commands.obey({ type: 'model.cancel', commandId: 'c1' });
+    commands.obey({ type: 'model.load', commandId: 'c1', model: 'm' });
+    expect(await result()).toMatchObject({ ok: false, code: 'canceled' });
+    expect(runtime.calls).toEqual([]);
+  });
+
   it('is not canceled by a cancel that means another', () => {
     const { runtime, commands, sent } = setUp();
     commands.obey({ type: 'model.load', commandId: 'c1', model: 'm' });

@@ -25,6 +25,8 @@ export class ModelCommands {
   readonly #reportFirst: () => void;
   readonly #log: Logger;
   readonly #running = new Map<string, AbortController>();
+  /** Cancels that came before what they mean: each may have come over another coordinator. */
+  readonly #canceled = new Set<string>();
 
   constructor(options: {
     models: Models;
@@ -45,8 +47,22 @@ export class ModelCommands {
   }
 
   obey(message: ModelCommand | z.infer<typeof ModelCancel>): void {
-    if (message.type === 'model.cancel') this.#running.get(message.commandId)?.abort(new RuntimeError('canceled', 'canceled'));
-    else if (!this.#running.has(message.commandId)) void this.#run(message);
+    const { commandId } = message;
+    if (message.type === 'model.cancel') {
+      if (this.#running.has(commandId)) this.#running.get(commandId)?.abort(new RuntimeError('canceled', 'canceled'));
+      else this.#cancelInAdvance(commandId);
+    } else if (this.#canceled.delete(commandId)) {
+      this.#end(commandId, 'canceled', 'canceled before it began');
+    } else if (!this.#running.has(commandId)) {
+      void this.#run(message);
+    }
+  }
+
+  #cancelInAdvance(commandId: string): void {
+    this.#canceled.add(commandId);
+    if (this.#canceled.size <= LIMIT) return;
+    const [oldest = ''] = this.#canceled;
+    this.#canceled.delete(oldest);
   }
 
   async #run(message: ModelCommand): Promise<void> {

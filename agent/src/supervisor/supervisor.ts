@@ -174,6 +174,8 @@ export class Supervisor {
     this.#events.models(engine.spec.runtime, []);
     this.#events.lost(engine.spec.runtime);
     this.#events.changed();
+    // What it answered for under the same name the others have, too, and nobody has looked at it there.
+    for (const other of this.engines) other.look();
     await engine.close();
   }
 

@@ -12,7 +12,7 @@ import { chatConversation, chatTarget } from './openai/needs.ts';
 import { chatFromResponse } from './openai/responses-input.ts';
 import { offerTools } from './openai/responses-tools.ts';
 
-const wild = fc.jsonValue({ maxDepth: 3 });
+const wild = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constant({ toString: 1 }), fc.constant({ data: { toString: 1 } }));
 const sometimes = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 const kinds = [
   'text',

@@ -1,9 +1,14 @@
 import { AnthropicBlock, type AnthropicMessage, type AnthropicTool, type MessagesRequest } from '@lai/shared/anthropic';
 import { CodedError } from '@lai/shared/errors';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
+import { z } from 'zod';
 import { type ChatMessage, withOneSystemMessage } from '../openai/chat-question.ts';
 
 type Part = Record<string, unknown> & { type: string };
+
+/** Where the bytes of an image or a document are; what is no text counts as missing. */
+const text = z.string().optional().catch(undefined);
+const Source = z.object({ type: text, media_type: text, data: text, url: text });
 
 /** A Messages request in chat's words. */
 export const chatFromMessages = (request: MessagesRequest): ChatCompletionRequest => {
@@ -35,8 +40,11 @@ const choiceOf = (choice: MessagesRequest['tool_choice']): Record<string, unknow
   if (!choice) return {};
   const parallel = choice.disable_parallel_tool_use ? { parallel_tool_calls: false } : {};
   if (choice.type === 'tool') return { tool_choice: { type: 'function', function: { name: choice.name } }, ...parallel };
-  const words: Record<string, string> = { auto: 'auto', any: 'required', none: 'none' };
-  return { tool_choice: words[choice.type] ?? 'auto', ...parallel };
+  const words = new Map([
+    ['any', 'required'],
+    ['none', 'none'],
+  ]);
+  return { tool_choice: words.get(choice.type) ?? 'auto', ...parallel };
 };
 
 const messagesOf = ({ role, content }: AnthropicMessage): ChatMessage[] => {
@@ -89,7 +97,7 @@ const simplest = (parts: readonly Part[]): string | Part[] =>
   parts.every((part) => part.type === 'text') ? parts.map((part) => part['text'] ?? '').join('\n') : [...parts];
 
 const partOf = (block: AnthropicBlock): Part[] => {
-  const source = block['source'] as { type?: string; media_type?: string; data?: string; url?: string } | undefined;
+  const source = Source.safeParse(block['source']).data;
   switch (block.type) {
     case 'text':
       return [{ type: 'text', text: block.text ?? '' }];
@@ -111,7 +119,7 @@ const partOf = (block: AnthropicBlock): Part[] => {
 };
 
 /** Text documents can be read out; the rest is named, so that the model does not make up what is in it. */
-const textOfDocument = (block: AnthropicBlock, source: { type?: string; data?: string } | undefined): string => {
+const textOfDocument = (block: AnthropicBlock, source: z.infer<typeof Source> | undefined): string => {
   const title = typeof block['title'] === 'string' ? block['title'] : 'document';
   return source?.type === 'text' ? `${title}:\n${source.data ?? ''}` : `[${title}: this document cannot be read here]`;
 };

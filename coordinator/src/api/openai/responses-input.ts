@@ -101,9 +101,9 @@ const partOf = (part: Part): Part[] => {
     case 'output_text':
     case 'text':
     case 'summary_text':
-      return [{ type: 'text', text: String(part['text'] ?? '') }];
+      return [{ type: 'text', text: textIn(part['text']) }];
     case 'refusal':
-      return [{ type: 'text', text: String(part['refusal'] ?? '') }];
+      return [{ type: 'text', text: textIn(part['refusal']) }];
     case 'input_image':
       return typeof part['image_url'] === 'string'
         ? [{ type: 'image_url', image_url: { url: part['image_url'], ...(part['detail'] ? { detail: part['detail'] } : {}) } }]
@@ -117,10 +117,13 @@ const partOf = (part: Part): Part[] => {
   }
 };
 
+/** Of a field that no schema looks at. */
+const textIn = (value: unknown): string => (typeof value === 'string' ? value : '');
+
 /** Text files can be read out; the rest is named, so that the model does not make up what is in it. */
 const textOfFile = (part: Part): string => {
-  const name = String(part['filename'] ?? 'file');
-  const [, type = '', data = ''] = /^data:([^;,]*)(?:;[^,]*)?,(.*)$/s.exec(String(part['file_data'] ?? '')) ?? [];
+  const name = textIn(part['filename']) || 'file';
+  const [, type = '', data = ''] = /^data:([^;,]*)(?:;[^,]*)?,(.*)$/s.exec(textIn(part['file_data'])) ?? [];
   const isText = type.startsWith('text/') || type === 'application/json';
   return isText ? `${name}:\n${Buffer.from(data, 'base64').toString()}` : `[${name}: this file cannot be read here]`;
 };
