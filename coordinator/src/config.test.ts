@@ -3,6 +3,8 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type CoordinatorConfig, defaultDataDir, readConfig } from './config.ts';
 
+const SECRET = `whsec_${'A'.repeat(43)}=`;
+
 describe('settings of the coordinator', () => {
   it('have a default each, except those that may be absent', () => {
     expect(readConfig({ dataDir: '/data' }, {})).toEqual({
@@ -20,11 +22,21 @@ describe('settings of the coordinator', () => {
   });
 
   it('take lists apart at commas', () => {
-    const env = { LAI_TRUSTED_PROXIES: '10.0.0.1, ::1', LAI_WEBHOOK_HOSTS: 'a.example,b.example:8080' };
+    const env = {
+      LAI_TRUSTED_PROXIES: '10.0.0.1, ::1',
+      LAI_WEBHOOK_HOSTS: 'a.example,b.example:8080',
+      LAI_WEBHOOK_SECRET: SECRET,
+    };
     expect(readConfig({}, env)).toMatchObject({
       trustedProxies: ['10.0.0.1', '::1'],
       webhookHosts: ['a.example', 'b.example:8080'],
     });
+  });
+
+  it('take hosts for webhooks only with a secret that receivers can check', () => {
+    expect(() => readConfig({}, { LAI_WEBHOOK_HOSTS: 'a.example' })).toThrow(/needs LAI_WEBHOOK_SECRET.*whsec_/);
+    for (const weak of ['secret', 'whsec_', 'whsec_c2hvcnQ='])
+      expect(() => readConfig({}, { LAI_WEBHOOK_SECRET: weak })).toThrow(/openssl rand/);
   });
 
   it('take a certificate only with its key', () => {
@@ -56,6 +68,7 @@ describe('settings of the coordinator', () => {
     },
     redisUrl: { variable: 'LAI_REDIS_URL', text: 'redis://a:6379', value: 'redis://a:6379', flag: 'redis://b:6379' },
     redisServer: { variable: 'LAI_REDIS_SERVER', text: '/usr/bin/redis-server', value: '/usr/bin/redis-server', flag: '/opt/r' },
+    webhookSecret: { variable: 'LAI_WEBHOOK_SECRET', text: SECRET, value: SECRET, flag: `whsec_${'B'.repeat(43)}=` },
     payloadKey: { variable: 'LAI_PAYLOAD_KEY', text: 'a2V5', value: 'a2V5', flag: 'a2V6' },
     queueWaitMs: { variable: 'LAI_QUEUE_WAIT_MS', text: '1000', value: 1_000, flag: 2_000 },
     keepAliveMs: { variable: 'LAI_KEEP_ALIVE_MS', text: '500', value: 500, flag: 600 },

@@ -46,6 +46,11 @@ export const CoordinatorConfig = z.object({
       .map((host) => host.trim())
       .filter((host) => host !== ''),
   ),
+  /** What news of finished jobs is signed with, as Standard Webhooks writes it; replicas share one. */
+  webhookSecret: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, 'expected whsec_ and 24 to 64 bytes in base64: whsec_$(openssl rand -base64 32)')
+    .optional(),
   /** 32 bytes in base64 that encrypt queued prompts in Redis; replicas share one. Without it a key file is made in the data directory. */
   payloadKey: z.string().optional(),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
@@ -81,6 +86,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     keepAliveMs: env['LAI_KEEP_ALIVE_MS'],
     maxTextBodyBytes: env['LAI_MAX_TEXT_BODY_BYTES'],
     webhookHosts: env['LAI_WEBHOOK_HOSTS'],
+    webhookSecret: env['LAI_WEBHOOK_SECRET'],
     payloadKey: env['LAI_PAYLOAD_KEY'],
     logLevel: env['LAI_LOG_LEVEL'],
   };
@@ -100,6 +106,10 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
   if (!parsed.success) throw new Error(`The coordinator's settings are not usable:\n${z.prettifyError(parsed.error)}`);
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
     throw new Error('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
+  if (parsed.data.webhookHosts.length > 0 && parsed.data.webhookSecret === undefined)
+    throw new Error(
+      'LAI_WEBHOOK_HOSTS needs LAI_WEBHOOK_SECRET, which receivers check signatures with: whsec_$(openssl rand -base64 32)',
+    );
   return Object.freeze(parsed.data);
 };
 

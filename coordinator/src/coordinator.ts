@@ -11,7 +11,6 @@ import { isLoopback, trustedProxies } from './access/client-address.ts';
 import { coordinatorIdentity } from './access/coordinator-identity.ts';
 import { FailureLimits } from './access/failure-limits.ts';
 import { type Revocation, Revocations } from './access/revocations.ts';
-import { randomHex } from './access/secret.ts';
 import { Sessions } from './access/sessions.ts';
 import { setupToken } from './access/sign-in.ts';
 import { storeAdministration } from './access/store-administration.ts';
@@ -41,7 +40,6 @@ import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
 import { type Database, databasePlace, openDatabase } from './store/database.ts';
 import { joinUsers } from './store/presence.ts';
-import { keepSetting } from './store/settings.ts';
 
 const DRAIN_MS = 30_000;
 
@@ -94,7 +92,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     ...{ redis, dispatch, log },
     payloadKey: readPayloadKey(config.payloadKey, config.dataDir),
     webhookHosts: config.webhookHosts,
-    webhookSecret: await keepSetting(db, 'webhook-secret', randomHex(32)),
+    webhookSecret: config.webhookSecret ?? null,
     language: {
       bodyFor: (body) => questionIn(Buffer.from(body), limits).question.bodyFor,
       collectorFor: (body) => questionIn(Buffer.from(body), limits).collector,

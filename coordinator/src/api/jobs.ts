@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
+import type { Job } from '@lai/shared/job';
 import type { Principal } from '../access/api-keys.ts';
 import { demand } from '../access/middleware.ts';
 import type { StoredJob } from '../jobs/job-store.ts';
@@ -43,10 +44,9 @@ export const submitJob = async (request: IncomingMessage, principal: Principal, 
   return describeJob(job);
 };
 
-/** A job as its owner sees it; times in Unix seconds, as everywhere in OpenAI's API. */
-export const describeJob = (job: StoredJob) => ({
+export const describeJob = (job: StoredJob): Job => ({
   id: job.id,
-  object: 'job' as const,
+  object: 'job',
   status: job.state,
   route: job.route,
   model: job.target.model,

@@ -85,6 +85,19 @@ describe('durable jobs in Redis', () => {
     expect(await store.open(10)).toEqual([]);
   });
 
+  it('wait again after a run without a result, which may still bring one until the next begins', async () => {
+    await store.submit(job);
+    const first = await start();
+    expect(await store.requeue(job.id, first)).toBe(true);
+    expect(await store.read(job.id)).not.toHaveProperty('startedAtMs');
+    const second = await start();
+    expect(await store.requeue(job.id, first)).toBe(false);
+    expect(await store.requeue(job.id, second)).toBe(true);
+    expect(await store.finish(job as never, first, completed, 3_000)).toBe(false);
+    expect(await store.finish(job as never, second, completed, 3_000)).toBe(true);
+    expect(await store.requeue(job.id, second)).toBe(false);
+  });
+
   it('that were cancelled neither start nor end', async () => {
     await store.submit(job);
     const fence = await start();

@@ -118,6 +118,11 @@ export class JobStore {
     return (await this.#redis.startJob(keys.job(id), nowMs)) || null;
   }
 
+  /** A run has ended without a result. False: the job has ended, or a later run has begun. */
+  async requeue(id: string, fence: number): Promise<boolean> {
+    return (await this.#redis.requeueJob(keys.job(id), fence)) === 1;
+  }
+
   /** False: this run was overtaken or the job has ended; its result counts for nothing. */
   async finish(job: Pick<StoredJob, 'id' | 'keyId' | 'webhook'>, fence: number, end: JobEnd, nowMs: number): Promise<boolean> {
     const fields: Record<string, string> =

@@ -82,7 +82,9 @@ describe('the runs of a durable job', () => {
       yield endings.shift() ?? END;
     };
     expect([await runNext(), await runNext()]).toEqual([true, true]);
-    expect((await jobs.read(id, 'k')).state).toBe('running');
+    const waiting = await jobs.read(id, 'k');
+    expect(waiting.state).toBe('queued');
+    expect(waiting).not.toHaveProperty('startedAtMs');
     await runNext();
     expect(await jobs.read(id, 'k')).toMatchObject({ state: 'completed', result: '{"answer":42}' });
     expect(await runNext()).toBe(false);

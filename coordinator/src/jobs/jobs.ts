@@ -101,7 +101,7 @@ export class Jobs {
     if (before === 'queued')
       await this.#options.queues
         .of(job.target)
-        .remove(queueIdOf(id, 0))
+        .remove(queueIdOf(id, job.fence === 0 ? 0 : job.fence + 1))
         .catch(() => {});
     this.stopRun(id);
     return this.read(id, keyId);
@@ -187,9 +187,14 @@ export class Jobs {
 
   /** Not before the run has ended: one replica knows a job once. Should we die here, the sweep finds it in nobody's hands. */
   async #runAgain(job: StoredJob, fence: number): Promise<void> {
-    await this.#enqueue(job, fence + 1).catch((error: unknown) => {
+    await this.#queueAgain(job, fence).catch((error: unknown) => {
       this.#options.log.debug({ err: error, jobId: job.id }, 'job not queued again yet');
     });
+  }
+
+  async #queueAgain(job: StoredJob, fence: number): Promise<void> {
+    await this.#options.store.requeue(job.id, fence);
+    await this.#enqueue(job, fence + 1);
   }
 
   /** Until it is recorded, or somebody else has the job. */
@@ -233,7 +238,7 @@ export class Jobs {
         await queues.of(job.target).recover();
         hint(job.target);
         if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
-        else if (await this.#isLost(job)) await this.#enqueue(job, job.fence + 1);
+        else if (await this.#isLost(job)) await this.#queueAgain(job, job.fence);
       }
     } catch (error) {
       log.debug({ err: error }, 'open jobs not looked at');

@@ -21,7 +21,7 @@ export const startJobs = (options: {
   dispatch: Dispatch;
   payloadKey: Buffer;
   webhookHosts: readonly string[];
-  webhookSecret: string;
+  webhookSecret: string | null;
   language: JobsLanguage;
   log: Logger;
 }): { readonly jobs: Jobs; readonly webhooks: Webhooks; close(): void } => {

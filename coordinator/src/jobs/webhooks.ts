@@ -8,7 +8,8 @@ import type { JobStore, StoredJob } from './job-store.ts';
 
 const LOOK_MS = 2_000;
 const AT_ONCE = 20;
-const TRIES = 6;
+/** Over five hours and a half, while the job is kept for a day. */
+const TRIES = 12;
 const FIRST_RETRY_MS = 5_000;
 const ANSWER_LIMIT_MS = 10_000;
 const CLAIM_MS = 30_000;
@@ -17,15 +18,14 @@ const LISTED: OutgoingPolicy = { isPlainAllowed: true, isPrivateAllowed: true };
 
 /**
  * Tells the webhooks of jobs that have ended: once if it is taken (any 2xx), else again with growing pauses, from whichever replica comes
- * first. Goes only to hosts that the operator has listed, follows no redirect, and signs what it says:
- *
- *   x-lai-signature: t=<epoch seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the webhook secret>
+ * first. Goes only to hosts that the operator has listed, follows no redirect, and is signed as Standard Webhooks
+ * (https://www.standardwebhooks.com) and OpenAI do it, so that their libraries can check it: `client.webhooks.unwrap` of `openai`.
  */
 export class Webhooks {
   readonly #redis: LaiRedis;
   readonly #store: JobStore;
   readonly #hosts: ReadonlySet<string>;
-  readonly #secret: string;
+  readonly #secret: Buffer | null;
   readonly #describe: (job: StoredJob) => unknown;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -36,7 +36,8 @@ export class Webhooks {
     store: JobStore;
     /** `host` or `host:port`, as they stand in URLs. */
     hosts: readonly string[];
-    secret: string;
+    /** `whsec_` and base64; null when no host is listed. */
+    secret: string | null;
     describe: (job: StoredJob) => unknown;
     clock: Clock;
     log: Logger;
@@ -44,7 +45,7 @@ export class Webhooks {
     this.#redis = options.redis;
     this.#store = options.store;
     this.#hosts = new Set(options.hosts);
-    this.#secret = options.secret;
+    this.#secret = options.secret === null ? null : Buffer.from(options.secret.replace(/^whsec_/, ''), 'base64');
     this.#describe = options.describe;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -53,7 +54,7 @@ export class Webhooks {
 
   allows(url: string): boolean {
     const verdict = judgeUrl(url, LISTED);
-    return verdict.kind === 'fine' && this.#hosts.has(verdict.url.host);
+    return this.#secret !== null && verdict.kind === 'fine' && this.#hosts.has(verdict.url.host);
   }
 
   close(): void {
@@ -89,13 +90,25 @@ export class Webhooks {
   }
 
   async #post(url: string, job: StoredJob): Promise<boolean> {
-    const body = JSON.stringify(this.#describe(job));
     const seconds = Math.floor(this.#clock.nowMs() / 1_000);
-    const signature = createHmac('sha256', this.#secret).update(`${seconds}.${body}`).digest('hex');
+    // The same however often it is told: receivers know by it what they have heard already.
+    const id = job.id.replace(/^job_/, 'evt_');
+    const body = JSON.stringify({
+      ...{ id, object: 'event', type: `job.${job.state}`, created_at: seconds },
+      data: this.#describe(job),
+    });
+    const signature = createHmac('sha256', this.#secret ?? '')
+      .update(`${id}.${seconds}.${body}`)
+      .digest('base64');
     try {
       const response = await openOutgoing({
         ...{ url, policy: LISTED, method: 'POST', body, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) },
-        headers: { 'content-type': 'application/json', 'x-lai-signature': `t=${seconds},v1=${signature}` },
+        headers: {
+          'content-type': 'application/json',
+          'webhook-id': id,
+          'webhook-timestamp': String(seconds),
+          'webhook-signature': `v1,${signature}`,
+        },
       });
       response.destroy();
       const status = response.statusCode ?? 0;
@@ -107,7 +120,7 @@ export class Webhooks {
     return false;
   }
 
-  /** Each pause is twice the last: after 5, 10, 20, 40, 80 seconds, then no more. */
+  /** Each pause is twice the last: 5, 10, 20 seconds and so on. */
   async #putOff(id: string, finishedAtMs: number): Promise<void> {
     const tried = Math.max(0, Math.floor(Math.log2((this.#clock.nowMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
     if (tried < TRIES) await this.#redis.zadd(keys.webhooks, this.#clock.nowMs() + FIRST_RETRY_MS * 2 ** tried, id);

@@ -29,6 +29,7 @@ export type LaiRedis = Redis & {
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
   submitJob(job: string, bodyHash: string, ttlSeconds: number, ...fields: string[]): Promise<[1] | [0, string, string]>;
   startJob(job: string, nowMs: number): Promise<number>;
+  requeueJob(job: string, fence: number): Promise<number>;
   finishJob(job: string, fence: number, state: string, ttlSeconds: number, ...fields: string[]): Promise<number>;
   cancelJob(job: string, nowMs: number): Promise<'queued' | 'running' | 'completed' | 'failed' | 'canceled' | null>;
   nextEpoch(epochKey: string): Promise<string>;
@@ -59,7 +60,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
   redis.defineCommand('releaseLease', { numberOfKeys: 2, lua: script('release-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
-  for (const name of ['submit', 'start', 'finish', 'cancel'])
+  for (const name of ['submit', 'start', 'requeue', 'finish', 'cancel'])
     redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
   redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });

@@ -1,4 +1,5 @@
 import * as anthropic from '@lai/shared/anthropic';
+import { Job } from '@lai/shared/job';
 import * as ollama from '@lai/shared/ollama';
 import * as openai from '@lai/shared/openai';
 import * as responses from '@lai/shared/responses';
@@ -19,7 +20,6 @@ const TranscriptionForm = z.object({
 const Version = z.object({ version: z.string() });
 const OllamaEmbedding = z.object({ embedding: z.array(z.number()) });
 const Pulled = z.object({ status: z.string() });
-const Nothing = z.looseObject({});
 
 export const routes: readonly DocumentedRoute[] = [
   {
@@ -105,8 +105,8 @@ export const routes: readonly DocumentedRoute[] = [
     api: 'Jobs',
     operationId: 'submitJob',
     summary: 'Ask now, fetch the answer later: the body of a chat completion, a completion or embeddings',
-    request: Nothing,
-    response: Nothing,
+    request: z.union([openai.ChatCompletionRequest, openai.CompletionRequest, openai.EmbeddingRequest]),
+    response: Job,
     status: 202,
   },
   {
@@ -115,7 +115,7 @@ export const routes: readonly DocumentedRoute[] = [
     api: 'Jobs',
     operationId: 'getJob',
     summary: 'How a job is doing, and its answer',
-    response: Nothing,
+    response: Job,
   },
   {
     method: 'post',
@@ -123,7 +123,7 @@ export const routes: readonly DocumentedRoute[] = [
     api: 'Jobs',
     operationId: 'cancelJob',
     summary: 'Stop a job',
-    response: Nothing,
+    response: Job,
   },
   {
     method: 'post',
