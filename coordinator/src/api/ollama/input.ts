@@ -27,28 +27,23 @@ export const completionFromGenerate = (request: OllamaGenerateRequest): Completi
 };
 
 /**
- * Options under the names that runtimes know on their OpenAI routes. `num_ctx` and the like are left out: they would make a runtime
+ * Options that runtimes know by the same name on their OpenAI routes. `num_ctx` and the like are left out: they would make a runtime
  * load its model anew, and the context is the node's owner's to choose.
  */
-const OPTION_NAMES = new Map(
-  Object.entries({
-    temperature: 'temperature',
-    top_p: 'top_p',
-    top_k: 'top_k',
-    min_p: 'min_p',
-    seed: 'seed',
-    stop: 'stop',
-    presence_penalty: 'presence_penalty',
-    frequency_penalty: 'frequency_penalty',
-    repeat_penalty: 'repeat_penalty',
-  }),
-);
+const OPTIONS: ReadonlySet<string> = new Set([
+  'temperature',
+  'top_p',
+  'top_k',
+  'min_p',
+  'seed',
+  'stop',
+  'presence_penalty',
+  'frequency_penalty',
+  'repeat_penalty',
+]);
 
 const wishesOf = ({ model, format, options, think }: Wishes, canThink: boolean): Record<string, unknown> & { model: string } => {
-  const known = Object.entries(options ?? {}).flatMap(([name, value]) => {
-    const here = OPTION_NAMES.get(name);
-    return here && value !== null ? [[here, value]] : [];
-  });
+  const known = Object.entries(options ?? {}).filter(([name, value]) => OPTIONS.has(name) && value !== null);
   const limit = options?.['num_predict'];
   return {
     model,
