@@ -6,7 +6,6 @@
  *   pull `${registry.host}/library/demo:latest`
  */
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -84,7 +83,8 @@ export async function openModelRegistry(options: { file: string; bytesPerSecond:
     for await (const bytes of createReadStream(file, { start, end, highWaterMark: 64 * 1024 })) {
       if (response.destroyed) return;
       sentBytes += bytes.length;
-      if (!response.write(bytes)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      response.write(bytes);
+      while (response.writableNeedDrain && !response.destroyed) await pause(5);
       await pause((bytes.length / bytesPerSecond) * 1_000);
     }
     response.end();
