@@ -114,11 +114,15 @@ describe('a machine whose owner plays', () => {
     const prefill = (prefillMs: number) => Promise.all(fleet.nodes.map((node) => node.control('set', { prefillMs })));
     await prefill(1_500);
     onTestFinished(async () => void (await prefill(5)));
-    const responses = Array.from({ length: 6 }, async () => readStream(await fleet.chat(ask(5))));
+    const responses = Array.from({ length: 6 }, async () => {
+      const response = await fleet.chat(ask(5));
+      return { attempts: response.headers.get('x-lai-attempts'), ...(await readStream(response)) };
+    });
     await expect.poll(async () => (await fleet.node('gamer').engineState()).requests.active).toBeGreaterThan(0);
     await door.gaming('on');
     const answers = await Promise.all(responses);
     expect(answers.every(({ isDone, errors }) => isDone && errors.length === 0)).toBe(true);
+    expect(answers.map(({ attempts }) => attempts)).toContain('2');
     await door.until('it is proven', ({ snapshot }) => snapshot.preemption?.step === 'freed', 5_000);
   });
 
