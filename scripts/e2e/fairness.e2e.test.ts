@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fleet } from './fleet.ts';
 
 const MODEL = 'story:1b';
+const OTHER = 'poem:1b';
 /** Sent within this time, evenly: far more than the node can do, by a key that asks ten times as much as the other one. */
 const LASTS_MS = 4_000;
 const HEAVY = 400;
@@ -16,9 +17,10 @@ describe('a key that floods', () => {
   const keys: Record<string, string> = {};
 
   beforeAll(async () => {
-    const models = `${MODEL}=0.1GB,slots=4,tps=100,caps=chat`;
-    fleet = await Fleet.start({ nodes: [{ name: 'only', models, tuning: { prefillMs: 5, coldLoadMsPerGb: 0 } }] });
-    await fleet.warmUp(MODEL);
+    const models = [MODEL, OTHER].map((model) => `${model}=0.1GB,slots=4,tps=100,caps=chat`).join(';');
+    const agentEnv = { LAI_MAX_CONCURRENT: '4' };
+    fleet = await Fleet.start({ nodes: [{ name: 'only', models, agentEnv, tuning: { prefillMs: 5, coldLoadMsPerGb: 0 } }] });
+    for (const model of [MODEL, OTHER]) await fleet.warmUp(model);
     for (const name of ['heavy', 'light']) keys[name] = (await fleet.lai('keys', 'create', name)).split('\n')[0] ?? '';
   });
   afterAll(() => fleet?.stop());
@@ -49,6 +51,29 @@ describe('a key that floods', () => {
     // Otherwise there was no flood, and nothing was shown.
     expect(heavyMs).toBeGreaterThan(1_000);
     expect(lightMs / heavyMs).toBeLessThanOrEqual(MOST_OF_HEAVY);
+  });
+
+  it('does not hold up somebody who asks for another model of the machine', { timeout: 60_000 }, async () => {
+    let served = 0;
+    const body = (model: string, at: number) => ({
+      model,
+      max_tokens: 20,
+      messages: [{ role: 'user', content: `Story ${at}.` }],
+    });
+    const flood = Array.from({ length: 60 }, async (_, at) => {
+      const headers = { authorization: `Bearer ${keys['heavy']}`, 'x-lai-priority': 'batch' };
+      const response = await fleet.chat(body(MODEL, at), { headers });
+      await response.text();
+      served += 1;
+    });
+    await fleet.until('they wait', ({ waiting }) => waiting > 40);
+    const before = served;
+    const response = await fleet.chat(body(OTHER, 0), { headers: { authorization: `Bearer ${keys['light']}` } });
+    await response.text();
+    expect(response.status).toBe(200);
+    // Those that ran when it came, and those that came with it.
+    expect(served - before).toBeLessThanOrEqual(8);
+    await Promise.all(flood);
   });
 
   it('is refused at once when its share of the queue is full, and told when to come again', { timeout: 60_000 }, async () => {

@@ -143,6 +143,7 @@ describe('while it waits', () => {
       max_tokens: 5,
       messages: [{ role: 'user', content: 'Hi.' }],
     });
+    expect(response.headers.get('x-lai-queue-position')).toBe('1');
     const seen = await readStream(response);
     expect(seen.comments.length).toBeGreaterThan(2);
     expect(seen.comments[0]).toBe(': keep-alive, position 1 in the queue');

@@ -26,9 +26,13 @@ import { type Grant, newTicket, type Ticket, type TicketRequest } from './ticket
 const ACCEPT_MS = 750;
 /** With no other one it is worth waiting for: long enough to know by its pings whether it is dead. */
 const LAST_ACCEPT_MS = 3_000;
-/** A warm model's first token comes within this, or within a multiple of what it usually takes. */
+/**
+ * A warm model's first token comes within this, or within a multiple of what it usually takes. Longer prompts have longer, whatever was
+ * learned of reading: where an engine does not tell what it had in its cache, that looks faster than it is.
+ */
 const FIRST_CONTENT_MS = 30_000;
 const FIRST_CONTENT_FACTOR = 8;
+const SLOWEST_READING_MS_PER_TOKEN = 5;
 /** Nothing learned yet, or not of prompts as long as this one: the engine may be loading the model behind our back, or reading. */
 const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
@@ -125,7 +129,7 @@ export class Dispatcher {
 
   /** Throws CodedError at once for what can never be served. */
   answer(request: DispatchRequest): Answer {
-    this.#refuseImpossible(request.target);
+    this.#refuseImpossible(request);
     return this.#answer(request, null);
   }
 
@@ -149,10 +153,14 @@ export class Dispatcher {
     };
   }
 
-  #refuseImpossible(target: Target): void {
+  #refuseImpossible(request: DispatchRequest): void {
+    const { target } = request;
     const placement = this.#options.matching.preview(target);
     const { decision } = placement;
     if (decision.kind !== 'never') return;
+    const nowMs = this.#options.clock.nowMs();
+    const trail: Trail = { enqueuedAtMs: nowMs, queueMs: null, attempts: [], isCommitted: false };
+    this.#options.onEnded?.({ request, trail, outcome: decision.code, endedAtMs: nowMs, lastPlacement: placement });
     const known = new Set(
       this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => withoutLatest(model.id))),
     );
@@ -332,11 +340,14 @@ export class Dispatcher {
 
   #deadlinesFor(request: DispatchRequest, { nodeId, model }: Grant['lease']): AttemptDeadlines {
     const totalMs = Math.max(1, request.deadlineMs - this.#options.clock.nowMs());
+    // What comes in one piece has its first content at its end.
+    if (!SPOKEN.has(request.route)) return { firstContentMs: totalMs, stallMs: totalMs, totalMs };
     const figures = this.#options.figures.of(nodeId, model);
     const expectedMs = Math.max(figures.firstContentMs ?? 0, readingMs(figures, request.target.contextTokens));
     const isUnknown =
       figures.firstContentMs === null || (request.target.contextTokens > 0 && figures.prefillTokensPerSecond === null);
-    const leastMs = isUnknown ? FIRST_CONTENT_UNKNOWN_MS : FIRST_CONTENT_MS;
+    const leastMs =
+      (isUnknown ? FIRST_CONTENT_UNKNOWN_MS : FIRST_CONTENT_MS) + request.target.contextTokens * SLOWEST_READING_MS_PER_TOKEN;
     const firstContentMs = Math.max(leastMs, Math.ceil(FIRST_CONTENT_FACTOR * expectedMs));
     return { firstContentMs: Math.min(firstContentMs, totalMs), stallMs: Math.min(STALL_MS, totalMs), totalMs };
   }
@@ -352,13 +363,17 @@ const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
     weight: request.weight ?? 1,
     bodyBytes: body.length,
     fingerprint: hash('sha1', body, 'base64'),
-    affinity: [affinity?.session, affinity?.prefix].filter((name) => name !== null && name !== undefined),
+    // Of this model: a client that asks a small one for titles has its conversation with a large one, perhaps elsewhere.
+    affinity: [affinity?.session, affinity?.prefix].flatMap((name) => (name ? [`${target.model}\n${name}`] : [])),
     deadlineMs: Math.min(queueDeadlineMs, deadlineMs),
   };
 };
 
 const isTheOnlyOne = ({ lease, placement }: Grant): boolean =>
   placement?.candidates.every(({ nodeId }) => nodeId === lease.nodeId) ?? false;
+
+/** Routes whose answers come token by token. */
+const SPOKEN: ReadonlySet<AttemptRoute> = new Set(['chat.completions', 'completions']);
 
 const STOP = { kind: 'stop' } as const;
 

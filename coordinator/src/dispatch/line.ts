@@ -1,5 +1,5 @@
 import type { Target } from '../routing/target.ts';
-import { costOf, emptyFairState, enqueueFairly, type FairState, serveFairly } from '../scheduler/fairness.ts';
+import type { FairShare } from './fair-share.ts';
 import type { JobQueue } from './job-queue.ts';
 import type { Ticket } from './ticket.ts';
 
@@ -24,13 +24,14 @@ export class Line {
   hints = 0;
   /** When Redis was last looked at for who waits. */
   lookedAtMs = Number.NEGATIVE_INFINITY;
-  #fair: FairState = emptyFairState;
+  readonly #share: FairShare;
   #lastDepartureMs: number | null = null;
   #departureEveryMs: number | null = null;
 
-  constructor(queue: JobQueue, target: Target) {
+  constructor(queue: JobQueue, target: Target, share: FairShare) {
     this.queue = queue;
     this.target = target;
+    this.#share = share;
   }
 
   /** Nobody of ours waits here, and nothing is under way. */
@@ -39,22 +40,15 @@ export class Line {
   }
 
   join(ticket: Ticket): void {
-    if (this.waiting.size === 0) this.#fair = emptyFairState;
-    const { state, priority } = enqueueFairly(this.#fair, {
-      key: ticket.keyId,
-      priorityClass: ticket.priorityClass,
-      cost: costOf(ticket.bodyBytes),
-      weight: ticket.weight,
-    });
-    this.#fair = state;
-    ticket.priority = priority;
+    this.#share.enter(ticket);
     this.waiting.add(ticket);
   }
 
   /** Out of the line, because it was taken (`at`) or has left. */
   leave(ticket: Ticket, takenAtMs: number | null): void {
-    if (!this.waiting.delete(ticket) || takenAtMs === null) return;
-    this.#fair = serveFairly(this.#fair, ticket.priority);
+    if (!this.waiting.delete(ticket)) return;
+    this.#share.leave(ticket, takenAtMs !== null);
+    if (takenAtMs === null) return;
     if (this.#lastDepartureMs !== null && this.waiting.size > 0) {
       const interval = takenAtMs - this.#lastDepartureMs;
       this.#departureEveryMs =
@@ -68,6 +62,12 @@ export class Line {
     let head: Ticket | null = null;
     for (const ticket of this.waiting) if ((head === null || ticket.priority < head.priority) && counts(ticket)) head = ticket;
     return head;
+  }
+
+  /** Priority of the next one to be taken, behind those for whom a take is under way; null when there is none. */
+  get nextPriority(): number | null {
+    if (this.taking === 0) return this.head()?.priority ?? null;
+    return [...this.waiting].map(({ priority }) => priority).sort((a, b) => a - b)[this.taking] ?? null;
   }
 
   /** 1 for the next; null for a stranger. */

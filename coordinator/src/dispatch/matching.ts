@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { Target } from '../routing/target.ts';
+import type { PriorityClass } from '../scheduler/fairness.ts';
 import type { Candidate, Placement } from '../scheduler/place.ts';
 import { sentenceFor } from '../scheduler/sentence.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits, refuseAdmission } from './admission.ts';
 import { Books } from './books.ts';
 import { Chooser, type ChooserOptions, type Fleet } from './chooser.ts';
 import { repeat } from './clock.ts';
+import { FairShare } from './fair-share.ts';
 import type { JobOutcome, JobQueues, TakenJob } from './job-queue.ts';
 import type { Lease } from './lease-store.ts';
 import { CONTESTED_MS } from './leases.ts';
@@ -57,6 +59,7 @@ export class Matching {
   readonly #options: MatchingOptions;
   readonly #limits: AdmissionLimits;
   readonly #tickets = new Tickets();
+  readonly #share = new FairShare();
   readonly #lines = new Map<string, Line>();
   readonly #claimed = new Set<Ticket>();
   readonly #active = new Set<Ticket>();
@@ -116,7 +119,7 @@ export class Matching {
     if (this.#startAtOnce(line, ticket, fleet)) return granted;
     void this.#books.enter(line, ticket);
     // In the same tick, so that taking travels right behind adding.
-    this.#pumpLine(line, fleet);
+    while (this.#pumpOne(line, fleet));
     return granted;
   }
 
@@ -207,6 +210,11 @@ export class Matching {
     for (const lease of this.#options.leases.takeBack(replicaId)) this.release(lease);
   }
 
+  /** Where a durable job of this class would stand among those that wait. */
+  priorityNow(priorityClass: PriorityClass): number {
+    return this.#share.priorityNow(priorityClass);
+  }
+
   /** 1 for the next in line; null when it does not wait in a queue. */
   position(ticket: Ticket): number | null {
     return ticket.state === 'claimed' ? 1 : this.#lineOf(ticket.target).position(ticket);
@@ -234,7 +242,7 @@ export class Matching {
       if (!this.#options.isStoreUp()) return;
       const fleet = this.#chooser.fleet();
       for (const ticket of [...this.#claimed]) this.#pumpClaimed(ticket, fleet);
-      for (const line of this.#lines.values()) this.#pumpLine(line, fleet);
+      this.#pumpLines(fleet);
       this.#others.pump(fleet);
     });
   }
@@ -247,15 +255,22 @@ export class Matching {
     });
   }
 
-  #pumpLine(line: Line, fleet: Fleet): void {
-    while (line.waiting.size > line.taking && this.#options.isStoreUp()) {
-      const placement = this.#chooser.choose(line.target, this.#headOf(line), line.waiting.size - line.taking, fleet);
-      for (const ticket of line.waiting) ticket.lastPlacement = placement;
-      const { decision } = placement;
-      if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
-      if (decision.kind !== 'run') return;
-      void this.#take(line, decision.candidate, placement);
-    }
+  /** Whoever is first of all: one line has no more right to a slot than another. Who cannot run now holds up nobody. */
+  #pumpLines(fleet: Fleet): void {
+    const open = new Set(this.#lines.values());
+    for (let line = firstOf(open); line !== null; line = firstOf(open)) if (!this.#pumpOne(line, fleet)) open.delete(line);
+  }
+
+  /** True when somebody is being taken, and there may be more. */
+  #pumpOne(line: Line, fleet: Fleet): boolean {
+    if (line.waiting.size <= line.taking || !this.#options.isStoreUp()) return false;
+    const placement = this.#chooser.choose(line.target, this.#headOf(line), line.waiting.size - line.taking, fleet);
+    for (const ticket of line.waiting) ticket.lastPlacement = placement;
+    const { decision } = placement;
+    if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
+    if (decision.kind !== 'run') return false;
+    void this.#take(line, decision.candidate, placement);
+    return true;
   }
 
   /** A request that may not run just anywhere must not hold up those behind it: should it be taken, it waits apart for its slot. */
@@ -513,10 +528,19 @@ export class Matching {
     const queue = this.#options.queues.of(target);
     const known = this.#lines.get(queue.name);
     if (known) return known;
-    const line = new Line(queue, target);
+    const line = new Line(queue, target, this.#share);
     this.#lines.set(queue.name, line);
     return line;
   }
 }
+
+const firstOf = (lines: ReadonlySet<Line>): Line | null => {
+  let first: { readonly line: Line; readonly priority: number } | null = null;
+  for (const line of lines) {
+    const priority = line.nextPriority;
+    if (priority !== null && (first === null || priority < first.priority)) first = { line, priority };
+  }
+  return first?.line ?? null;
+};
 
 const grantOf = ({ nodeName, model }: Candidate, placement: Placement) => ({ nodeName, model, placement });

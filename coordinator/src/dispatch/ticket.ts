@@ -48,6 +48,8 @@ export interface Ticket extends TicketRequest {
   readonly tried: Map<string, number>;
   /** What came of the last of them. */
   failure: CodedError | null;
+  /** In virtual time; see fair-share.ts. */
+  start: number;
   priority: number;
   /** Its job's id in the queue; a new one each time it is put there again, so that an old job cannot be taken for it. */
   jobId: string;
@@ -64,6 +66,7 @@ export const newTicket = (request: TicketRequest, nowMs: number): Ticket => ({
   enqueuedAtMs: nowMs,
   tried: new Map(),
   failure: null,
+  start: 0,
   priority: 1,
   jobId: request.requestId,
   addings: 0,

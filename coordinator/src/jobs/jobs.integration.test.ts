@@ -38,6 +38,7 @@ describe('the runs of a durable job', () => {
     const queues = bullQueues(redis);
     queue = queues.of(target);
     jobs = new Jobs({
+      priorityNow: () => 1,
       store: new JobStore(redis, payloadCipher(randomBytes(32))),
       ...{ queues, hint: () => {}, log: pino({ level: 'silent' }) },
       // No sweep comes by: what is queued, its run has queued.

@@ -44,6 +44,8 @@ export interface JobsOptions {
   readonly queues: JobQueues;
   readonly clock: Clock;
   readonly hint: (target: Target) => void;
+  /** By class and then by arrival; fairness between keys is for those who wait at the door. */
+  readonly priorityNow: (priorityClass: PriorityClass) => number;
   readonly answer: (request: DispatchRequest, job: TakenJob, grant: Grant) => Answer;
   /** The body as the node's engine wants it; see api/. */
   readonly bodyFor: (body: string) => (model: string) => Uint8Array;
@@ -220,7 +222,7 @@ export class Jobs {
   async #enqueue(job: Pick<StoredJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>, run = 0): Promise<void> {
     const { queues, hint } = this.#options;
     const data = { requestId: job.id, origin: null, keyId: job.keyId, target: job.target, deadlineMs: job.deadlineMs };
-    await queues.of(job.target).add({ id: queueIdOf(job.id, run), data, priority: PRIORITY[job.priority] });
+    await queues.of(job.target).add({ id: queueIdOf(job.id, run), data, priority: this.#options.priorityNow(job.priority) });
     hint(job.target);
   }
 
@@ -278,9 +280,6 @@ export class Jobs {
 }
 
 const JOB_ID = /^job_[0-9a-f]{32}$/;
-
-/** Among durable jobs order is by class and then by arrival; fairness between keys is for those who wait at the door. */
-const PRIORITY: Record<PriorityClass, number> = { interactive: 1, normal: 800, batch: 16_000 };
 
 /** One name per key and idempotency key, so that a repeated submission is the same job wherever it arrives. */
 const idFor = (keyId: string, idempotencyKey: string): string =>

@@ -32,6 +32,7 @@ export const startJobs = (options: {
   const jobs = new Jobs({
     ...{ store, queues, clock, log },
     hint: (target) => matching.hint(target),
+    priorityNow: (priorityClass) => matching.priorityNow(priorityClass),
     answer: (request, job, grant) => dispatcher.answerGranted(request, job, grant),
     bodyFor: (body) => language.bodyFor(body),
     collectorFor: (body) => language.collectorFor(body),

@@ -16,9 +16,9 @@ const LAST = 2 ** 21 - 1;
 const STEPS = 16;
 
 export interface FairState {
-  /** Virtual time: start of the job served last. */
+  /** Virtual time: the latest start of the jobs served so far. */
   readonly now: number;
-  /** Where each key's last job finishes, for keys that are ahead of `now`. */
+  /** Where each key's last job of a class finishes, for those that are ahead of `now`: what a key leaves for later delays nothing else of it. */
   readonly finish: ReadonlyMap<string, number>;
 }
 
@@ -27,22 +27,26 @@ export const emptyFairState: FairState = { now: 0, finish: new Map() };
 /** One unit is a request of a few kilobytes; a huge prompt counts for several. */
 export const costOf = (bodyBytes: number): number => 1 + bodyBytes / 32_768;
 
+/** BullMQ's priority of what starts then. Beyond the range everybody is last, in order of arrival. */
+const priorityAt = (start: number, priorityClass: PriorityClass): number =>
+  Math.min(LAST, 1 + Math.floor((start + HEAD_START[priorityClass]) * STEPS));
+
+/** Where a job that is nobody's share would stand. */
+export const priorityNow = ({ now }: FairState, priorityClass: PriorityClass): number => priorityAt(now, priorityClass);
+
 /** The next job's place. `weight` 2 means twice the share. */
 export const enqueueFairly = (
   state: FairState,
   job: { readonly key: string; readonly priorityClass: PriorityClass; readonly cost: number; readonly weight: number },
-): { readonly state: FairState; readonly priority: number } => {
-  const start = Math.max(state.now, state.finish.get(job.key) ?? 0);
-  const finish = new Map(state.finish).set(job.key, start + job.cost / job.weight);
-  const priority = 1 + Math.floor((start + HEAD_START[job.priorityClass]) * STEPS);
-  // Beyond the range everybody is last, in order of arrival; it is left when the queue next runs empty.
-  return { state: { ...state, finish }, priority: Math.min(LAST, priority) };
+): { readonly state: FairState; readonly start: number; readonly priority: number } => {
+  const share = `${job.priorityClass}\n${job.key}`;
+  const start = Math.max(state.now, state.finish.get(share) ?? 0);
+  const finish = new Map(state.finish).set(share, start + job.cost / job.weight);
+  return { state: { ...state, finish }, start, priority: priorityAt(start, job.priorityClass) };
 };
 
-/** A job was taken: virtual time moves to where it started, and keys that it has overtaken are forgotten. */
-export const serveFairly = (state: FairState, priority: number): FairState => {
-  const start = (priority - 1) / STEPS;
-  // Head starts are not service: only what was queued at the front tells how far service has come.
-  const now = Math.max(state.now, Math.min(start, Math.max(state.now, ...state.finish.values())));
+/** A job that started then was taken: virtual time moves there, and shares that it has overtaken are forgotten. Head starts are not service. */
+export const serveFairly = (state: FairState, start: number): FairState => {
+  const now = Math.max(state.now, start);
   return { now, finish: new Map([...state.finish].filter(([, finish]) => finish > now)) };
 };

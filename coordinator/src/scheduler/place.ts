@@ -126,10 +126,11 @@ const takeRests = (candidates: Ranked[], nowMs: number): Ranked[] => {
 const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]): Placement['decision'] => {
   const best = candidates[0];
   if (best) {
-    if (best.action !== 'wait') return { kind: best.action, candidate: best };
-    // Waiting for the best is an estimate; a slot that is free now is a fact. Take it unless it is far slower.
+    if (best.action === 'run') return { kind: 'run', candidate: best };
+    // What the best may take is an estimate; a slot that is free now is a fact. Take it unless it is far slower.
     const free = candidates.find((candidate) => candidate.action === 'run');
-    return free && free.expectedMs < 2 * best.expectedMs ? { kind: 'run', candidate: free } : { kind: 'wait' };
+    if (free && free.expectedMs < 2 * best.expectedMs) return { kind: 'run', candidate: free };
+    return best.action === 'load' ? { kind: 'load', candidate: best } : { kind: 'wait' };
   }
   const isLasting = refusals.every((refusal) => LASTING.has(refusal.reason));
   if (!isLasting) return { kind: 'wait' };

@@ -38,6 +38,7 @@ export const respondStreaming = async (
       'x-accel-buffering': 'no',
       ...wording.headers,
       ...servedHeaders(requestId, answer.trail, isServed),
+      ...(isServed ? {} : queueHeaders(answer)),
     });
   };
   const keepAlive = setInterval(() => {
@@ -125,6 +126,14 @@ const servedHeaders = (requestId: string, trail: Trail, isServed = true): Record
     ...(trail.queueMs === null ? {} : { 'x-lai-queue-ms': String(trail.queueMs) }),
     ...(served ? { 'x-lai-node': served.nodeName, 'x-lai-model': encodeURI(served.model) } : {}),
   };
+};
+
+/** Where it stood when the headers had to go out. */
+const queueHeaders = (answer: Answer): Record<string, string> => {
+  const waiting = answer.waiting();
+  if (waiting === null) return {};
+  const eta = waiting.etaMs === null ? {} : { 'x-lai-queue-eta-ms': String(waiting.etaMs) };
+  return { 'x-lai-queue-position': String(waiting.position), ...eta };
 };
 
 /** Said in comments, which every client skips and every person with curl can read. */
