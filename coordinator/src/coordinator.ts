@@ -42,6 +42,7 @@ import { type Database, databasePlace, openDatabase } from './store/database.ts'
 import { joinUsers } from './store/presence.ts';
 
 const DRAIN_MS = 30_000;
+const LAST_WORDS_MS = 1_500;
 
 export interface Coordinator {
   readonly url: string;
@@ -188,6 +189,9 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       await rollouts.close();
       agents.close();
       registry.close();
+      // Who is still here is told why it ends, before the lines are cut.
+      const lastWordsUntil = performance.now() + LAST_WORDS_MS;
+      for (; matching.running + matching.waiting > 0 && performance.now() < lastWordsUntil; await pause(20)) matching.turnAway();
       memory.close();
       durable.close();
       dispatch.close();

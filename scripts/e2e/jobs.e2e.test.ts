@@ -28,7 +28,7 @@ describe('asynchronous jobs', () => {
     hookPort = (hook.address() as AddressInfo).port;
     const node = (name: string) => ({
       name,
-      models: `${MODEL}=0.1GB,slots=2,tps=100,caps=chat`,
+      models: `${MODEL}=0.1GB,slots=2,tps=100,caps=chat; vectors=0.1GB,caps=embedding,dims=64`,
       tuning: { prefillMs: 5, coldLoadMsPerGb: 0 },
     });
     fleet = await Fleet.start({
@@ -85,6 +85,19 @@ describe('asynchronous jobs', () => {
     const requests = await Promise.all(fleet.nodes.map(async (node) => (await node.engineState()).requests.done));
     // The story before, this one, and a load on each node.
     expect(requests.reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+
+  it('embed thousands of texts, whose vectors are more than one message takes', async () => {
+    const input = Array.from({ length: 3_000 }, (_, at) => `Text number ${at}.`);
+    const { body } = await call('/v1/jobs', { method: 'POST', body: JSON.stringify({ model: 'vectors', input }) });
+    const { status, result } = (await ended(body.id)) as unknown as {
+      status: string;
+      result: { object: string; data: unknown[] };
+    };
+    expect({ status, object: result?.object, length: result?.data.length }).toEqual({
+      ...{ status: 'completed', object: 'list', length: 3_000 },
+    });
+    expect(JSON.stringify(result).length).toBeGreaterThan(2 ** 20);
   });
 
   it('are cancelled while they run', async () => {

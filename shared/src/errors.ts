@@ -131,7 +131,9 @@ export const ERRORS = {
   stall_timeout: entry(504, 'server_error', 'The model stopped producing in the middle of the answer. Send the request again.', {
     failover: true,
   }),
-  deadline_exceeded: entry(504, 'server_error', 'The request ran out of time. Raise X-Lai-Timeout or ask for less.'),
+  deadline_exceeded: entry(504, 'server_error', 'The request ran out of time. Raise X-Lai-Timeout or ask for less.', {
+    clientRetry: false,
+  }),
   slow_reader: entry(499, 'server_error', 'The client read the answer too slowly, so generation was stopped.', {
     clientRetry: false,
   }),

@@ -2,7 +2,7 @@ import type http from 'node:http';
 import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
 import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
-import { encodeData } from '@lai/shared/protocol/codec';
+import { BODY_PIECE_BYTES, encodeData } from '@lai/shared/protocol/codec';
 import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
@@ -90,7 +90,9 @@ export class AttemptRunner {
 
   grant(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit > 0) this.#response?.resume();
+    if (this.#credit <= 0 || this.#response?.isPaused() !== true) return;
+    this.#watch(this.start.deadlines.stallMs, 'stall_timeout');
+    this.#response.resume();
   }
 
   /** Stops generating now. With a code the coordinator is told why; without, it has already gone or asked for this itself. */
@@ -197,11 +199,14 @@ export class AttemptRunner {
   #sendChunk(kind: ChunkKind, bytes: Uint8Array): void {
     if (kind === 'content') this.#firstContentAtMs ??= performance.now();
     if (this.#firstContentAtMs !== null) this.#watch(this.start.deadlines.stallMs, 'stall_timeout');
-    this.#sink.sendData(encodeData(kind, this.start.stream, bytes));
+    // Larger frames than the coordinator takes would cost the node its connection; a whole answer may have many megabytes.
+    for (let at = 0; at < bytes.length || at === 0; at += BODY_PIECE_BYTES)
+      this.#sink.sendData(encodeData(kind, this.start.stream, bytes.subarray(at, at + BODY_PIECE_BYTES)));
     this.#credit -= bytes.length;
     if (this.#credit <= 0) {
       // Waiting for the client is not the engine's stall.
       clearTimeout(this.#watchdog);
+      this.#watchdog = undefined;
       this.#response?.pause();
     }
   }

@@ -36,6 +36,8 @@ const SLOWEST_READING_MS_PER_TOKEN = 5;
 /** Nothing learned yet, or not of prompts as long as this one: the engine may be loading the model behind our back, or reading. */
 const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
+/** Thousands of embeddings, or a long recording, on a slow machine. */
+const WHOLE_ANSWER_MS = 15 * 60_000;
 /** A node that has not ended an attempt so long after its deadline will not. */
 const DEADLINE_GRACE_MS = 500;
 /** News that a node has died come this much later from another replica. */
@@ -262,7 +264,7 @@ export class Dispatcher {
       model: grant.model,
       body: request.bodyFor(grant.model),
       deadlines: this.#deadlinesFor(request, lease),
-      acceptMs: isTheOnlyOne(grant) ? LAST_ACCEPT_MS : ACCEPT_MS,
+      acceptMs: this.#isTheOnlyOne(request, grant) ? LAST_ACCEPT_MS : ACCEPT_MS,
     });
     void running.settled.then(() => matching.release(lease));
     try {
@@ -338,10 +340,16 @@ export class Dispatcher {
     if (timings) this.#options.figures.learn(nodeId, model, sampleOf(timings, usage));
   }
 
+  #isTheOnlyOne({ target }: DispatchRequest, { lease, placement }: Grant): boolean {
+    const { candidates } = placement ?? this.#options.matching.preview(target);
+    return candidates.every(({ nodeId }) => nodeId === lease.nodeId);
+  }
+
   #deadlinesFor(request: DispatchRequest, { nodeId, model }: Grant['lease']): AttemptDeadlines {
     const totalMs = Math.max(1, request.deadlineMs - this.#options.clock.nowMs());
     // What comes in one piece has its first content at its end.
-    if (!SPOKEN.has(request.route)) return { firstContentMs: totalMs, stallMs: totalMs, totalMs };
+    const wholeMs = Math.min(WHOLE_ANSWER_MS, totalMs);
+    if (!SPOKEN.has(request.route)) return { firstContentMs: wholeMs, stallMs: wholeMs, totalMs };
     const figures = this.#options.figures.of(nodeId, model);
     const expectedMs = Math.max(figures.firstContentMs ?? 0, readingMs(figures, request.target.contextTokens));
     const isUnknown =
@@ -368,9 +376,6 @@ const ticketRequestOf = (request: DispatchRequest): TicketRequest => {
     deadlineMs: Math.min(queueDeadlineMs, deadlineMs),
   };
 };
-
-const isTheOnlyOne = ({ lease, placement }: Grant): boolean =>
-  placement?.candidates.every(({ nodeId }) => nodeId === lease.nodeId) ?? false;
 
 /** Routes whose answers come token by token. */
 const SPOKEN: ReadonlySet<AttemptRoute> = new Set(['chat.completions', 'completions']);

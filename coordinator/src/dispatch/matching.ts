@@ -225,6 +225,11 @@ export class Matching {
     return position === null ? null : this.#lineOf(ticket.target).etaMs(position);
   }
 
+  /** We are going: whoever waits is to ask elsewhere, or again in a moment. */
+  turnAway(): void {
+    for (const ticket of this.#tickets.all()) ticket.grant?.reject(new CodedError('shutting_down', { retryAfterSeconds: 2 }));
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const stop of this.#stops) stop();

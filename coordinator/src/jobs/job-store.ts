@@ -98,9 +98,11 @@ export class JobStore {
     const [isNew, knownHash] = await this.#redis.submitJob(
       keys.job(id),
       bodyHash,
-      KEEP_SECONDS,
+      Math.ceil(Math.max(0, job.deadlineMs - job.submittedAtMs) / 1_000) + KEEP_SECONDS,
       ...Object.entries(fields).flat(),
     );
+    // Once more: whoever looked in between found no job to the name, and took it off the list.
+    if (isNew === 1) await this.#redis.zadd(keys.openJobs, 'NX', job.submittedAtMs, id);
     return isNew === 1 ? 'new' : knownHash === bodyHash ? 'known' : 'different';
   }
 
@@ -111,6 +113,11 @@ export class JobStore {
     const open = (sealed: string | undefined, field: string) =>
       sealed === undefined ? null : this.#cipher.open(sealed, contextOf(id, rest.keyId, field));
     return { ...rest, id, payload: open(payload, 'payload'), result: open(result, 'result') };
+  }
+
+  /** Null when there is no such job. */
+  async stateOf(id: string): Promise<string | null> {
+    return this.#redis.hget(keys.job(id), 'state');
   }
 
   /** A new run's fence, or null when there is nothing to run any more. */

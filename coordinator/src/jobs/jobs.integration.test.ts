@@ -49,7 +49,7 @@ describe('the runs of a durable job', () => {
         waiting: () => null,
       }),
       bodyFor: (body) => () => Buffer.from(body),
-      collectorFor: () => ({ push: () => {}, finish: () => ({ answer: 42 }) }),
+      collectorFor: () => ({ push: (bytes) => void JSON.parse(Buffer.from(bytes).toString()), finish: () => ({ answer: 42 }) }),
       release: (grant) => void released.push(grant),
       newId: () => `job_${randomUUID().replaceAll('-', '')}`,
     });
@@ -99,6 +99,30 @@ describe('the runs of a durable job', () => {
     await runNext();
     expect(await jobs.read(id, 'k')).toMatchObject({ state: 'failed', errorCode: 'request_quarantined' });
     expect(await runNext()).toBe(false);
+  });
+
+  it.each(['engine_unreachable', 'engine_crashed'] as const)(
+    '%s is no result either: it waits until the engine is back',
+    async (code) => {
+      const { id } = await submit();
+      play = async function* () {
+        yield failed(code);
+      };
+      await runNext();
+      expect((await jobs.read(id, 'k')).state).toBe('queued');
+      // The sweep puts it back into line, not we at once.
+      expect(await runNext()).toBe(false);
+    },
+  );
+
+  it('what no engine should say ends the job as such', async () => {
+    const { id } = await submit();
+    play = async function* () {
+      yield { kind: 'chunk', chunk: 'content', bytes: Buffer.from('not JSON') };
+      yield END;
+    };
+    await runNext();
+    expect(await jobs.read(id, 'k')).toMatchObject({ state: 'failed', errorCode: 'engine_error' });
   });
 
   it('a fleet that loses every run ends the job with that code', async () => {

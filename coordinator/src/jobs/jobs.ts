@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { AttemptRoute, Frame } from '@lai/shared/attempt';
-import { CodedError, type ErrorCode } from '@lai/shared/errors';
+import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import { type Clock, repeat } from '../dispatch/clock.ts';
 import type { Answer, DispatchRequest } from '../dispatch/dispatcher.ts';
@@ -18,6 +18,8 @@ const SETTLE_MS = 5_000;
 const FINISH_RETRY_MS = 1_000;
 /** Endings that are the machines' doing and say nothing about the job: it goes to the end of its class and is run again. */
 const MACHINES_DOING: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted']);
+/** An engine that is restarting needs a moment: the sweep puts the job back into line. What crashes engines is the quarantine's to stop. */
+const ENGINES_DOING: ReadonlySet<ErrorCode> = new Set(['engine_unreachable', 'engine_crashed']);
 /** Three attempts each. After that the fleet is not fit for it. */
 const MOST_RUNS = 10;
 
@@ -68,6 +70,7 @@ export class Jobs {
   readonly #options: JobsOptions;
   readonly #running = new Map<string, AbortController>();
   readonly #stop: () => void;
+  #isSweeping = false;
 
   constructor(options: JobsOptions) {
     this.#options = options;
@@ -86,7 +89,11 @@ export class Jobs {
     if (answer === 'different') {
       throw new CodedError('idempotency_mismatch', { param: 'Idempotency-Key' });
     }
-    if (answer === 'new') await this.#asking(() => this.#enqueue(job));
+    // Stored, so it will be run, whatever becomes of this: the sweep finds it in no queue.
+    if (answer === 'new')
+      await this.#enqueue(job).catch((error: unknown) =>
+        this.#options.log.debug({ err: error, jobId: id }, 'job not queued yet'),
+      );
     return this.read(id, keyId);
   }
 
@@ -138,19 +145,21 @@ export class Jobs {
     const { store, clock } = this.#options;
     const abort = new AbortController();
     this.#running.set(id, abort);
-    let goesAgain: { readonly job: StoredJob; readonly fence: number } | null = null;
+    let goesAgain: { readonly job: StoredJob; readonly fence: number; readonly isSoon: boolean } | null = null;
     try {
       const fence = await store.start(id, clock.nowMs());
       const job = fence === null ? null : await store.read(id);
       if (fence === null || !job || job.payload === null) await this.#discard(taken, grant);
-      else if (!(await this.#run(job, job.payload, fence, taken, grant, abort.signal))) goesAgain = { job, fence };
+      else {
+        const ending = await this.#run(job, job.payload, fence, taken, grant, abort.signal);
+        if (ending !== 'over') goesAgain = { job, fence, isSoon: ending === 'again' };
+      }
     } finally {
       this.#running.delete(id);
     }
-    if (goesAgain) await this.#runAgain(goesAgain.job, goesAgain.fence);
+    if (goesAgain) await this.#runAgain(goesAgain);
   }
 
-  /** False when it must be run again. */
   async #run(
     job: StoredJob,
     payload: string,
@@ -158,9 +167,9 @@ export class Jobs {
     taken: TakenJob,
     grant: Grant,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<'over' | 'again' | 'later'> {
     const { answer, bodyFor, collectorFor, log } = this.#options;
-    const collector = collectorFor(payload);
+    const said = new Said(collectorFor(payload));
     const request: DispatchRequest = {
       ...{ requestId: job.id, keyId: job.keyId, route: job.route, target: job.target, priorityClass: job.priority },
       bodyFor: bodyFor(payload),
@@ -170,26 +179,30 @@ export class Jobs {
       signal,
     };
     const { frames, trail } = answer(request, taken, grant);
-    let isOver = true;
+    let ending: 'over' | 'again' | 'later' = 'over';
     for await (const frame of frames) {
-      if (frame.kind === 'chunk') collector.push(frame.bytes);
+      if (frame.kind === 'chunk') said.push(frame.bytes);
       else if (signal.aborted) continue;
-      else if (frame.kind === 'failed' && this.#deservesAnotherRun(job, fence, frame.code)) isOver = false;
+      else if (frame.kind === 'failed' && this.#deservesAnotherRun(job, fence, frame.code))
+        ending = ENGINES_DOING.has(frame.code) ? 'later' : 'again';
       // Recorded before the generator goes on and takes the job off the queue: a crash in between runs it again, never loses it.
-      else await this.#finish(job, fence, endOf(frame, collector, trail.attempts.at(-1)?.nodeName ?? ''));
+      else await this.#finish(job, fence, endOf(frame, said, trail.attempts.at(-1)?.nodeName ?? ''));
     }
     const attempts = trail.attempts.map(({ nodeName, outcome }) => `${nodeName}: ${outcome}`);
-    log.info({ jobId: job.id, attempts }, isOver ? 'job ended' : 'job goes back into line: its machines went away');
-    return isOver;
+    log.info({ jobId: job.id, attempts }, ending === 'over' ? 'job ended' : 'job goes back into line: its machines went away');
+    return ending;
   }
 
   #deservesAnotherRun(job: StoredJob, fence: number, code: ErrorCode): boolean {
-    return MACHINES_DOING.has(code) && fence < MOST_RUNS && this.#options.clock.nowMs() < job.deadlineMs;
+    return (
+      (MACHINES_DOING.has(code) || ENGINES_DOING.has(code)) && fence < MOST_RUNS && this.#options.clock.nowMs() < job.deadlineMs
+    );
   }
 
   /** Not before the run has ended: one replica knows a job once. Should we die here, the sweep finds it in nobody's hands. */
-  async #runAgain(job: StoredJob, fence: number): Promise<void> {
-    await this.#queueAgain(job, fence).catch((error: unknown) => {
+  async #runAgain({ job, fence, isSoon }: { job: StoredJob; fence: number; isSoon: boolean }): Promise<void> {
+    const putBack = isSoon ? this.#queueAgain(job, fence) : this.#options.store.requeue(job.id, fence);
+    await putBack.catch((error: unknown) => {
       this.#options.log.debug({ err: error, jobId: job.id }, 'job not queued again yet');
     });
   }
@@ -228,23 +241,34 @@ export class Jobs {
 
   /** What a crash left behind: jobs whose taker is gone, and jobs that are recorded but in nobody's queue or hands. */
   async #sweep(): Promise<void> {
-    const { store, queues, clock, hint, log } = this.#options;
-    if (!store.isUp) return;
+    const { store, log } = this.#options;
+    if (!store.isUp || this.#isSweeping) return;
+    this.#isSweeping = true;
     try {
-      for (const id of await store.open(SWEEP_JOBS)) {
-        const job = await store.read(id);
-        if (!job || (job.state !== 'queued' && job.state !== 'running')) {
-          await store.forget(id);
-          continue;
-        }
-        await queues.of(job.target).recover();
-        hint(job.target);
-        if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
-        else if (await this.#isLost(job)) await this.#queueAgain(job, job.fence);
-      }
+      // Cancelled at another replica.
+      for (const id of this.#running.keys()) if ((await store.stateOf(id)) === 'canceled') this.stopRun(id);
+      for (const id of await store.open(SWEEP_JOBS))
+        await this.#lookAt(id).catch((error: unknown) =>
+          log.debug({ err: error, jobId: id }, 'an open job could not be looked at'),
+        );
     } catch (error) {
       log.debug({ err: error }, 'open jobs not looked at');
+    } finally {
+      this.#isSweeping = false;
     }
+  }
+
+  async #lookAt(id: string): Promise<void> {
+    const { store, queues, clock, hint } = this.#options;
+    const job = await store.read(id);
+    if (!job || (job.state !== 'queued' && job.state !== 'running')) {
+      await store.forget(id);
+      return;
+    }
+    await queues.of(job.target).recover();
+    hint(job.target);
+    if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
+    else if (await this.#isLost(job)) await this.#queueAgain(job, job.fence);
   }
 
   /** In no queue under any of the ids it has had there, and not in our hands. */
@@ -287,7 +311,42 @@ const idFor = (keyId: string, idempotencyKey: string): string =>
 
 const queueIdOf = (id: string, run: number): string => (run === 0 ? id : `${id}-${run}`);
 
-const endOf = (frame: Exclude<Frame, { kind: 'chunk' }>, collector: Collector, nodeName: string): JobEnd =>
-  frame.kind === 'end'
-    ? { state: 'completed', result: JSON.stringify(collector.finish()), usage: frame.usage, nodeName }
-    : { state: 'failed', errorCode: frame.code, errorMessage: frame.message };
+/** What an engine says for one run, as long as it can be read. */
+class Said {
+  readonly #collector: Collector;
+  #isReadable = true;
+
+  constructor(collector: Collector) {
+    this.#collector = collector;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#isReadable) this.#read(() => this.#collector.push(bytes));
+  }
+
+  /** The answer as JSON text; null when it is none. */
+  finish(): string | null {
+    const answer = this.#isReadable ? this.#read(() => this.#collector.finish()) : undefined;
+    // Bytes are what the engine said, and fit as they are.
+    const text = answer instanceof Uint8Array ? Buffer.from(answer).toString() : JSON.stringify(answer);
+    return this.#isReadable && this.#read(() => JSON.parse(text)) !== undefined ? text : null;
+  }
+
+  #read<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#isReadable = false;
+      return undefined;
+    }
+  }
+}
+
+const endOf = (frame: Exclude<Frame, { kind: 'chunk' }>, said: Said, nodeName: string): JobEnd => {
+  if (frame.kind === 'failed') return { state: 'failed', errorCode: frame.code, errorMessage: frame.message };
+  const result = said.finish();
+  return result === null
+    ? { state: 'failed', errorCode: 'engine_error', errorMessage: ERRORS.engine_error.sentence }
+    : { state: 'completed', result, usage: frame.usage, nodeName };
+};

@@ -122,7 +122,7 @@ export class Webhooks {
 
   /** Each pause is twice the last: 5, 10, 20 seconds and so on. */
   async #putOff(id: string, finishedAtMs: number): Promise<void> {
-    const tried = Math.max(0, Math.floor(Math.log2((this.#clock.nowMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
+    const tried = Math.max(0, Math.floor(Math.log2(Math.max(0, this.#clock.nowMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
     if (tried < TRIES) await this.#redis.zadd(keys.webhooks, this.#clock.nowMs() + FIRST_RETRY_MS * 2 ** tried, id);
     else await this.#redis.zrem(keys.webhooks, id);
   }

@@ -98,6 +98,7 @@ export class NodeSession implements CommandLink {
   #liveness: Liveness = 'alive';
   readonly #pulse = new Pulse();
   #pingTimer: NodeJS.Timeout | undefined;
+  #bufferedAtPing = 0;
 
   constructor(options: {
     nodeId: string;
@@ -206,6 +207,8 @@ export class NodeSession implements CommandLink {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
+    // Whoever speaks is there: its pong may be behind a large answer.
+    this.#heard();
     if (isBinary) {
       const frame = decodeData(data);
       if (frame && isChunkKind(frame.kind)) {
@@ -256,7 +259,8 @@ export class NodeSession implements CommandLink {
   #awaitAccept(stream: Stream): void {
     const dueAtMs = performance.now() + stream.acceptMs;
     stream.timer = setTimeout(() => {
-      if (performance.now() - dueAtMs >= LATE_MS) this.#awaitAccept(stream);
+      // Neither is what still waits for a slow line to take it: it has not been asked yet.
+      if (performance.now() - dueAtMs >= LATE_MS || this.#socket.bufferedAmount > 0) this.#awaitAccept(stream);
       else this.#giveUp(stream, 'accept_timeout');
     }, stream.acceptMs);
   }
@@ -322,6 +326,10 @@ export class NodeSession implements CommandLink {
 
   #ping(): void {
     const isBusy = this.#streams.size > 0;
+    const { bufferedAmount } = this.#socket;
+    // A line that is still taking a large body in is alive; our ping waits behind it.
+    if (bufferedAmount < this.#bufferedAtPing) this.#pulse.answered();
+    this.#bufferedAtPing = bufferedAmount;
     this.#become(this.#pulse.beat(isBusy));
     if (this.#liveness === 'dead') {
       this.#log.warn({ nodeId: this.nodeId }, 'node does not answer pings; dropping its connection');

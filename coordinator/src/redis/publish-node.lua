@@ -12,6 +12,7 @@
 ]]
 local epoch = redis.call('GET', KEYS[2])
 if epoch and tonumber(epoch) > tonumber(ARGV[1]) then return 0 end
-if not epoch then redis.call('SET', KEYS[2], ARGV[1]) end
+-- Also of a node that has connected while we were away, and counted by itself: its slots are claimed under this epoch.
+if not epoch or tonumber(epoch) < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], ARGV[1]) end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1

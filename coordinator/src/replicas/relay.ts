@@ -33,7 +33,7 @@ export const RelayMessage = z.discriminatedUnion('type', [
     route: AttemptRoute,
     model: z.string(),
     deadlines: AttemptDeadlines,
-    acceptMs: z.number(),
+    acceptMs: z.number().default(750),
   }),
   z.object({ type: z.literal('attempt.cancel'), stream }),
   z.object({ type: z.literal('attempt.credit'), stream, bytes: z.number() }),

@@ -36,6 +36,8 @@ export class Replicas {
   readonly #beatListeners: (() => void)[] = [];
   #events: ReplicaEvents | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #lookedAtMs = performance.now();
+  #judgesFromMs = 0;
 
   constructor(options: { id: string; redis: LaiRedis; subscriber: Subscriber; log: Logger }) {
     this.id = options.id;
@@ -115,6 +117,11 @@ export class Replicas {
     try {
       const there = await this.#redis.seeReplicas(keys.replicas, this.id, GONE_MS);
       const others = new Set(there.filter((id) => id !== this.id));
+      const nowMs = performance.now();
+      // Who could not look, because Redis was away or we were stopped, calls nobody gone before the others had time to say that they are here.
+      if (nowMs - this.#lookedAtMs > GONE_MS / 2) this.#judgesFromMs = nowMs + GONE_MS;
+      this.#lookedAtMs = nowMs;
+      if (nowMs < this.#judgesFromMs) for (const id of this.#others) others.add(id);
       const gone = [...this.#others].filter((id) => !others.has(id));
       for (const id of others) if (!this.#others.has(id)) this.#log.info({ replicaId: id }, 'another coordinator is there');
       this.#others = others;
