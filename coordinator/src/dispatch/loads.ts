@@ -112,6 +112,7 @@ export class Loads {
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
+    const beside = new Set(this.on(nodeId));
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
@@ -132,7 +133,9 @@ export class Loads {
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
-    this.#remember(nodeId, model, outcome.code, before);
+    for (const other of this.on(nodeId)) beside.add(other);
+    beside.delete(model);
+    this.#remember(nodeId, model, outcome.code, before && mostRoomOf(before, beside));
   }
 
   #settle(model: string, finish: () => void): void {
@@ -184,7 +187,7 @@ export class Loads {
     if (warm(before) === warm(after) && had - has > 0) this.#figures.learn(nodeId, model, { needBytes: had - has });
   }
 
-  #remember(nodeId: string, model: string, code: ErrorCode, before: NodeSnapshot | null): void {
+  #remember(nodeId: string, model: string, code: ErrorCode, roomBytes: number | null): void {
     if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, { untilMs: number; failures: number }>();
     const isBusy = code === 'engine_overloaded';
@@ -192,7 +195,6 @@ export class Loads {
     const barMs = isBusy ? BUSY_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * failures);
     bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs });
     this.#bars.set(nodeId, bars);
-    const roomBytes = before && mostRoomOf(before);
     if (code !== 'out_of_memory' || roomBytes === null) return;
     const most = Math.max(roomBytes, this.shortageBytes(model) ?? 0);
     this.#shortages.set(withoutLatest(model), { roomBytes: most, untilMs: this.#clock.nowMs() + SHORTAGE_MS });

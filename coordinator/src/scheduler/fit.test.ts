@@ -1,7 +1,7 @@
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { describe, expect, it } from 'vitest';
 import { GIB, gpu, model, snapshot } from './__fixtures__/fleet.ts';
-import { fitOf } from './fit.ts';
+import { fitOf, mostRoomOf } from './fit.ts';
 
 const cold = (sizeGib: number | null) => model('new', { state: 'cold', sizeBytes: sizeGib === null ? null : sizeGib * GIB });
 const freeGpu = (freeGib: number | null, totalGib: number | null = 8) =>
@@ -107,5 +107,19 @@ describe('a load', () => {
   ])('that ran out of memory is tried again where there is more room: %s', (_, freeGib, kind) => {
     const learned = { needBytes: 3 * GIB, shortageBytes: 6 * GIB };
     expect(fitOf(cold(2), snapshot({ gpus: [freeGpu(freeGib)] }), learned).kind).toBe(kind);
+  });
+});
+
+describe('the most room a load could have had', () => {
+  const card = (freeGib: number) => snapshot({ gpus: [freeGpu(freeGib)], models: [cold(2)] });
+
+  it('is what is free, when nothing was loaded beside it', () => {
+    expect(mostRoomOf(card(3))).toBe(3 * GIB);
+    expect(mostRoomOf(snapshot({ gpus: [freeGpu(null)] }))).toBeNull();
+  });
+
+  it('counts what was being loaded beside it, up to the whole card', () => {
+    expect(mostRoomOf(card(3), new Set(['new']))).toBeCloseTo((3 + needGib(2)) * GIB, -3);
+    expect(mostRoomOf(card(7), new Set(['new']))).toBe(8 * GIB);
   });
 });

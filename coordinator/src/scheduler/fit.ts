@@ -29,7 +29,7 @@ const nothing: Learned = { needBytes: null, shortageBytes: null };
 export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learned = nothing): Fit => {
   const { totalBytes, freeBytes } = roomOf(snapshot);
   if (model.sizeBytes === null || totalBytes === null || freeBytes === null) return { kind: 'fits' };
-  const needBytes = learned.needBytes ?? model.sizeBytes * OVERHEAD_FACTOR + OVERHEAD_BYTES;
+  const needBytes = learned.needBytes ?? usualNeedBytes(model.sizeBytes);
   const haveBytes = freeBytes + evictableBytes(snapshot);
   const isShort = learned.shortageBytes !== null && haveBytes - learned.shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
   if (isShort) return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
@@ -38,6 +38,8 @@ export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learn
     ? { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes }
     : { kind: 'does_not_fit', needBytes, haveBytes };
 };
+
+const usualNeedBytes = (sizeBytes: number): number => sizeBytes * OVERHEAD_FACTOR + OVERHEAD_BYTES;
 
 const evictableBytes = ({ models, gpus }: NodeSnapshot): number => {
   const evictable = models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
@@ -57,8 +59,16 @@ const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; fr
 /** Free GPU memory as the fit counts it; null when the node cannot tell. */
 export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snapshot).freeBytes;
 
-/** What a load could have at most, idle models sent away; null when the node cannot tell. */
-export const mostRoomOf = (snapshot: NodeSnapshot): number | null => {
-  const freeBytes = freeRoomOf(snapshot);
-  return freeBytes === null ? null : freeBytes + evictableBytes(snapshot);
+/**
+ * What a load could have at most: idle models sent away, and none of those there that were being loaded beside it. Null when the node
+ * cannot tell.
+ */
+export const mostRoomOf = (snapshot: NodeSnapshot, beside: ReadonlySet<string> = new Set()): number | null => {
+  const { totalBytes, freeBytes } = roomOf(snapshot);
+  if (totalBytes === null || freeBytes === null) return freeBytes;
+  const loading = snapshot.models.filter(({ id }) => beside.has(id));
+  const takenBytes = loading.reduce((sum, { sizeBytes }) => sum + (sizeBytes === null ? 0 : usualNeedBytes(sizeBytes)), 0);
+  return takenBytes === 0
+    ? freeBytes + evictableBytes(snapshot)
+    : Math.min(totalBytes, freeBytes + evictableBytes(snapshot) + takenBytes);
 };
