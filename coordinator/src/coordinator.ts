@@ -191,7 +191,10 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       registry.close();
       // Who is still here is told why it ends, before the lines are cut.
       const lastWordsUntil = performance.now() + LAST_WORDS_MS;
-      for (; matching.running + matching.waiting > 0 && performance.now() < lastWordsUntil; await pause(20)) matching.turnAway();
+      while (matching.running + matching.waiting > 0 && performance.now() < lastWordsUntil) {
+        matching.turnAway();
+        await pause(20);
+      }
       memory.close();
       durable.close();
       dispatch.close();

@@ -27,7 +27,8 @@ export class FairShare {
     });
     this.#state = state;
     this.#waiting += 1;
-    Object.assign(ticket, { start, priority });
+    ticket.start = start;
+    ticket.priority = priority;
   }
 
   leave({ start }: Ticket, isServed: boolean): void {

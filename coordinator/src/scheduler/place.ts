@@ -21,8 +21,8 @@ export interface Candidate {
 
 export interface Placement {
   /**
-   * `run`: the first candidate has a free slot. `load`: the quickest way is a cold load of the first candidate. `wait`: a busy or loading
-   * one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
+   * `run`: this candidate has a free slot, and is the quickest or not much slower. `load`: the quickest way is a cold load. `wait`: a busy
+   * or loading one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
    */
   readonly decision:
     | { readonly kind: 'run' | 'load'; readonly candidate: Candidate }
