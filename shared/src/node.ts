@@ -60,6 +60,8 @@ export const LoadedModel = z.object({
   contextLength: z.number().int().positive().nullable(),
   /** Bytes on disk; what a load needs at least. */
   sizeBytes: reading,
+  /** Bytes that the context it is loaded with takes beside the weights. Null when not known; absent from agents of before. */
+  contextBytes: reading.optional(),
   /** Bytes of GPU memory held now; 0 when it runs on the CPU. */
   vramBytes: reading,
   /** How many requests it runs side by side. */
