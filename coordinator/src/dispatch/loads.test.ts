@@ -1,4 +1,4 @@
-import type { LoadedModel } from '@lai/shared/node';
+import type { Gpu, LoadedModel } from '@lai/shared/node';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { LoadOutcome } from '../nodes/node-session.ts';
@@ -40,10 +40,11 @@ const setUp = () => {
   const listeners = new Set<() => void>();
   const released: string[] = [];
   const asked: { nodeId: string; end(outcome: LoadOutcome): void }[] = [];
-  const snapshot = (nodeId: string, freeGib = 8) =>
-    node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' })], {
-      snapshot: { gpus: [gpu({ vramFreeBytes: freeGib * GIB })] },
-    }).snapshot;
+  let gpus = [gpu()];
+  let others: LoadedModel[] = [];
+  const snapshot = (nodeId: string) =>
+    node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' }), ...others], { snapshot: { gpus } }).snapshot;
+  const figures = new Figures();
   const loads = new Loads({
     nodes: {
       list: () => [],
@@ -63,7 +64,7 @@ const setUp = () => {
       onReturn: () => () => {},
     },
     claims: { claim: async () => true, release: async (model) => void released.push(model) },
-    figures: new Figures(),
+    figures,
     clock,
     onDone: () => {},
     log: pino({ level: 'silent' }),
@@ -77,8 +78,14 @@ const setUp = () => {
     for (const listener of listeners) listener();
     await settled();
   };
-  return { clock, loads, asked, released, request, shows };
+  const has = (seen: { gpus?: Gpu[]; others?: LoadedModel[] }) => {
+    gpus = seen.gpus ?? gpus;
+    others = seen.others ?? others;
+  };
+  return { clock, loads, figures, asked, released, request, shows, has };
 };
+
+const free = (gib: number) => [gpu({ vramFreeBytes: gib * GIB })];
 
 describe('a cold load', () => {
   it('is under way until the snapshot shows the model, whatever the node has said', async () => {
@@ -152,5 +159,50 @@ describe('a cold load', () => {
     asked[1]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
     await settled();
     expect(barredForMs()).toBe(30_000);
+  });
+});
+
+describe('what a load takes', () => {
+  /** One load of `m` (2 GiB on disk), and what the node looks like before and after it. */
+  const load = async (
+    parts: ReturnType<typeof setUp>,
+    before: { gpus: Gpu[] },
+    after: { gpus: Gpu[]; others?: LoadedModel[]; isGone?: boolean },
+  ) => {
+    const { clock, asked, request, shows, has } = parts;
+    await shows('a', 'cold');
+    has({ others: [], ...before });
+    await request('a');
+    asked.at(-1)?.end({ ok: true });
+    has(after);
+    await shows('a', 'warm');
+    if (after.isGone) await shows('a', 'cold');
+    clock.pass(3_000);
+    await settled();
+    return parts.figures.of('a', 'm').needBytes;
+  };
+
+  it('is learned from what is free before and after it', async () => {
+    expect(await load(setUp(), { gpus: free(8) }, { gpus: free(5.5) })).toBe(2.5 * GIB);
+  });
+
+  it.each<[string, { gpus: Gpu[] }, { gpus: Gpu[]; others?: LoadedModel[]; isGone?: boolean }]>([
+    ['the GPU was found only meanwhile, and main memory was told before', { gpus: [] }, { gpus: free(5.5) }],
+    ['a GPU went', { gpus: [...free(8), gpu({ id: 'gpu-1' })] }, { gpus: free(5.5) }],
+    ['another model came', { gpus: free(8) }, { gpus: free(5.5), others: [model('other')] }],
+    ['another model is on its way', { gpus: free(8) }, { gpus: free(5.5), others: [model('other', { state: 'loading' })] }],
+    ['it is gone again', { gpus: free(8) }, { gpus: free(5.5), isGone: true }],
+    ['more is free than before', { gpus: free(5) }, { gpus: free(5.5) }],
+  ])('is not learned when %s', async (_, before, after) => {
+    expect(await load(setUp(), before, after)).toBeNull();
+  });
+
+  it('is believed to be far more than its size says only when it is seen twice in a row', async () => {
+    const parts = setUp();
+    expect(await load(parts, { gpus: free(8) }, { gpus: free(1) })).toBeNull();
+    expect(await load(parts, { gpus: free(8) }, { gpus: free(5.5) })).toBe(2.5 * GIB);
+    const large = setUp();
+    expect(await load(large, { gpus: free(8) }, { gpus: free(1) })).toBeNull();
+    expect(await load(large, { gpus: free(8) }, { gpus: free(1) })).toBe(7 * GIB);
   });
 });

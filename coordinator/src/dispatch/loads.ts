@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import { freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
+import { estimatedNeedBytes, freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
 import type { Figures } from './figures.ts';
@@ -13,6 +13,9 @@ const LONGEST_BAR_MS = 5 * 60_000;
 const BUSY_BAR_MS = 2_000;
 /** A GPU's own reading lags a load by up to 1.5 s. */
 const READING_LAG_MS = 2_000;
+/** A load that took more than this of what was estimated, and this on top, took it together with something else, perhaps. */
+const DOUBTFUL_FACTOR = 1.5;
+const DOUBTFUL_BYTES = 1024 ** 3;
 /** A node's next snapshot comes sooner, unless it is gone. */
 const SHOWN_LIMIT_MS = 2_000;
 /** A crowd that waited for a load is served by it, mostly; before that shows, its length is no reason to load the model once more. */
@@ -52,6 +55,8 @@ export class Loads {
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
   /** By model: the most room in which a load ran out of memory. */
   readonly #shortages = new Map<string, { readonly roomBytes: number; readonly untilMs: number }>();
+  /** By node and model: what a load seems to have taken, and may not have. */
+  readonly #doubted = new Map<string, number>();
   /** Models that somebody else is loading, as far as we know. */
   readonly #elsewhere = new Set<string>();
   /** Models that were loaded a moment ago. */
@@ -174,17 +179,24 @@ export class Loads {
     this.#releasing.set(name, releasing);
   }
 
-  /** What the load took, when nothing else changed meanwhile. */
+  /**
+   * What the load took, when nothing else changed meanwhile that could be seen. Something that could not be (a game that began) makes it
+   * look larger, and a model that is believed not to fit is never loaded again and never corrected: what is far from the estimate counts
+   * only when it is seen twice.
+   */
   #learnNeed(nodeId: string, model: string, before: NodeSnapshot | null): void {
     const after = this.#nodes.snapshot(nodeId);
-    const [had, has] = [before && freeRoomOf(before), after && freeRoomOf(after)];
-    if (!before || !after || had === null || has === null) return;
-    const warm = (snapshot: NodeSnapshot) =>
-      snapshot.models
-        .filter((entry) => entry.state === 'warm' && entry.id !== model)
-        .map((entry) => entry.id)
-        .join();
-    if (warm(before) === warm(after) && had - has > 0) this.#figures.learn(nodeId, model, { needBytes: had - has });
+    const tookBytes = before && after && takenBy(model, before, after);
+    if (tookBytes === null || tookBytes <= 0 || this.on(nodeId).size > 0) return;
+    const place = `${nodeId}\n${model}`;
+    const doubted = this.#doubted.get(place);
+    this.#doubted.delete(place);
+    const entry = after?.models.find(({ id }) => id === model);
+    const estimate = entry ? estimatedNeedBytes(entry) : null;
+    const isLikely = (bytes: number) => tookBytes <= DOUBTFUL_FACTOR * bytes + DOUBTFUL_BYTES;
+    if (estimate === null || isLikely(estimate) || (doubted !== undefined && isLikely(doubted)))
+      this.#figures.learn(nodeId, model, { needBytes: tookBytes });
+    else this.#doubted.set(place, tookBytes);
   }
 
   #remember(nodeId: string, model: string, code: ErrorCode, roomBytes: number | null): void {
@@ -222,6 +234,22 @@ export class Loads {
     return [...this.#loading.values()].some((models) => [...models].some((other) => sameModel(other, model)));
   }
 }
+
+/**
+ * Memory that is gone since `before`, of the same GPUs; null when it cannot have been this model alone. An agent that has just started
+ * has not found its GPUs yet and tells of main memory only.
+ */
+const takenBy = (model: string, before: NodeSnapshot, after: NodeSnapshot): number | null => {
+  const gpus = ({ gpus }: NodeSnapshot) => gpus.map(({ id }) => id).join('\n');
+  const others = ({ models }: NodeSnapshot) =>
+    models
+      .flatMap(({ id, state }) => (id === model || state === 'cold' || state === 'failed' ? [] : [`${id} ${state}`]))
+      .join('\n');
+  const isWarm = after.models.some(({ id, state }) => id === model && state === 'warm');
+  if (!isWarm || gpus(before) !== gpus(after) || others(before) !== others(after)) return null;
+  const [had, has] = [freeRoomOf(before), freeRoomOf(after)];
+  return had === null || has === null ? null : had - has;
+};
 
 const NO_MODELS: ReadonlySet<string> = new Set();
 const NO_BARS: ReadonlyMap<string, number> = new Map();

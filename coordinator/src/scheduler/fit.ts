@@ -1,7 +1,7 @@
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 
-/** Weights are loaded whole, and context and buffers come on top; a tenth and 256 MiB is the usual surcharge at small contexts. */
-const OVERHEAD_FACTOR = 1.1;
+/** Weights are loaded whole; context and buffers come on top. A tenth for the context where the node does not tell what it takes. */
+const USUAL_CONTEXT_SHARE = 0.1;
 const OVERHEAD_BYTES = 256 * 1024 * 1024;
 
 export type Fit =
@@ -28,8 +28,8 @@ const nothing: Learned = { needBytes: null, shortageBytes: null };
  */
 export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learned = nothing): Fit => {
   const { totalBytes, freeBytes } = roomOf(snapshot);
-  if (model.sizeBytes === null || totalBytes === null || freeBytes === null) return { kind: 'fits' };
-  const needBytes = learned.needBytes ?? usualNeedBytes(model.sizeBytes);
+  const needBytes = (isPossible(learned.needBytes, totalBytes) ? learned.needBytes : null) ?? estimatedNeedBytes(model);
+  if (needBytes === null || totalBytes === null || freeBytes === null) return { kind: 'fits' };
   const haveBytes = freeBytes + evictableBytes(snapshot);
   const isShort = learned.shortageBytes !== null && haveBytes - learned.shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
   if (isShort) return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
@@ -39,7 +39,13 @@ export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learn
     : { kind: 'does_not_fit', needBytes, haveBytes };
 };
 
-const usualNeedBytes = (sizeBytes: number): number => sizeBytes * OVERHEAD_FACTOR + OVERHEAD_BYTES;
+/** It was loaded, so it fits on an empty card. */
+const isPossible = (learnedBytes: number | null, totalBytes: number | null): boolean =>
+  learnedBytes === null || totalBytes === null || learnedBytes <= totalBytes;
+
+/** What its load will take, by what is known without having seen one; null when not even its size is. */
+export const estimatedNeedBytes = ({ sizeBytes, contextBytes }: LoadedModel): number | null =>
+  sizeBytes === null ? null : sizeBytes + Math.max(sizeBytes * USUAL_CONTEXT_SHARE, contextBytes ?? 0) + OVERHEAD_BYTES;
 
 const evictableBytes = ({ models, gpus }: NodeSnapshot): number => {
   const evictable = models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
@@ -67,7 +73,7 @@ export const mostRoomOf = (snapshot: NodeSnapshot, beside: ReadonlySet<string> =
   const { totalBytes, freeBytes } = roomOf(snapshot);
   if (totalBytes === null || freeBytes === null) return freeBytes;
   const loading = snapshot.models.filter(({ id }) => beside.has(id));
-  const takenBytes = loading.reduce((sum, { sizeBytes }) => sum + (sizeBytes === null ? 0 : usualNeedBytes(sizeBytes)), 0);
+  const takenBytes = loading.reduce((sum, model) => sum + (estimatedNeedBytes(model) ?? 0), 0);
   return takenBytes === 0
     ? freeBytes + evictableBytes(snapshot)
     : Math.min(totalBytes, freeBytes + evictableBytes(snapshot) + takenBytes);
