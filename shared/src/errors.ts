@@ -65,6 +65,11 @@ export const ERRORS = {
     'invalid_request_error',
     'This Idempotency-Key was used for another request. Take a new key for a new request.',
   ),
+  job_unreadable: entry(
+    500,
+    'server_error',
+    'What was kept of this job was encrypted under another LAI_PAYLOAD_KEY and cannot be read. Submit it as a new job.',
+  ),
 
   // Who asks
   invalid_api_key: entry(

@@ -28,6 +28,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   request_quarantined: stop,
   job_not_found: stop,
   idempotency_mismatch: stop,
+  job_unreadable: stop,
   invalid_api_key: stop,
   permission_denied: stop,
   sign_in_failed: stop,
