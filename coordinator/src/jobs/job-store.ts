@@ -1,4 +1,5 @@
 import { AttemptRoute, FailureCode, Usage } from '@lai/shared/attempt';
+import { ERRORS } from '@lai/shared/errors';
 import { z } from 'zod';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
@@ -8,19 +9,33 @@ import type { PayloadCipher } from './payload-cipher.ts';
 /** How long a job is kept after it was submitted, and again after it ended; also how long its idempotency key holds. */
 const KEEP_SECONDS = 24 * 3_600;
 
+/** What may be accepted. Beyond, a job is refused while there is still room for the results of those that were accepted before. */
+export const JOB_LIMITS = {
+  /** Jobs that have not ended. A day's work of a large house, and a lap of the sweep that still takes minutes. */
+  open: 100_000,
+  /** Of the memory that Redis may use: by open jobs, by the results that are kept for a day, and by whatever else is in there. */
+  memoryShare: 0.8,
+} as const;
+export type JobLimits = { readonly [limit in keyof typeof JOB_LIMITS]: number };
+
+/** So many open jobs at a time, about, in the looks of `look`. */
+const LOOK_AT = 50;
+
 export const JobState = z.enum(['queued', 'running', 'completed', 'failed', 'canceled']);
 export type JobState = z.infer<typeof JobState>;
 
 const json = <T>(schema: z.ZodType<T>) =>
   z.string().transform((text, context) => {
-    const parsed = schema.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    context.addIssue({ code: 'custom', message: parsed.error.message });
-    return z.NEVER;
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: String(error) });
+      return z.NEVER;
+    }
   });
 const ms = z.coerce.number();
 
-/** The hash in Redis. `payload` and `result` are sealed. */
+/** The hash in Redis, but for the payload. `result` and `errorMessage` are sealed: what an engine says may quote what it was asked. */
 const JobHash = z.object({
   state: JobState,
   fence: z.coerce.number(),
@@ -33,7 +48,6 @@ const JobHash = z.object({
   deadlineMs: ms,
   startedAtMs: ms.optional(),
   finishedAtMs: ms.optional(),
-  payload: z.string().optional(),
   result: z.string().optional(),
   usage: json(Usage.nullable()).optional(),
   nodeName: z.string().optional(),
@@ -42,13 +56,27 @@ const JobHash = z.object({
   webhook: z.string().optional(),
 });
 
-export type StoredJob = Readonly<Omit<z.infer<typeof JobHash>, 'payload' | 'result'>> & {
+/** What it takes to put a job in line, to see that it is due, and to end it. */
+const OpenJobHash = JobHash.pick({
+  ...{ state: true, fence: true, keyId: true, target: true, priority: true },
+  ...{ submittedAtMs: true, deadlineMs: true, webhook: true },
+});
+export type OpenJob = Readonly<z.infer<typeof OpenJobHash>> & { readonly id: string };
+
+export type StoredJob = Readonly<Omit<z.infer<typeof JobHash>, 'result'>> & {
   readonly id: string;
-  /** The request body; gone once the job has ended. */
-  readonly payload: string | null;
   /** The answer, JSON text. */
   readonly result: string | null;
 };
+
+/** The request body; gone once the job has ended. Unreadable: it was sealed with another key. */
+export type Payload =
+  | { readonly kind: 'read'; readonly text: string }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'unreadable' };
+
+/** `known`: a job of this id is there already, made from the same body, or `different`: from another one. The last two: refused. */
+export type Submission = 'new' | 'known' | 'different' | 'too_many' | 'no_memory';
 
 export interface NewJob {
   readonly id: string;
@@ -74,18 +102,31 @@ export type JobEnd =
 export class JobStore {
   readonly #redis: LaiRedis;
   readonly #cipher: PayloadCipher;
+  readonly #limits: JobLimits;
 
-  constructor(redis: LaiRedis, cipher: PayloadCipher) {
+  constructor(redis: LaiRedis, cipher: PayloadCipher, limits: JobLimits = JOB_LIMITS) {
     this.#redis = redis;
     this.#cipher = cipher;
+    this.#limits = limits;
   }
 
   get isUp(): boolean {
     return isUp(this.#redis);
   }
 
-  /** `known`: a job of this id is there already, made from the same body or from another one. */
-  async submit(job: NewJob): Promise<'new' | 'known' | 'different'> {
+  async submit(job: NewJob): Promise<Submission> {
+    try {
+      const isListed = await this.#redis.listJob(keys.openJobs, job.id, job.submittedAtMs, this.#limits.open);
+      return isListed === 1 ? await this.#record(job) : ((await this.#known(job)) ?? 'too_many');
+    } catch (error) {
+      // Not even the room that is kept for results is left: Redis itself refuses.
+      if (error instanceof Error && /\bOOM\b/.test(error.message)) return (await this.#known(job)) ?? 'no_memory';
+      throw error;
+    }
+  }
+
+  /** Listed before: a listed job that is not there is harmless, one that is there but not listed would be forgotten by a crash. */
+  async #record(job: NewJob): Promise<Submission> {
     const { id, bodyHash, payload, webhook, target, ...plain } = job;
     const fields: Record<string, string> = {
       ...Object.fromEntries(Object.entries(plain).map(([field, value]) => [field, String(value)])),
@@ -93,26 +134,59 @@ export class JobStore {
       payload: this.#cipher.seal(payload, contextOf(id, job.keyId, 'payload')),
       ...(webhook === null ? {} : { webhook }),
     };
-    // Listed first: a listed job that is not there is harmless, one that is there but not listed would be forgotten by a crash.
-    await this.#redis.zadd(keys.openJobs, 'NX', job.submittedAtMs, id);
-    const [isNew, knownHash] = await this.#redis.submitJob(
+    const [answer, knownHash, knownState] = await this.#redis.submitJob(
       keys.job(id),
       bodyHash,
       Math.ceil(Math.max(0, job.deadlineMs - job.submittedAtMs) / 1_000) + KEEP_SECONDS,
+      this.#limits.memoryShare,
       ...Object.entries(fields).flat(),
     );
-    // Once more: whoever looked in between found no job to the name, and took it off the list.
-    if (isNew === 1) await this.#redis.zadd(keys.openJobs, 'NX', job.submittedAtMs, id);
-    return isNew === 1 ? 'new' : knownHash === bodyHash ? 'known' : 'different';
+    if (answer === 1) {
+      // Once more: whoever looked in between found no job to the name, and took it off the list.
+      await this.#redis.zadd(keys.openJobs, 'NX', job.submittedAtMs, id);
+      return 'new';
+    }
+    if (answer === -1 || !isOpen(knownState)) await this.forget(id);
+    return answer === -1 ? 'no_memory' : knownHash === bodyHash ? 'known' : 'different';
   }
 
+  async #known({ id, bodyHash }: NewJob): Promise<'known' | 'different' | null> {
+    const knownHash = await this.#redis.hget(keys.job(id), 'bodyHash');
+    return knownHash === null ? null : knownHash === bodyHash ? 'known' : 'different';
+  }
+
+  /** A result that cannot be opened any more counts as a failure: nobody will ever read it. */
   async read(id: string): Promise<StoredJob | null> {
-    const parsed = JobHash.safeParse(await this.#redis.hgetall(keys.job(id)));
+    const parsed = JobHash.safeParse(await this.#fields(id, JobHash));
     if (!parsed.success) return null;
-    const { payload, result, ...rest } = parsed.data;
-    const open = (sealed: string | undefined, field: string) =>
-      sealed === undefined ? null : this.#cipher.open(sealed, contextOf(id, rest.keyId, field));
-    return { ...rest, id, payload: open(payload, 'payload'), result: open(result, 'result') };
+    const { result, errorMessage, ...job } = parsed.data;
+    const open = (sealed: string, field: string) => this.#cipher.open(sealed, contextOf(id, job.keyId, field));
+    if (job.errorCode !== undefined) {
+      const message = errorMessage === undefined ? null : open(errorMessage, 'errorMessage');
+      return { ...job, id, result: null, errorMessage: message ?? ERRORS[job.errorCode].sentence };
+    }
+    if (result === undefined) return { ...job, id, result: null };
+    const opened = open(result, 'result');
+    return opened === null ? { ...job, id, result: null, ...UNREADABLE } : { ...job, id, result: opened };
+  }
+
+  async readPayload({ id, keyId }: Pick<StoredJob, 'id' | 'keyId'>): Promise<Payload> {
+    const sealed = await this.#redis.hget(keys.job(id), 'payload');
+    if (sealed === null) return { kind: 'gone' };
+    const text = this.#cipher.open(sealed, contextOf(id, keyId, 'payload'));
+    return text === null ? { kind: 'unreadable' } : { kind: 'read', text };
+  }
+
+  /** Without its payload and its result, which may be large. Null when there is no such job. */
+  async readOpen(id: string): Promise<OpenJob | null> {
+    const fields = await this.#fields(id, OpenJobHash);
+    return fields['state'] === undefined ? null : { ...OpenJobHash.parse(fields), id };
+  }
+
+  async #fields(id: string, { shape }: z.ZodObject): Promise<Record<string, string>> {
+    const names = Object.keys(shape);
+    const values = await this.#redis.hmget(keys.job(id), ...names);
+    return Object.fromEntries(names.flatMap((name, at) => (typeof values[at] === 'string' ? [[name, values[at]]] : [])));
   }
 
   /** Null when there is no such job. */
@@ -139,7 +213,10 @@ export class JobStore {
             usage: JSON.stringify(end.usage),
             nodeName: end.nodeName,
           }
-        : { errorCode: end.errorCode, errorMessage: end.errorMessage };
+        : {
+            errorCode: end.errorCode,
+            errorMessage: this.#cipher.seal(end.errorMessage, contextOf(job.id, job.keyId, 'errorMessage')),
+          };
     // Before the end is recorded: told twice is allowed, never told is not.
     if (job.webhook) await this.#redis.zadd(keys.webhooks, nowMs, job.id);
     const isRecorded = await this.#redis.finishJob(
@@ -163,14 +240,29 @@ export class JobStore {
     return state;
   }
 
-  /** Jobs that have not ended, oldest first. */
-  async open(limit: number): Promise<readonly string[]> {
-    return this.#redis.zrange(keys.openJobs, 0, String(limit - 1));
+  /**
+   * Some of the jobs that have not ended, and where to go on; '0' is the beginning and, when it comes back, the end. A lap from one to the
+   * other meets every job that was open all the while, in no order, maybe twice.
+   */
+  async look(cursor: string): Promise<{ readonly ids: readonly string[]; readonly next: string }> {
+    const [next, entries] = await this.#redis.zscan(keys.openJobs, cursor, 'COUNT', LOOK_AT);
+    return { ids: entries.filter((_, at) => at % 2 === 0), next };
   }
 
+  /** Takes a job off the list that has ended, or is not there. One that was recorded while we did so is listed again. */
   async forget(id: string): Promise<void> {
     await this.#redis.zrem(keys.openJobs, id);
+    const [state, submittedAtMs] = await this.#redis.hmget(keys.job(id), 'state', 'submittedAtMs');
+    if (isOpen(state)) await this.#redis.zadd(keys.openJobs, 'NX', Number(submittedAtMs), id);
   }
 }
+
+export const isOpen = (state: string | null | undefined): boolean => state === 'queued' || state === 'running';
+
+export const UNREADABLE = {
+  state: 'failed',
+  errorCode: 'job_unreadable',
+  errorMessage: ERRORS.job_unreadable.sentence,
+} as const satisfies JobEnd;
 
 const contextOf = (id: string, keyId: string, field: string): string => `lai-job|${keyId}|${id}|${field}`;

@@ -1,15 +1,16 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Frame } from '@lai/shared/attempt';
-import type { ErrorCode } from '@lai/shared/errors';
+import { type CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bullQueues } from '../dispatch/bullmq-queue.ts';
 import type { DispatchRequest } from '../dispatch/dispatcher.ts';
-import type { JobQueue, TakenJob } from '../dispatch/job-queue.ts';
+import type { JobQueue, JobQueues, TakenJob } from '../dispatch/job-queue.ts';
 import type { Grant } from '../dispatch/ticket.ts';
 import type { LaiRedis } from '../redis/client.ts';
+import { keys } from '../redis/keys.ts';
 import { startTestRedis } from '../redis/test-redis.ts';
-import { JobStore } from './job-store.ts';
+import { JOB_LIMITS, JobStore } from './job-store.ts';
 import { Jobs } from './jobs.ts';
 import { payloadCipher } from './payload-cipher.ts';
 
@@ -21,8 +22,11 @@ describe('the runs of a durable job', () => {
   let redis: LaiRedis;
   let stop: () => Promise<void>;
   let queue: JobQueue;
+  let queues: JobQueues;
   let jobs: Jobs;
+  let replicas: Jobs[];
   let nowMs: number;
+  let due: { readonly atMs: number; readonly call: () => void }[];
   let released: Grant[];
   /** What the dispatcher makes of a run; settled by the test. */
   let play: (request: DispatchRequest) => AsyncGenerator<Frame, void>;
@@ -35,14 +39,30 @@ describe('the runs of a durable job', () => {
     await redis.flushall();
     nowMs = 1_000_000;
     released = [];
-    const queues = bullQueues(redis);
+    due = [];
+    replicas = [];
+    queues = bullQueues(redis);
     queue = queues.of(target);
-    jobs = new Jobs({
-      priorityNow: () => 1,
-      store: new JobStore(redis, payloadCipher(randomBytes(32))),
-      ...{ queues, hint: () => {}, log: pino({ level: 'silent' }) },
-      // No sweep comes by: what is queued, its run has queued.
-      clock: { nowMs: () => nowMs, after: () => () => {} },
+    jobs = replica();
+  });
+  afterEach(() => {
+    for (const each of replicas) each.close();
+  });
+
+  const cipher = payloadCipher(randomBytes(32));
+
+  /** No sweep comes by until time passes. */
+  const replica = (store = new JobStore(redis, cipher)): Jobs => {
+    const made = new Jobs({
+      ...{ store, queues, priorityNow: () => 1, hint: () => {}, log: pino({ level: 'silent' }) },
+      clock: {
+        nowMs: () => nowMs,
+        after: (ms, call) => {
+          const timer = { atMs: nowMs + ms, call };
+          due.push(timer);
+          return () => void due.splice(due.indexOf(timer), 1);
+        },
+      },
       answer: (request, job) => ({
         frames: completing(play(request), job),
         trail: { enqueuedAtMs: nowMs, queueMs: 0, attempts: [], isCommitted: false },
@@ -51,10 +71,21 @@ describe('the runs of a durable job', () => {
       bodyFor: (body) => () => Buffer.from(body),
       collectorFor: () => ({ push: (bytes) => void JSON.parse(Buffer.from(bytes).toString()), finish: () => ({ answer: 42 }) }),
       release: (grant) => void released.push(grant),
-      newId: () => `job_${randomUUID().replaceAll('-', '')}`,
+      newId,
     });
-  });
-  afterEach(() => jobs.close());
+    replicas.push(made);
+    return made;
+  };
+
+  const newId = () => `job_${randomUUID().replaceAll('-', '')}`;
+
+  const pass = (ms: number) => {
+    nowMs += ms;
+    for (const timer of due.filter(({ atMs }) => atMs <= nowMs)) {
+      due.splice(due.indexOf(timer), 1);
+      timer.call();
+    }
+  };
 
   /** As the dispatcher does: the job is off the queue when its request is over. */
   const completing = async function* (frames: AsyncGenerator<Frame, void>, job: TakenJob): AsyncGenerator<Frame, void> {
@@ -170,5 +201,91 @@ describe('the runs of a durable job', () => {
     await first;
     expect(runs).toBe(1);
     expect((await jobs.read(id, 'k')).state).toBe('completed');
+  });
+
+  /** Recorded and in no queue, as a crash between the two leaves it. */
+  const lose = async (count: number): Promise<string[]> => {
+    const store = new JobStore(redis, cipher);
+    const ids = Array.from({ length: count }, newId);
+    await Promise.all(
+      ids.map((id) =>
+        store.submit({
+          ...{ id, keyId: 'k', route: 'chat.completions', target, priority: 'normal', bodyHash: 'hash', payload: '{}' },
+          ...{ submittedAtMs: nowMs, deadlineMs: nowMs + 3_600_000, webhook: null },
+        }),
+      ),
+    );
+    return ids;
+  };
+
+  it('stops within three seconds when its job is cancelled at another replica', async () => {
+    const { id } = await submit();
+    const { promise: isTaken, resolve: tellTaken } = Promise.withResolvers<void>();
+    play = async function* ({ signal }) {
+      tellTaken();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      yield failed('canceled');
+    };
+    const run = runNext();
+    await isTaken;
+    await replica().cancel(id, 'k');
+    pass(3_000);
+    expect(await run).toBe(true);
+    expect((await jobs.read(id, 'k')).state).toBe('canceled');
+    expect(await runNext()).toBe(false);
+  });
+
+  it('comes for each job that is in no queue, also behind hundreds of others, and needs no key for that', async () => {
+    jobs.close();
+    const blind = {
+      ...cipher,
+      open: () => {
+        throw new Error('was opened');
+      },
+    };
+    replica(new JobStore(redis, blind));
+    const ids = await lose(1_200);
+    // As often as it takes to meet them all, and not at once.
+    pass(6_000);
+    await expect.poll(() => queue.count()).toBeGreaterThan(0);
+    expect(await queue.count()).toBeLessThan(ids.length);
+    const sweep = () => {
+      pass(3_000);
+      return queue.count();
+    };
+    await expect.poll(sweep).toBe(ids.length);
+  });
+
+  it('comes for the others when one cannot be read', async () => {
+    const ids = await lose(20);
+    await redis.hset(keys.job(ids[7] ?? ''), 'target', 'not JSON');
+    await redis.del(keys.job(ids[8] ?? ''));
+    await redis.set(keys.job(ids[8] ?? ''), 'not a hash');
+    pass(6_000);
+    await expect.poll(() => queue.count()).toBe(18);
+  });
+
+  it('does not come for a job of another key: it has failed, with the reason', async () => {
+    const { id } = await submit();
+    const other = replica(new JobStore(redis, payloadCipher(randomBytes(32))));
+    const taken = await queue.take('other');
+    if (!taken) throw new Error('no job was queued');
+    await other.run(taken, grant);
+    expect(await jobs.read(id, 'k')).toMatchObject({
+      ...{ state: 'failed', errorCode: 'job_unreadable', errorMessage: ERRORS.job_unreadable.sentence },
+    });
+    expect(released).toEqual([grant]);
+    expect(await queue.stateOf(taken.id)).toBe('gone');
+    pass(6_000);
+    expect(await runNext()).toBe(false);
+  });
+
+  it('is refused with a sentence and a time when there is no room for another job', async () => {
+    jobs = replica(new JobStore(redis, cipher, { ...JOB_LIMITS, open: 1 }));
+    await submit();
+    const refusal = await submit().catch((error: unknown) => error as CodedError);
+    expect(refusal).toMatchObject({ code: 'queue_full', retryAfterSeconds: 30 });
+    jobs = replica(new JobStore(redis, cipher, { ...JOB_LIMITS, memoryShare: 0 }));
+    await expect(submit()).rejects.toMatchObject({ code: 'queue_full', message: expect.stringContaining('Redis is fuller') });
   });
 });

@@ -8,14 +8,27 @@ import type { JobQueues, TakenJob } from '../dispatch/job-queue.ts';
 import type { Grant } from '../dispatch/ticket.ts';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
-import type { JobEnd, JobState, JobStore, StoredJob } from './job-store.ts';
+import {
+  isOpen,
+  JOB_LIMITS,
+  type JobEnd,
+  type JobState,
+  type JobStore,
+  type OpenJob,
+  type StoredJob,
+  type Submission,
+  UNREADABLE,
+} from './job-store.ts';
 
 /** Open jobs are looked at this often; what fell through a crash is queued again. */
 const SWEEP_MS = 3_000;
-const SWEEP_JOBS = 500;
+/** Looks at about fifty jobs each. With more open jobs than that a lap takes several sweeps: ten minutes with 100,000. */
+const SWEEP_LOOKS = 10;
 /** Younger than this a job may still be on its way into the queue. */
 const SETTLE_MS = 5_000;
 const FINISH_RETRY_MS = 1_000;
+/** Room comes as jobs end, which nobody can foretell. */
+const REFUSED_RETRY_SECONDS = 30;
 /** Endings that are the machines' doing and say nothing about the job: it goes to the end of its class and is run again. */
 const MACHINES_DOING: ReadonlySet<ErrorCode> = new Set(['node_lost', 'accept_timeout', 'preempted']);
 /** An engine that is restarting needs a moment: the sweep puts the job back into line. What crashes engines is the quarantine's to stop. */
@@ -71,6 +84,10 @@ export class Jobs {
   readonly #running = new Map<string, AbortController>();
   readonly #stop: () => void;
   #isSweeping = false;
+  /** Where the next sweep goes on. */
+  #cursor = '0';
+  /** New jobs were refused, the last time that one came. */
+  #isRefusing = false;
 
   constructor(options: JobsOptions) {
     this.#options = options;
@@ -86,6 +103,7 @@ export class Jobs {
     const submittedAtMs = clock.nowMs();
     const job = { id, keyId, route, target, priority, submittedAtMs, deadlineMs, bodyHash, payload: body, webhook };
     const answer = await this.#asking(() => store.submit(job));
+    this.#refuseIfFull(answer);
     if (answer === 'different') {
       throw new CodedError('idempotency_mismatch', { param: 'Idempotency-Key' });
     }
@@ -95,6 +113,19 @@ export class Jobs {
         this.#options.log.debug({ err: error, jobId: id }, 'job not queued yet'),
       );
     return this.read(id, keyId);
+  }
+
+  /** One line in the log when it begins and one when it is over, however many are refused in between. */
+  #refuseIfFull(answer: Submission): void {
+    const { log } = this.#options;
+    if (answer === 'too_many' || answer === 'no_memory') {
+      if (!this.#isRefusing) log.warn({ reason: answer }, 'new jobs are refused: there is no room for them');
+      this.#isRefusing = true;
+      throw new CodedError('queue_full', { message: REFUSALS[answer], retryAfterSeconds: REFUSED_RETRY_SECONDS });
+    }
+    if (answer !== 'new') return;
+    if (this.#isRefusing) log.info('new jobs are accepted again');
+    this.#isRefusing = false;
   }
 
   /** Throws `job_not_found` for a job of somebody else as for one that is not there. */
@@ -149,9 +180,13 @@ export class Jobs {
     try {
       const fence = await store.start(id, clock.nowMs());
       const job = fence === null ? null : await store.read(id);
-      if (fence === null || !job || job.payload === null) await this.#discard(taken, grant);
-      else {
-        const ending = await this.#run(job, job.payload, fence, taken, grant, abort.signal);
+      const payload = job ? await store.readPayload(job) : null;
+      if (fence === null || !job || payload?.kind !== 'read') {
+        // Trying again would not help it, here or elsewhere: replicas share one key.
+        if (fence !== null && job && payload?.kind === 'unreadable') await this.#endUnreadable(job, fence);
+        await this.#discard(taken, grant);
+      } else {
+        const ending = await this.#run(job, payload.text, fence, taken, grant, abort.signal);
         if (ending !== 'over') goesAgain = { job, fence, isSoon: ending === 'again' };
       }
     } finally {
@@ -193,6 +228,11 @@ export class Jobs {
     return ending;
   }
 
+  async #endUnreadable(job: StoredJob, fence: number): Promise<void> {
+    this.#options.log.warn({ jobId: job.id }, 'job was encrypted under another LAI_PAYLOAD_KEY; it cannot be run');
+    await this.#finish(job, fence, UNREADABLE);
+  }
+
   #deservesAnotherRun(job: StoredJob, fence: number, code: ErrorCode): boolean {
     return (
       (MACHINES_DOING.has(code) || ENGINES_DOING.has(code)) && fence < MOST_RUNS && this.#options.clock.nowMs() < job.deadlineMs
@@ -207,13 +247,13 @@ export class Jobs {
     });
   }
 
-  async #queueAgain(job: StoredJob, fence: number): Promise<void> {
+  async #queueAgain(job: OpenJob, fence: number): Promise<void> {
     await this.#options.store.requeue(job.id, fence);
     await this.#enqueue(job, fence + 1);
   }
 
   /** Until it is recorded, or somebody else has the job. */
-  async #finish(job: StoredJob, fence: number, end: JobEnd): Promise<void> {
+  async #finish(job: Pick<StoredJob, 'id' | 'keyId' | 'webhook'>, fence: number, end: JobEnd): Promise<void> {
     const { store, clock, log } = this.#options;
     for (;;) {
       try {
@@ -232,7 +272,7 @@ export class Jobs {
     await this.#options.queues.of(taken.data.target).complete(taken, { outcome: 'obsolete', nodeId: null });
   }
 
-  async #enqueue(job: Pick<StoredJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>, run = 0): Promise<void> {
+  async #enqueue(job: Pick<OpenJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>, run = 0): Promise<void> {
     const { queues, hint } = this.#options;
     const data = { requestId: job.id, origin: null, keyId: job.keyId, target: job.target, deadlineMs: job.deadlineMs };
     await queues.of(job.target).add({ id: queueIdOf(job.id, run), data, priority: this.#options.priorityNow(job.priority) });
@@ -245,12 +285,13 @@ export class Jobs {
     if (!store.isUp || this.#isSweeping) return;
     this.#isSweeping = true;
     try {
-      // Cancelled at another replica.
-      for (const id of this.#running.keys()) if ((await store.stateOf(id)) === 'canceled') this.stopRun(id);
-      for (const id of await store.open(SWEEP_JOBS))
-        await this.#lookAt(id).catch((error: unknown) =>
-          log.debug({ err: error, jobId: id }, 'an open job could not be looked at'),
-        );
+      await this.#stopCanceled();
+      for (let looks = 0; looks < SWEEP_LOOKS; looks += 1) {
+        const { ids, next } = await store.look(this.#cursor);
+        await this.#lookAt(ids);
+        this.#cursor = next;
+        if (next === '0') return;
+      }
     } catch (error) {
       log.debug({ err: error }, 'open jobs not looked at');
     } finally {
@@ -258,29 +299,54 @@ export class Jobs {
     }
   }
 
-  async #lookAt(id: string): Promise<void> {
-    const { store, queues, clock, hint } = this.#options;
-    const job = await store.read(id);
-    if (!job || (job.state !== 'queued' && job.state !== 'running')) {
-      await store.forget(id);
-      return;
+  /** At another replica. */
+  async #stopCanceled(): Promise<void> {
+    const { store } = this.#options;
+    await Promise.all(
+      [...this.#running.keys()].map(async (id) => {
+        if ((await store.stateOf(id)) === 'canceled') this.stopRun(id);
+      }),
+    );
+  }
+
+  /** Each by itself: what is wrong with one job must not keep the others waiting. */
+  async #lookAt(ids: readonly string[]): Promise<void> {
+    const { log, queues, hint } = this.#options;
+    const failed = (id: string) => (error: unknown) => log.debug({ err: error, jobId: id }, 'an open job could not be looked at');
+    const jobs = await Promise.all(ids.map((id) => this.#readOpen(id).catch(failed(id))));
+    const open = jobs.filter((job) => job != null);
+    // Most jobs wait in a few lines, and each of these is looked at once.
+    for (const [queue, { id, target }] of new Map(open.map((job) => [queues.of(job.target), job]))) {
+      await queue.recover().catch(failed(id));
+      hint(target);
     }
-    await queues.of(job.target).recover();
-    hint(job.target);
-    if (clock.nowMs() > job.deadlineMs) await this.#expire(job);
+    await Promise.all(open.map((job) => this.#lookAfter(job).catch(failed(job.id))));
+  }
+
+  async #readOpen(id: string): Promise<OpenJob | null> {
+    const { store } = this.#options;
+    const job = await store.readOpen(id);
+    if (job && isOpen(job.state)) return job;
+    await store.forget(id);
+    return null;
+  }
+
+  async #lookAfter(job: OpenJob): Promise<void> {
+    if (this.#options.clock.nowMs() > job.deadlineMs) await this.#expire(job);
     else if (await this.#isLost(job)) await this.#queueAgain(job, job.fence);
   }
 
   /** In no queue under any of the ids it has had there, and not in our hands. */
-  async #isLost(job: StoredJob): Promise<boolean> {
+  async #isLost(job: OpenJob): Promise<boolean> {
     const { queues, clock } = this.#options;
     if (clock.nowMs() - job.submittedAtMs < SETTLE_MS || this.#running.has(job.id)) return false;
     const queue = queues.of(job.target);
-    const states = await Promise.all(Array.from({ length: job.fence + 2 }, (_, run) => queue.stateOf(queueIdOf(job.id, run))));
-    return states.every((state) => state === 'gone');
+    // One after the other: nearly always the first is the one.
+    for (let run = 0; run < job.fence + 2; run += 1) if ((await queue.stateOf(queueIdOf(job.id, run))) !== 'gone') return false;
+    return true;
   }
 
-  async #expire(job: StoredJob): Promise<void> {
+  async #expire(job: OpenJob): Promise<void> {
     const { store, clock } = this.#options;
     const fence = await store.start(job.id, clock.nowMs());
     if (fence === null) return;
@@ -302,6 +368,12 @@ export class Jobs {
     }
   }
 }
+
+const REFUSALS: Record<Extract<Submission, 'too_many' | 'no_memory'>, string> = {
+  too_many: `The coordinator keeps ${JOB_LIMITS.open} jobs that have not ended, as many as it may, so it did not accept this one. Wait as long as Retry-After says, or cancel jobs that nobody needs.`,
+  no_memory:
+    "The coordinator's Redis is fuller than new jobs may make it, so this one was not accepted. Wait as long as Retry-After says; a job makes room when it ends, and its result a day later.",
+};
 
 const JOB_ID = /^job_[0-9a-f]{32}$/;
 

@@ -10,8 +10,8 @@ const KEY_BYTES = 32;
 /** Encrypts what waits in Redis: a prompt must not be readable there. `context` binds the text to its place, so that it cannot be moved. */
 export interface PayloadCipher {
   seal(text: string, context: string): string;
-  /** Throws when it was changed, moved, or sealed with another key. */
-  open(sealed: string, context: string): string;
+  /** Null when it was changed, moved, or sealed with another key. */
+  open(sealed: string, context: string): string | null;
 }
 
 export const payloadCipher = (key: Buffer): PayloadCipher => ({
@@ -23,10 +23,17 @@ export const payloadCipher = (key: Buffer): PayloadCipher => ({
   },
   open: (sealed, context) => {
     const bytes = Buffer.from(sealed, 'base64');
+    // What is too short to be ours would be an error of the cipher's use, not of its key.
+    if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;
     const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES))
       .setAAD(Buffer.from(context))
       .setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-    return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString('utf8');
+    const opened = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES));
+    try {
+      return Buffer.concat([opened, decipher.final()]).toString('utf8');
+    } catch {
+      return null;
+    }
   },
 });
 

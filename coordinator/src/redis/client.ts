@@ -27,7 +27,14 @@ export type LaiRedis = Redis & {
   ): Promise<[1 | 0 | -1, number, number]>;
   releaseLease(nodeLeases: string, modelLeases: string, leaseId: string): Promise<number>;
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
-  submitJob(job: string, bodyHash: string, ttlSeconds: number, ...fields: string[]): Promise<[1] | [0, string, string]>;
+  listJob(openJobs: string, id: string, submittedAtMs: number, most: number): Promise<1 | 0>;
+  submitJob(
+    job: string,
+    bodyHash: string,
+    ttlSeconds: number,
+    usableShare: number,
+    ...fields: string[]
+  ): Promise<[1] | [0, string, string] | [-1]>;
   startJob(job: string, nowMs: number): Promise<number>;
   requeueJob(job: string, fence: number): Promise<number>;
   finishJob(job: string, fence: number, state: string, ttlSeconds: number, ...fields: string[]): Promise<number>;
@@ -60,7 +67,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
   redis.defineCommand('releaseLease', { numberOfKeys: 2, lua: script('release-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
-  for (const name of ['submit', 'start', 'requeue', 'finish', 'cancel'])
+  for (const name of ['list', 'submit', 'start', 'requeue', 'finish', 'cancel'])
     redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
   redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
