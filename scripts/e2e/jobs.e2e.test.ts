@@ -115,6 +115,33 @@ describe('asynchronous jobs', () => {
     expect((await call('/v1/jobs/job_00000000000000000000000000000000')).status).toBe(404);
   });
 
+  it('are refused at once while Redis is too full, and accepted again afterwards', async () => {
+    const headers = { 'idempotency-key': 'late-1' };
+    const setMemory = (bytes: number) => fleet.redisCli('config', 'set', 'maxmemory', String(bytes));
+    const used = Number(/used_memory:(\d+)/.exec(await fleet.redisCli('info', 'memory'))?.[1]);
+    await setMemory(Math.round(used / 0.85));
+    try {
+      const startedMs = performance.now();
+      const response = await fetch(`${fleet.url}/v1/jobs`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${fleet.key}`, ...headers },
+        body: JSON.stringify({ model: MODEL, max_tokens: 10, messages: [{ role: 'user', content: 'Too late.' }] }),
+      });
+      expect(performance.now() - startedMs).toBeLessThan(1_000);
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '30']);
+      expect(await response.json()).toMatchObject({ error: { code: 'queue_full', message: expect.stringMatching(/Redis/) } });
+      // Who waits at the door is not kept in Redis and goes on.
+      const chat = await fleet.chat({ model: MODEL, stream: false, max_tokens: 3, messages: [{ role: 'user', content: 'Hi.' }] });
+      expect(chat.status).toBe(200);
+      await chat.json();
+    } finally {
+      await setMemory(2 ** 30);
+    }
+    const { status, body } = await submit('Too late.', headers);
+    expect(status).toBe(202);
+    expect((await ended(body.id)).status).toBe('completed');
+  });
+
   it('tell a webhook when they have ended, signed as the openai client checks it', async () => {
     const { promise: told, resolve } = Promise.withResolvers<{ headers: Headers; body: string }>();
     hook.once('request', async (request, response) => {

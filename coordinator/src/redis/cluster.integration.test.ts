@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -5,6 +6,8 @@ import { bullQueues } from '../dispatch/bullmq-queue.ts';
 import { redisLeaseStore } from '../dispatch/lease-store.ts';
 import { redisLoadClaims } from '../dispatch/load-claims.ts';
 import { redisStrikeStore } from '../dispatch/strike-store.ts';
+import { JOB_LIMITS, JobStore } from '../jobs/job-store.ts';
+import { payloadCipher } from '../jobs/payload-cipher.ts';
 import { Replicas } from '../replicas/replicas.ts';
 import { checkPolicy, connectRedis, isUp, type LaiRedis, serversOf } from './client.ts';
 import { RedisMemory } from './memory.ts';
@@ -78,6 +81,21 @@ describe('on Redis Cluster', () => {
     expect([...(await redisStrikeStore(redis).all())]).toEqual([['print', 1]]);
     expect(await redisLoadClaims(redis, 'me').claim('m')).toBe(true);
     expect(await redisLoadClaims(redis, 'you').claim('m')).toBe(false);
+  });
+
+  it('durable jobs are counted on one master and kept on all of them', async () => {
+    const store = new JobStore(redis, payloadCipher(randomBytes(32)), { ...JOB_LIMITS, open: 12 });
+    const job = (id: string) => ({
+      ...{ id, keyId: 'k', route: 'chat.completions' as const, target: target('m'), priority: 'batch' as const },
+      ...{ submittedAtMs: 1, deadlineMs: 1_000, bodyHash: 'hash', payload: '{}', webhook: null },
+    });
+    const ids = Array.from({ length: 12 }, (_, at) => `job_${at}`);
+    for (const id of ids) expect(await store.submit(job(id))).toBe('new');
+    expect(await store.submit(job('job_12'))).toBe('too_many');
+    expect((await store.look('0')).ids.toSorted()).toEqual(ids.toSorted());
+    for (const id of ids) expect(await store.readOpen(id)).toMatchObject({ id, state: 'queued' });
+    const sizes = await Promise.all(serversOf(redis).map((server) => server.dbsize()));
+    expect(sizes.every((size) => size > 0)).toBe(true);
   });
 
   it('replicas see each other and hear each other in order', async () => {
