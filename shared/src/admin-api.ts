@@ -278,7 +278,7 @@ const ms = z.number().nullable();
 export const ExplainedCandidate = z.object({
   node: z.string(),
   model: z.string(),
-  action: z.enum(['run', 'wait', 'load']),
+  action: z.enum(['run', 'wait', 'load', 'drain']),
   /** Expected milliseconds to the first token, in all and by part. */
   expectedMs: z.number(),
   parts: z.record(z.string(), z.number()),

@@ -47,6 +47,11 @@ export const ERRORS = {
     'invalid_request_error',
     'No node has a model of that name that can do what the request asks for.',
   ),
+  model_too_large: entry(
+    400,
+    'invalid_request_error',
+    'The model is larger than the memory of every node that has it. Choose a smaller one, or a smaller quantization of it.',
+  ),
   context_length_exceeded: entry(
     400,
     'invalid_request_error',

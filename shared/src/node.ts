@@ -83,6 +83,8 @@ export const RuntimeReport = z.object({
   mode: z.enum(['adopted', 'owned']).catch('adopted'),
   /** True for the mock runtime. Everything that shows this runtime's answers must say so. */
   isSimulated: z.boolean(),
+  /** Keeps in main memory what a GPU has no room for, and is slow then, instead of failing. Absent: it does not. */
+  spillsToMemory: z.boolean().optional(),
   detail: z.string().nullable(),
 });
 export type RuntimeReport = z.infer<typeof RuntimeReport>;

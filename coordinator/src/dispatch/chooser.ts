@@ -1,3 +1,4 @@
+import { type LoadedModel, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
 import { PASSING } from '../scheduler/filters.ts';
 import type { FleetNode } from '../scheduler/fleet.ts';
@@ -25,23 +26,46 @@ export interface ChooserOptions {
   readonly clock: Clock;
 }
 
+/** How long a node is kept free of others for a model that is to be loaded there; longer answers are waited for another time. */
+const DRAIN_MS = 20_000;
+/** Before that is done at all; see `makeRoom`. */
+const PATIENCE_MS = 5_000;
+const LONGEST_PATIENCE_MS = 60_000;
+const CHANGES_WORTH = 2;
+
+/** A node is being kept free of others' requests until this model is loaded. */
+interface Room {
+  readonly model: string;
+  readonly untilMs: number;
+  /** Who waits for it; null when that is somebody at another replica. */
+  readonly ticket: Ticket | null;
+}
+
 /**
  * Where a request may run: asks the scheduler, with all that this replica knows of the fleet and what the quarantine allows. Single
- * writer of who has a node for itself.
+ * writer of who has a node for itself, and of the room that is being made.
  */
 export class Chooser {
   readonly #options: ChooserOptions;
   /** Nodes that one dangerous request has for itself. */
   readonly #reserved = new Map<string, Ticket>();
+  /** Nodes that others are kept away from until a model is loaded there. */
+  readonly #rooms = new Map<string, Room>();
+  /** When that last ended: whoever was kept away counts their waiting from then on. */
+  readonly #roomEndedAtMs = new Map<string, number>();
 
   constructor(options: ChooserOptions) {
     this.#options = options;
   }
 
-  /** The fleet as of now. What is leased and reserved is read when asked, since each claim of a pump changes it. */
-  fleet(): Fleet {
+  /**
+   * The fleet as of now. What is leased and reserved is read when asked, since each claim of a pump changes it. `wanted`: models that
+   * somebody waits for, without `:latest`.
+   */
+  fleet(wanted: ReadonlySet<string> = NOBODY): Fleet {
     const { leases, loads, figures, cooldowns } = this.#options;
     const reserved = this.#reserved;
+    const roomFor = (nodeId: string) => this.#roomOn(nodeId)?.model ?? null;
     return this.#options.nodes.list().map((record) => {
       const { nodeId } = record;
       return {
@@ -55,7 +79,12 @@ export class Chooser {
         isContested: (model: string) => leases.isContested(nodeId, model),
         loading: loads.on(nodeId),
         loadBarredUntilMs: loads.barredUntilMs(nodeId),
-        shortageBytes: (model: string) => loads.shortageBytes(model),
+        shortageBytes: (model: LoadedModel) => loads.shortageBytes(model),
+        get roomFor() {
+          return roomFor(nodeId);
+        },
+        // Where room is being made, wanting a model does not keep it.
+        isWanted: (model: string) => roomFor(nodeId) === null && wanted.has(withoutLatest(model)),
         coolingUntilMs: (model: string) => cooldowns.untilMs(nodeId, model),
         figures: (model: string) => figures.of(nodeId, model),
       };
@@ -63,7 +92,7 @@ export class Chooser {
   }
 
   /** The best place for this ticket, or for anybody with this target. `queued`: how many wait for it beside. */
-  choose(target: Target, ticket: Ticket | null, queued: number, fleet = this.fleet()): Placement {
+  choose(target: Target, ticket: Ticket | null, queued: number, fleet: Fleet = this.fleet()): Placement {
     const { quarantine, affinity, clock } = this.#options;
     const nowMs = clock.nowMs();
     const permission = ticket ? quarantine.permission(ticket.fingerprint) : { kind: 'free' as const };
@@ -82,6 +111,41 @@ export class Chooser {
       waitedMs: ticket === null || ticket.state === 'claimed' ? 0 : nowMs - ticket.enqueuedAtMs,
       nowMs,
     });
+  }
+
+  /**
+   * The quickest way is to let the node finish what it does for other models and load this one. Done once somebody has waited for that
+   * twice as long as such a change costs: two models that take turns spend a third of the time on loading, at most. Until then, or should
+   * it take too long, the node goes on as it was.
+   */
+  makeRoom(ticket: Ticket, { nodeId, model, score }: Candidate): { nodeId: string; model: string; untilMs: number } | null {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#roomOn(nodeId) !== null) return null;
+    const sinceMs = Math.max(ticket.enqueuedAtMs, this.#roomEndedAtMs.get(nodeId) ?? 0);
+    const patienceMs = Math.min(LONGEST_PATIENCE_MS, Math.max(PATIENCE_MS, CHANGES_WORTH * (score.loadMs + score.evictMs)));
+    if (nowMs - sinceMs < patienceMs) return null;
+    const room = { model, untilMs: nowMs + DRAIN_MS, ticket };
+    this.#rooms.set(nodeId, room);
+    return { nodeId, ...room };
+  }
+
+  /** Another replica has somebody who has waited that long. */
+  keepRoom(nodeId: string, model: string): void {
+    if (this.#roomOn(nodeId) === null)
+      this.#rooms.set(nodeId, { model, untilMs: this.#options.clock.nowMs() + DRAIN_MS, ticket: null });
+  }
+
+  #roomOn(nodeId: string): Room | null {
+    const room = this.#rooms.get(nodeId);
+    if (!room) return null;
+    const { nodes, loads, clock } = this.#options;
+    const isLoading = loads.on(nodeId).has(room.model);
+    const entry = nodes.snapshot(nodeId)?.models.find(({ id }) => sameModel(id, room.model));
+    const isWaitedFor = room.ticket === null || WAITING.has(room.ticket.state);
+    if (isLoading || (isWaitedFor && entry && entry.state !== 'warm' && clock.nowMs() < room.untilMs)) return room;
+    this.#rooms.delete(nodeId);
+    this.#roomEndedAtMs.set(nodeId, clock.nowMs());
+    return null;
   }
 
   /** It has failed wherever it could run, and nothing that passes by itself stands in the way anywhere. */
@@ -137,3 +201,4 @@ export class Chooser {
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
+const WAITING: ReadonlySet<Ticket['state']> = new Set(['adding', 'queued', 'claimed']);

@@ -4,38 +4,71 @@ import type { Clock } from './clock.ts';
 const FAILURES_IN_A_ROW = 2;
 const REST_MS = 30_000;
 const LONGEST_REST_MS = 5 * 60_000;
+/** Whatever fails within this of a failure that counted is the same trouble: an engine dies under all that it runs. */
+const SAME_TROUBLE_MS = 1_000;
+/** An engine whose own queue is full; nothing is wrong with it. */
+const OVERLOADED_REST_MS = 2_000;
 
-/** Failures that speak against a model on a node, rather than against the request or the network. */
-const TELLING: ReadonlySet<ErrorCode> = new Set([
-  'engine_crashed',
-  'engine_error',
-  'engine_unreachable',
-  'out_of_memory',
-  'incomplete_answer',
-  'first_token_timeout',
-  'stall_timeout',
-]);
+/** What a failure speaks against, rather than against the request: a model on a node, or the whole node. */
+const AGAINST: Partial<Record<ErrorCode, 'model' | 'node'>> = {
+  engine_crashed: 'model',
+  engine_error: 'model',
+  engine_unreachable: 'model',
+  out_of_memory: 'model',
+  incomplete_answer: 'model',
+  first_token_timeout: 'model',
+  stall_timeout: 'model',
+  node_lost: 'node',
+  accept_timeout: 'node',
+};
 
-/** Models on nodes that failed several times in a row are given a rest, longer each time. Single writer of its counts. */
+interface Trouble {
+  failures: number;
+  countedAtMs: number;
+  untilMs: number;
+}
+
+/** Nodes, and models on nodes, that failed several times in a row are given a rest, longer each time. Single writer of its counts. */
 export class Cooldowns {
   readonly #clock: Clock;
-  readonly #records = new Map<string, { failures: number; untilMs: number }>();
+  /** By node, and by node and model. */
+  readonly #records = new Map<string, Trouble>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   untilMs(nodeId: string, model: string): number {
-    return this.#records.get(`${nodeId}\n${model}`)?.untilMs ?? 0;
+    return Math.max(this.#records.get(nodeId)?.untilMs ?? 0, this.#records.get(placeOf(nodeId, model))?.untilMs ?? 0);
   }
 
   record(nodeId: string, model: string, outcome: 'end' | ErrorCode): void {
-    const place = `${nodeId}\n${model}`;
-    if (outcome === 'end') this.#records.delete(place);
-    if (outcome === 'end' || !TELLING.has(outcome)) return;
-    const failures = (this.#records.get(place)?.failures ?? 0) + 1;
+    if (outcome === 'end') {
+      this.#records.delete(nodeId);
+      this.#records.delete(placeOf(nodeId, model));
+    } else if (outcome === 'engine_overloaded') {
+      this.#rest(placeOf(nodeId, model), OVERLOADED_REST_MS);
+    } else if (AGAINST[outcome]) {
+      this.#count(AGAINST[outcome] === 'node' ? nodeId : placeOf(nodeId, model));
+    }
+  }
+
+  #count(place: string): void {
+    const nowMs = this.#clock.nowMs();
+    const { failures: before, countedAtMs, untilMs } = this.#records.get(place) ?? NONE;
+    if (before > 0 && nowMs - countedAtMs < SAME_TROUBLE_MS) return;
+    const failures = before + 1;
+    this.#records.set(place, { failures, countedAtMs: nowMs, untilMs });
     const rests = failures - FAILURES_IN_A_ROW + 1;
-    const untilMs = rests > 0 ? this.#clock.nowMs() + Math.min(LONGEST_REST_MS, REST_MS * rests) : 0;
-    this.#records.set(place, { failures, untilMs });
+    if (rests > 0) this.#rest(place, Math.min(LONGEST_REST_MS, REST_MS * rests));
+  }
+
+  #rest(place: string, forMs: number): void {
+    const known = this.#records.get(place) ?? NONE;
+    this.#records.set(place, { ...known, untilMs: Math.max(known.untilMs, this.#clock.nowMs() + forMs) });
   }
 }
+
+const NONE: Trouble = { failures: 0, countedAtMs: 0, untilMs: 0 };
+
+const placeOf = (nodeId: string, model: string): string => `${nodeId}\n${model}`;

@@ -28,6 +28,8 @@ const DispatchMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('jobs.hint'), target: Target }),
   /** A slot came free. */
   z.object({ type: z.literal('slots.freed'), nodeId: z.string() }),
+  /** Leave this node to a model that is to be loaded there. Not repeated: lost, it costs the wait for a pause. */
+  z.object({ type: z.literal('room.made'), nodeId: z.string(), model: z.string() }),
   /** Your job was taken, and this slot is for it. */
   z.object({
     type: z.literal('job.granted'),
@@ -107,6 +109,7 @@ export const startDispatch = (options: {
       durableJob: options.onDurableJob,
       added: (target) => replicas.broadcast({ type: 'jobs.hint', target }),
       freed: (nodeId) => replicas.broadcast({ type: 'slots.freed', nodeId }),
+      makesRoom: (nodeId, model) => replicas.broadcast({ type: 'room.made', nodeId, model }),
     },
   });
   const dispatcher = new Dispatcher({
@@ -135,6 +138,7 @@ export const startDispatch = (options: {
       const { data } = parsed;
       if (data.type === 'jobs.hint') matching.hint(data.target);
       if (data.type === 'job.granted') takeGrant(matching, queues, data);
+      if (data.type === 'room.made') matching.keepRoom(data.nodeId, data.model);
       if (data.type === 'slots.freed') {
         leases.forgetOthers(data.nodeId);
         matching.pump();

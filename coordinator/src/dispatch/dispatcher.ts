@@ -180,6 +180,7 @@ export class Dispatcher {
     const leave = () => matching.leave(ticket, { outcome: 'canceled', nodeId: null });
     request.signal.addEventListener('abort', leave, { once: true });
     let outcome = 'canceled';
+    let retryOver = () => {};
     try {
       if (request.signal.aborted) {
         if (granted) matching.release(granted.lease);
@@ -190,11 +191,16 @@ export class Dispatcher {
         trail.queueMs ??= clock.nowMs() - trail.enqueuedAtMs;
         const last = yield* this.#attempt(request, ticket, grant, trail);
         outcome = last.kind === 'end' ? 'end' : last.code;
+        retryOver();
+        retryOver = () => {};
         const next = last.kind === 'end' ? STOP : this.#next(request, trail, last === GONE ? 'node_busy' : last.code);
-        if (next.kind === 'stop' || request.signal.aborted) {
+        const place = next.kind === 'again' && next.needsBudget ? this.#budget.take() : retryOver;
+        if (next.kind === 'stop' || place === null || request.signal.aborted) {
+          place?.();
           yield last;
           return;
         }
+        retryOver = place;
         if (next.excludesNode) {
           ticket.tried.set(grant.lease.nodeId, grant.lease.epoch);
           if (last.kind === 'failed') ticket.failure = asError(last);
@@ -205,13 +211,14 @@ export class Dispatcher {
           { requestId: request.requestId, code: outcome, node: grant.nodeName },
           'attempt failed before anything was shown; trying again',
         );
-        grant = await this.#budget.during(() => matching.admitAgain(ticket));
+        grant = await matching.admitAgain(ticket);
       }
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
       outcome = error.code;
       yield asFrame(error);
     } finally {
+      retryOver();
       request.signal.removeEventListener('abort', leave);
       matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
       this.#options.onEnded?.({ request, trail, outcome, endedAtMs: clock.nowMs(), lastPlacement: ticket.lastPlacement });
@@ -228,13 +235,12 @@ export class Dispatcher {
   }
 
   #next(request: DispatchRequest, trail: Trail, code: ErrorCode) {
-    const next = afterFailure({
+    return afterFailure({
       code,
       isCommitted: trail.isCommitted,
       attempts: trail.attempts.length,
       msLeft: Math.min(request.deadlineMs, request.queueDeadlineMs) - this.#options.clock.nowMs(),
     });
-    return next.kind === 'again' && next.needsBudget && !this.#budget.hasRoom() ? STOP : next;
   }
 
   /** One try on one node, which Matching has told the quarantine of. Yields its chunks, from the first content on; returns its last frame. The slot is given back when it is free. */

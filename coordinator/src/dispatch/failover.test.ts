@@ -23,6 +23,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   method_not_allowed: stop,
   model_not_found: stop,
   capability_missing: stop,
+  model_too_large: stop,
   context_length_exceeded: stop,
   request_refused: stop,
   request_quarantined: stop,
@@ -50,7 +51,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   model_loading: soon,
   node_busy: soon,
   node_held: soon,
-  engine_overloaded: soon,
+  engine_overloaded: { ...soon, waitMs: 500 },
   // The node broke.
   load_failed: elsewhere,
   node_lost: moved,

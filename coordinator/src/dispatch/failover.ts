@@ -2,6 +2,8 @@ import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 
 export const MAX_ATTEMPTS = 3;
 const REFUSED_WAIT_MS = 100;
+/** Its queue is longer than ours knows of; meanwhile another node is better (cooldowns.ts). */
+const OVERLOADED_WAIT_MS = 500;
 
 /** The node said no before it did anything: our picture of it was old. Nothing was tried, so nothing counts. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['node_busy', 'node_held', 'engine_overloaded', 'model_loading']);
@@ -37,7 +39,8 @@ export const afterFailure = (failure: {
   const { code, isCommitted, attempts, msLeft } = failure;
   if (isCommitted || !ERRORS[code].failover || msLeft <= 0) return { kind: 'stop' };
   if (REFUSALS.has(code)) {
-    return { kind: 'again', excludesNode: false, countsAsAttempt: false, needsBudget: false, waitMs: REFUSED_WAIT_MS };
+    const waitMs = code === 'engine_overloaded' ? OVERLOADED_WAIT_MS : REFUSED_WAIT_MS;
+    return { kind: 'again', excludesNode: false, countsAsAttempt: false, needsBudget: false, waitMs };
   }
   if (attempts >= MAX_ATTEMPTS) return { kind: 'stop' };
   return { kind: 'again', excludesNode: true, countsAsAttempt: true, needsBudget: !MOVES.has(code), waitMs: 0 };

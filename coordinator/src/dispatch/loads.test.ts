@@ -138,13 +138,14 @@ describe('a cold load', () => {
 
   it('that ran out of memory says for half an hour how much room is too little', async () => {
     const { clock, loads, asked, request } = setUp();
-    expect(loads.shortageBytes('m')).toBeNull();
+    expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
     await request('a');
     asked[0]?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
     await settled();
-    expect(loads.shortageBytes('m:latest')).toBe(8 * GIB);
+    expect(loads.shortageBytes({ id: 'm:latest', contextLength: 8_192 })).toBe(8 * GIB);
+    expect(loads.shortageBytes({ id: 'm', contextLength: 2_048 })).toBeNull();
     clock.pass(30 * 60_000);
-    expect(loads.shortageBytes('m')).toBeNull();
+    expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
   });
 
   it('that the engine had no place for is asked for again soon, and one that failed is not', async () => {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
+import { type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { estimatedNeedBytes, freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
@@ -31,6 +31,14 @@ const ASK_AGAIN_MS = 500;
 const GIVE_BACK_AGAIN_MS = 1_000;
 const GIVE_BACK_TIMES = 15;
 
+/** What is known of a load that ran out of memory. */
+interface Shortage {
+  /** The most that it could have had. */
+  readonly roomBytes: number;
+  readonly contextLength: number | null;
+  readonly untilMs: number;
+}
+
 /** Where the whole fleet agrees that one replica at a time asks for a model. */
 export interface LoadClaims {
   /** False when somebody else is at it. Again by who has it: renews it. Ends by itself, soon, should we die. */
@@ -53,8 +61,8 @@ export class Loads {
   /** By node: models it was asked to load. */
   readonly #loading = new Map<string, Set<string>>();
   readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
-  /** By model: the most room in which a load ran out of memory. */
-  readonly #shortages = new Map<string, { readonly roomBytes: number; readonly untilMs: number }>();
+  /** By model. */
+  readonly #shortages = new Map<string, Shortage>();
   /** By node and model: what a load seems to have taken, and may not have. */
   readonly #doubted = new Map<string, number>();
   /** Models that somebody else is loading, as far as we know. */
@@ -95,9 +103,12 @@ export class Loads {
     return bars ? new Map([...bars].map(([model, bar]) => [model, bar.untilMs])) : NO_BARS;
   }
 
-  shortageBytes(model: string): number | null {
-    const shortage = this.#shortages.get(withoutLatest(model));
-    return shortage && shortage.untilMs > this.#clock.nowMs() ? shortage.roomBytes : null;
+  /** With less context than it was tried with it may fit. */
+  shortageBytes({ id, contextLength }: Pick<LoadedModel, 'id' | 'contextLength'>): number | null {
+    const shortage = this.#shortages.get(withoutLatest(id));
+    if (!shortage || shortage.untilMs <= this.#clock.nowMs()) return null;
+    const isLess = contextLength !== null && shortage.contextLength !== null && contextLength < shortage.contextLength;
+    return isLess ? null : shortage.roomBytes;
   }
 
   /** Gives back what is claimed: whoever comes after us must not wait for the claims to end by themselves. */
@@ -140,7 +151,8 @@ export class Loads {
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     for (const other of this.on(nodeId)) beside.add(other);
     beside.delete(model);
-    this.#remember(nodeId, model, outcome.code, before && mostRoomOf(before, beside));
+    this.#remember(nodeId, model, outcome.code);
+    if (outcome.code === 'out_of_memory' && before) this.#noteShortage(model, before, beside);
   }
 
   #settle(model: string, finish: () => void): void {
@@ -199,7 +211,7 @@ export class Loads {
     else this.#doubted.set(place, tookBytes);
   }
 
-  #remember(nodeId: string, model: string, code: ErrorCode, roomBytes: number | null): void {
+  #remember(nodeId: string, model: string, code: ErrorCode): void {
     if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, { untilMs: number; failures: number }>();
     const isBusy = code === 'engine_overloaded';
@@ -207,9 +219,15 @@ export class Loads {
     const barMs = isBusy ? BUSY_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * failures);
     bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs });
     this.#bars.set(nodeId, bars);
-    if (code !== 'out_of_memory' || roomBytes === null) return;
-    const most = Math.max(roomBytes, this.shortageBytes(model) ?? 0);
-    this.#shortages.set(withoutLatest(model), { roomBytes: most, untilMs: this.#clock.nowMs() + SHORTAGE_MS });
+  }
+
+  #noteShortage(model: string, before: NodeSnapshot, beside: ReadonlySet<string>): void {
+    const roomBytes = mostRoomOf(before, beside);
+    if (roomBytes === null) return;
+    const contextLength = before.models.find(({ id }) => id === model)?.contextLength ?? null;
+    const known = this.shortageBytes({ id: model, contextLength }) ?? 0;
+    const untilMs = this.#clock.nowMs() + SHORTAGE_MS;
+    this.#shortages.set(withoutLatest(model), { roomBytes: Math.max(roomBytes, known), contextLength, untilMs });
   }
 
   /**

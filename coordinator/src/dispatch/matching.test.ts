@@ -44,7 +44,7 @@ const startMatching = (limits: { waitingPerKey: number; heldBytes: number }) => 
     loads: new Loads({ nodes, claims, figures, clock, onDone: () => {}, log }),
     ...{ cooldowns: new Cooldowns(clock), affinity: new Affinity(clock) },
     ...{ isStoreUp: () => true, isAlone: () => true, isReplicaThere: () => true },
-    events: { foreignJob: () => false, durableJob: () => {}, added: () => {}, freed: () => {} },
+    events: { foreignJob: () => false, durableJob: () => {}, added: () => {}, freed: () => {}, makesRoom: () => {} },
     limits: { waiting: 100, waitingPerTarget: 100, ...limits },
   });
   let count = 0;

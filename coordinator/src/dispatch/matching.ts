@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodedError } from '@lai/shared/errors';
+import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
@@ -36,6 +37,8 @@ export interface MatchingEvents {
   added(target: Target): void;
   /** A slot came free that others may be waiting for. */
   freed(nodeId: string): void;
+  /** A node is to be left alone by other models' requests until this one is loaded there. */
+  makesRoom(nodeId: string, model: string): void;
 }
 
 export interface MatchingOptions extends ChooserOptions {
@@ -115,7 +118,7 @@ export class Matching {
     const granted = this.#expect(ticket);
     this.#tickets.add(ticket);
     line.join(ticket);
-    const fleet = this.#chooser.fleet();
+    const fleet = this.#fleet();
     if (this.#startAtOnce(line, ticket, fleet)) return granted;
     void this.#books.enter(line, ticket);
     // In the same tick, so that taking travels right behind adding.
@@ -206,6 +209,11 @@ export class Matching {
     this.pump();
   }
 
+  /** Another replica makes room for a model there. */
+  keepRoom(nodeId: string, model: string): void {
+    this.#chooser.keepRoom(nodeId, model);
+  }
+
   replicaGone(replicaId: string): void {
     for (const lease of this.#options.leases.takeBack(replicaId)) this.release(lease);
   }
@@ -245,11 +253,17 @@ export class Matching {
     queueMicrotask(() => {
       this.#isPumpDue = false;
       if (!this.#options.isStoreUp()) return;
-      const fleet = this.#chooser.fleet();
+      const fleet = this.#fleet();
       for (const ticket of [...this.#claimed]) this.#pumpClaimed(ticket, fleet);
       this.#pumpLines(fleet);
       this.#others.pump(fleet);
     });
+  }
+
+  #fleet(): Fleet {
+    const wanted = new Set<string>();
+    for (const { target, waiting } of this.#lines.values()) if (waiting.size > 0) wanted.add(withoutLatest(target.model));
+    return this.#chooser.fleet(wanted);
   }
 
   /** One timer for all who wait for a moment to pass. */
@@ -272,10 +286,25 @@ export class Matching {
     const placement = this.#chooser.choose(line.target, this.#headOf(line), line.waiting.size - line.taking, fleet);
     for (const ticket of line.waiting) ticket.lastPlacement = placement;
     const { decision } = placement;
+    if (decision.kind === 'run') {
+      void this.#take(line, decision.candidate, placement);
+      return true;
+    }
+    this.#prepare(decision, this.#headOf(line));
+    return false;
+  }
+
+  /** What has to be done before it can run. */
+  #prepare(decision: Placement['decision'], ticket: Ticket | null): void {
     if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
-    if (decision.kind !== 'run') return false;
-    void this.#take(line, decision.candidate, placement);
-    return true;
+    if (decision.kind !== 'drain' || ticket === null) return;
+    const room = this.#chooser.makeRoom(ticket, decision.candidate);
+    if (!room) return;
+    const { nodeId, nodeName } = decision.candidate;
+    this.#options.log.info({ nodeId, node: nodeName, model: room.model }, 'node finishes what it runs, to load a model');
+    this.#options.events.makesRoom(nodeId, room.model);
+    // Others' lines were looked at before, perhaps, and what is idle may go at once.
+    this.pump();
   }
 
   /** A request that may not run just anywhere must not hold up those behind it: should it be taken, it waits apart for its slot. */
@@ -296,8 +325,8 @@ export class Matching {
       return;
     }
     const { decision } = placement;
-    if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
     if (decision.kind === 'run') void this.#lease(ticket, decision.candidate, placement);
+    else this.#prepare(decision, ticket);
   }
 
   /**

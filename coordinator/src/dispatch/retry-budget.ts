@@ -13,16 +13,12 @@ export class RetryBudget {
     this.#requests = requests;
   }
 
-  hasRoom(): boolean {
-    return this.#retrying < Math.max(FLOOR, SHARE * this.#requests());
-  }
-
-  async during<T>(retry: () => Promise<T>): Promise<T> {
+  /** Null when there are enough already. Called when the retry has ended, the returned function gives its place back. */
+  take(): (() => void) | null {
+    if (this.#retrying >= Math.max(FLOOR, SHARE * this.#requests())) return null;
     this.#retrying += 1;
-    try {
-      return await retry();
-    } finally {
+    return () => {
       this.#retrying -= 1;
-    }
+    };
   }
 }

@@ -135,7 +135,9 @@ describe('a reason lasts', () => {
       not_alone: false,
       cooling: false,
       load_failed: false,
+      making_room: false,
       does_not_fit: false,
+      too_large: true,
     };
     for (const [reason, isLasting] of Object.entries(table)) expect(LASTING.has(reason as RefusalReason)).toBe(isLasting);
   });

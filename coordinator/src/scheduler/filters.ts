@@ -1,6 +1,6 @@
 import { type LoadedModel, sameModel } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
-import { fitOf, type Learned } from './fit.ts';
+import { fitOf } from './fit.ts';
 import { type FleetNode, stateOf } from './fleet.ts';
 
 /** Why a node, or a model on it, is not for this target: a closed list that people read and clients may switch on. */
@@ -17,8 +17,10 @@ export type RefusalReason =
   | 'reserved'
   | 'not_alone'
   | 'cooling'
+  | 'making_room'
   | 'load_failed'
-  | 'does_not_fit';
+  | 'does_not_fit'
+  | 'too_large';
 
 export interface Refusal {
   readonly nodeId: string;
@@ -29,10 +31,12 @@ export interface Refusal {
 }
 
 /** Reasons that no waiting will change while the node has the models it has. */
-export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short']);
+export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short', 'too_large']);
 
 /** Reasons that pass within seconds, without anybody's doing. */
-export const PASSING: ReadonlySet<RefusalReason> = new Set(['suspect', 'unloading', 'reserved', 'not_alone', 'cooling']);
+export const PASSING: ReadonlySet<RefusalReason> = new Set([
+  ...(['suspect', 'unloading', 'reserved', 'not_alone', 'making_room', 'cooling'] as const),
+]);
 
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
 
@@ -65,20 +69,18 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
   }
   if (model.slots === 0) return { reason: 'no_slots', detail: 'configured for no requests' };
   if (model.state === 'draining' || model.state === 'unloading') return { reason: 'unloading', detail: 'being unloaded' };
+  if (node.roomFor !== null && !sameModel(node.roomFor, model.id))
+    return { reason: 'making_room', detail: `makes room for ${node.roomFor}, which has waited long` };
   const state = stateOf(node, model);
   if (state !== 'cold' && state !== 'failed') return null;
   if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs)
     return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
-  const fit = fitOf(model, node.snapshot, learnedFit(node, model.id));
-  if (fit.kind === 'does_not_fit') {
-    return { reason: 'does_not_fit', detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB can be had` };
+  const fit = fitOf(model, node);
+  if (fit.kind === 'does_not_fit' || fit.kind === 'too_large') {
+    const most = fit.kind === 'too_large' ? 'is all there is' : 'can be had';
+    return { reason: fit.kind, detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB ${most}` };
   }
   return null;
 };
-
-export const learnedFit = (node: FleetNode, model: string): Learned => ({
-  needBytes: node.figures(model).needBytes,
-  shortageBytes: node.shortageBytes(model),
-});
 
 const gib = (bytes: number): string => (bytes / 1024 ** 3).toFixed(1);

@@ -1,6 +1,6 @@
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { describe, expect, it } from 'vitest';
-import { GIB, gpu, model, snapshot } from './__fixtures__/fleet.ts';
+import { GIB, gpu, model, type NodeFacts, node, snapshot } from './__fixtures__/fleet.ts';
 import { fitOf, mostRoomOf } from './fit.ts';
 
 const cold = (sizeGib: number | null) => model('new', { state: 'cold', sizeBytes: sizeGib === null ? null : sizeGib * GIB });
@@ -11,6 +11,9 @@ const freeGpu = (freeGib: number | null, totalGib: number | null = 8) =>
   });
 const warm = (facts: Partial<LoadedModel>) => model('old', { state: 'warm', sizeBytes: 3 * GIB, vramBytes: 4 * GIB, ...facts });
 
+const on = (parts: Partial<NodeSnapshot>, facts: NodeFacts = {}) => node('a', parts.models ?? [], { ...facts, snapshot: parts });
+const learnt = (needGib: number): NodeFacts => ({ figures: { new: { needBytes: needGib * GIB } } });
+
 /** A tenth and a quarter of a GiB come on top of the weights. */
 const needGib = (sizeGib: number) => sizeGib * 1.1 + 0.25;
 
@@ -19,7 +22,6 @@ describe('a load', () => {
     ['into an empty GPU', cold(4), { gpus: [freeGpu(8)] }, 'fits'],
     ['that fills a GPU to the last byte', cold(4), { gpus: [freeGpu(needGib(4))] }, 'fits'],
     ['that is one byte too large', cold(4), { gpus: [freeGpu(needGib(4) - 1 / GIB)] }, 'does_not_fit'],
-    ['of weights that fit without what comes on top', cold(7.5), { gpus: [freeGpu(8)] }, 'does_not_fit'],
     ['beside a game that holds the memory', cold(4), { gpus: [freeGpu(2)] }, 'does_not_fit'],
     ['over two GPUs together', cold(10), { gpus: [freeGpu(6), freeGpu(6)] }, 'fits'],
     ['of unknown size', cold(null), { gpus: [freeGpu(0)] }, 'fits'],
@@ -46,18 +48,11 @@ describe('a load', () => {
       { gpus: [freeGpu(0.5)], models: [warm({ id: 'a' }), warm({ id: 'b' })] },
       'fits_after_eviction',
     ],
-    ['beside a busy model', cold(4), { gpus: [freeGpu(1)], models: [warm({ inFlight: 1 })] }, 'does_not_fit'],
     ['beside a pinned model', cold(4), { gpus: [freeGpu(1)], models: [warm({ isPinned: true })] }, 'does_not_fit'],
     [
       'beside a cold model, which holds nothing',
       cold(4),
       { gpus: [freeGpu(1)], models: [warm({ state: 'cold' })] },
-      'does_not_fit',
-    ],
-    [
-      'beside a model that is being loaded',
-      cold(4),
-      { gpus: [freeGpu(1)], models: [warm({ state: 'loading' })] },
       'does_not_fit',
     ],
     [
@@ -79,14 +74,14 @@ describe('a load', () => {
       'fits_after_eviction',
     ],
   ])('%s', (_, loaded, parts, kind) => {
-    expect(fitOf(loaded, snapshot(parts)).kind).toBe(kind);
+    expect(fitOf(loaded, on(parts)).kind).toBe(kind);
   });
 
   it('says how much must go, or how much there is', () => {
     const parts = { gpus: [freeGpu(1)], models: [warm({})] };
-    const fits = fitOf(cold(4), snapshot(parts));
+    const fits = fitOf(cold(4), on(parts));
     expect(fits.kind === 'fits_after_eviction' && fits.evictBytes / GIB).toBeCloseTo(needGib(4) - 1);
-    const fails = fitOf(cold(6), snapshot(parts));
+    const fails = fitOf(cold(6), on(parts));
     expect(fails.kind === 'does_not_fit' && [fails.needBytes / GIB, fails.haveBytes / GIB]).toEqual([
       expect.closeTo(needGib(6)),
       5,
@@ -94,9 +89,19 @@ describe('a load', () => {
   });
 
   it('is judged by what a load of the model really took, once that is known', () => {
-    const learned = { needBytes: 7 * GIB, shortageBytes: null };
-    expect(fitOf(cold(4), snapshot({ gpus: [freeGpu(6)] }), learned).kind).toBe('does_not_fit');
-    expect(fitOf(cold(40), snapshot({ gpus: [freeGpu(7)] }), learned).kind).toBe('fits');
+    expect(fitOf(cold(4), on({ gpus: [freeGpu(4.7)] }, learnt(6))).kind).not.toBe('fits');
+    expect(fitOf(cold(6.5), on({ gpus: [freeGpu(7)] }, learnt(7))).kind).toBe('fits');
+  });
+
+  it('is judged by its size where what was learned is more than there is', () => {
+    expect(fitOf(cold(4), on({ gpus: [freeGpu(8)] }, learnt(16))).kind).toBe('fits');
+  });
+
+  it('counts the context where the node tells what it takes', () => {
+    const gpus = [freeGpu(6)];
+    expect(fitOf(cold(4), on({ gpus })).kind).toBe('fits');
+    expect(fitOf({ ...cold(4), contextBytes: 1.7 * GIB }, on({ gpus })).kind).toBe('fits');
+    expect(fitOf({ ...cold(4), contextBytes: 1.8 * GIB }, on({ gpus })).kind).not.toBe('fits');
   });
 
   it.each([
@@ -105,8 +110,60 @@ describe('a load', () => {
     ['much less is free', 4, 'does_not_fit'],
     ['much more is free', 7.1, 'fits'],
   ])('that ran out of memory is tried again where there is more room: %s', (_, freeGib, kind) => {
-    const learned = { needBytes: 3 * GIB, shortageBytes: 6 * GIB };
-    expect(fitOf(cold(2), snapshot({ gpus: [freeGpu(freeGib)] }), learned).kind).toBe(kind);
+    const parts = { gpus: [freeGpu(freeGib)] };
+    expect(fitOf(cold(2), on(parts, { ...learnt(3), shortageBytes: () => 6 * GIB })).kind).toBe(kind);
+  });
+});
+
+describe('a model that is in use', () => {
+  const gpus = [freeGpu(1)];
+  const busy = { kind: 'fits_after_drain', inUse: ['old'] };
+
+  it.each<[string, LoadedModel, NodeFacts]>([
+    ['by what the node says', warm({ inFlight: 1 }), {}],
+    ['by our own leases, which are newer', warm({}), { leased: { old: 1 } }],
+    ['by somebody who waits for it', warm({}), { isWanted: (id) => id === 'old' }],
+    ['as it is being loaded', warm({ state: 'loading' }), {}],
+  ])('%s has to be left alone first', (_, old, facts) => {
+    expect(fitOf(cold(4), on({ gpus, models: [old] }, facts))).toEqual(busy);
+  });
+
+  it('is not waited for where an idle one makes room enough', () => {
+    const models = [warm({ inFlight: 1 }), warm({ id: 'idle' })];
+    expect(fitOf(cold(4), on({ gpus: [freeGpu(1, 12)], models })).kind).toBe('fits_after_eviction');
+  });
+});
+
+describe('a model that will never fit whole', () => {
+  const spills = [
+    { kind: 'ollama', spillsToMemory: true, version: null, state: 'ready', mode: 'owned', isSimulated: false, detail: null },
+  ] as const;
+  const memory = (totalGib: number, freeGib = totalGib) => ({ totalBytes: totalGib * GIB, freeBytes: freeGib * GIB });
+  const empty = { gpus: [freeGpu(8)], runtimes: [...spills], memory: memory(32) };
+
+  it.each<[string, number, Partial<NodeSnapshot>, string]>([
+    ['is given to an engine that keeps the rest in main memory', 12, {}, 'fits_in_part'],
+    ['is given to no other', 12, { runtimes: [] }, 'too_large'],
+    ['waits while main memory is used by others', 12, { memory: memory(32, 2) }, 'does_not_fit'],
+    ['waits while the card is used by a game', 12, { gpus: [freeGpu(3)] }, 'does_not_fit'],
+    ['does not mind a desktop', 12, { gpus: [freeGpu(7)] }, 'fits_in_part'],
+    ['is refused where the whole machine is smaller', 41, {}, 'too_large'],
+    ['is refused where GPU and machine share one memory', 12, { gpus: [{ ...freeGpu(8), isUnifiedMemory: true }] }, 'too_large'],
+    ['is tried where its weights alone would fit, by whatever engine', 7.5, { runtimes: [] }, 'fits_in_part'],
+    [
+      'waits where another model that is in use could go',
+      5,
+      { models: [warm({ inFlight: 1 })], gpus: [freeGpu(4)] },
+      'fits_after_drain',
+    ],
+    ['is given to it beside a pinned model', 5, { models: [warm({ isPinned: true })], gpus: [freeGpu(4)] }, 'fits_in_part'],
+  ])('%s', (_, sizeGib, parts, kind) => {
+    expect(fitOf(cold(sizeGib), on({ ...empty, ...parts })).kind).toBe(kind);
+  });
+
+  it('says how much of it is missing', () => {
+    const fit = fitOf(cold(12), on(empty));
+    expect(fit.kind === 'fits_in_part' && fit.missingShare).toBeCloseTo((needGib(12) - 8) / needGib(12));
   });
 });
 

@@ -1,57 +1,81 @@
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
+import type { FleetNode } from './fleet.ts';
 
 /** Weights are loaded whole; context and buffers come on top. A tenth for the context where the node does not tell what it takes. */
 const USUAL_CONTEXT_SHARE = 0.1;
 const OVERHEAD_BYTES = 256 * 1024 * 1024;
+/** Of a card: a desktop holds less. Where somebody holds more, it is in use, and no engine is asked to squeeze in beside. */
+const FOREIGN_SHARE = 0.25;
+/** A load that ran out of memory is not tried again, anywhere, unless there is more room than there was by this much. */
+const CHANGE_THAT_MATTERS_BYTES = 1_000_000_000;
 
 export type Fit =
   | { readonly kind: 'fits' }
   /** Fits once idle models are gone; the runtime sends them away by itself. */
   | { readonly kind: 'fits_after_eviction'; readonly evictBytes: number }
-  | { readonly kind: 'does_not_fit'; readonly needBytes: number; readonly haveBytes: number };
-
-/** A load that ran out of memory is not tried again, anywhere, unless there is more room than there was by this much. */
-const CHANGE_THAT_MATTERS_BYTES = 1_000_000_000;
-
-export interface Learned {
-  /** What a load of this model took on this node. */
-  readonly needBytes: number | null;
-  /** Room in which a load of this model ran out of memory, on whatever node. */
-  readonly shortageBytes: number | null;
-}
-
-const nothing: Learned = { needBytes: null, shortageBytes: null };
+  /** Fits once models that are in use are gone as well: somebody has to see to it that they are left alone. */
+  | { readonly kind: 'fits_after_drain'; readonly inUse: readonly string[] }
+  /** Will never fit whole; worth a try all the same, as an engine may keep a part in main memory, and be slower for it. */
+  | { readonly kind: 'fits_in_part'; readonly missingShare: number }
+  | { readonly kind: 'does_not_fit'; readonly needBytes: number; readonly haveBytes: number }
+  /** Not even if the machine were empty. */
+  | { readonly kind: 'too_large'; readonly needBytes: number; readonly haveBytes: number };
 
 /**
  * Would the model's load find room? Counts what is truly free, so what games and other programs hold is out of reach. A node that
  * cannot tell is believed to have room: its runtime knows better than we do.
  */
-export const fitOf = (model: LoadedModel, snapshot: NodeSnapshot, learned: Learned = nothing): Fit => {
+export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
+  const { snapshot } = node;
   const { totalBytes, freeBytes } = roomOf(snapshot);
-  const needBytes = (isPossible(learned.needBytes, totalBytes) ? learned.needBytes : null) ?? estimatedNeedBytes(model);
-  if (needBytes === null || totalBytes === null || freeBytes === null) return { kind: 'fits' };
-  const haveBytes = freeBytes + evictableBytes(snapshot);
-  const isShort = learned.shortageBytes !== null && haveBytes - learned.shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
-  if (isShort) return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
+  if (totalBytes === null || freeBytes === null) return { kind: 'fits' };
+  const learnedBytes = node.figures(model.id).needBytes;
+  // What was loaded once fits on an empty card; anything else was learned of something else.
+  const needBytes = learnedBytes !== null && learnedBytes <= totalBytes ? learnedBytes : estimatedNeedBytes(model);
+  if (needBytes === null) return { kind: 'fits' };
+  const isInUse = (other: LoadedModel) =>
+    other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
+  const ours = snapshot.models.filter((other) => isHeld(other) && !other.isPinned && other.id !== model.id);
+  const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
+  const haveBytes = freeBytes + sumOf(idle, snapshot);
+  const shortageBytes = node.shortageBytes(model);
+  if (shortageBytes !== null && haveBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES)
+    return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
   if (needBytes <= freeBytes) return { kind: 'fits' };
-  return needBytes <= haveBytes
-    ? { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes }
+  if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
+  if (needBytes <= freeBytes + sumOf(ours, snapshot))
+    return { kind: 'fits_after_drain', inUse: ours.filter((other) => !idle.includes(other)).map(({ id }) => id) };
+  const spill = spillOf(model, snapshot);
+  const weightBytes = model.sizeBytes ?? needBytes;
+  if (weightBytes > totalBytes + spill.totalBytes)
+    return { kind: 'too_large', needBytes, haveBytes: totalBytes + spill.totalBytes };
+  const foreignBytes = totalBytes - freeBytes - sumOf(snapshot.models.filter(isHeld), snapshot);
+  const isLeftToUs = foreignBytes <= FOREIGN_SHARE * totalBytes;
+  // Waiting makes no more room. The engine may find a way: main memory, or less context than we expect.
+  return isLeftToUs && (needBytes <= haveBytes + spill.freeBytes || weightBytes <= haveBytes)
+    ? { kind: 'fits_in_part', missingShare: (needBytes - haveBytes) / needBytes }
     : { kind: 'does_not_fit', needBytes, haveBytes };
 };
-
-/** It was loaded, so it fits on an empty card. */
-const isPossible = (learnedBytes: number | null, totalBytes: number | null): boolean =>
-  learnedBytes === null || totalBytes === null || learnedBytes <= totalBytes;
 
 /** What its load will take, by what is known without having seen one; null when not even its size is. */
 export const estimatedNeedBytes = ({ sizeBytes, contextBytes }: LoadedModel): number | null =>
   sizeBytes === null ? null : sizeBytes + Math.max(sizeBytes * USUAL_CONTEXT_SHARE, contextBytes ?? 0) + OVERHEAD_BYTES;
 
-const evictableBytes = ({ models, gpus }: NodeSnapshot): number => {
-  const evictable = models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
-  // Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess.
-  const heldBytes = (other: LoadedModel) => (gpus.length === 0 ? null : other.vramBytes) ?? other.sizeBytes ?? 0;
-  return evictable.reduce((sum, other) => sum + heldBytes(other), 0);
+const isHeld = ({ state }: LoadedModel): boolean => state !== 'cold' && state !== 'failed';
+
+/** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
+const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>
+  (gpus.length === 0 ? null : model.vramBytes) ?? model.sizeBytes ?? 0;
+
+const sumOf = (models: readonly LoadedModel[], snapshot: NodeSnapshot): number =>
+  models.reduce((sum, model) => sum + heldBytes(model, snapshot), 0);
+
+/** Main memory for what the GPU has no room for, where there is a GPU with memory of its own and an engine that can do that. */
+const spillOf = ({ runtime }: LoadedModel, { gpus, memory, runtimes }: NodeSnapshot): NodeSnapshot['memory'] => {
+  const canSpill = runtimes.some(({ kind, spillsToMemory }) => kind === runtime && spillsToMemory === true);
+  return canSpill && gpus.length > 0 && !gpus.some(({ isUnifiedMemory }) => isUnifiedMemory)
+    ? memory
+    : { totalBytes: 0, freeBytes: 0 };
 };
 
 /** All GPUs together, as engines split a model over them; main memory where there is no GPU. */
@@ -72,9 +96,9 @@ export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snap
 export const mostRoomOf = (snapshot: NodeSnapshot, beside: ReadonlySet<string> = new Set()): number | null => {
   const { totalBytes, freeBytes } = roomOf(snapshot);
   if (totalBytes === null || freeBytes === null) return freeBytes;
+  const idle = snapshot.models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
+  const haveBytes = freeBytes + sumOf(idle, snapshot);
   const loading = snapshot.models.filter(({ id }) => beside.has(id));
   const takenBytes = loading.reduce((sum, model) => sum + (estimatedNeedBytes(model) ?? 0), 0);
-  return takenBytes === 0
-    ? freeBytes + evictableBytes(snapshot)
-    : Math.min(totalBytes, freeBytes + evictableBytes(snapshot) + takenBytes);
+  return takenBytes === 0 ? haveBytes : Math.min(totalBytes, haveBytes + takenBytes);
 };

@@ -17,8 +17,12 @@ export interface FleetNode {
   readonly coolingUntilMs: (model: string) => number;
   /** Until when a model must not be loaded here again, by model id: it failed lately. */
   readonly loadBarredUntilMs: ReadonlyMap<string, number>;
-  /** Free GPU memory when a load of the model last ran out of it; null when it did not. */
-  readonly shortageBytes: (model: string) => number | null;
+  /** Room in which a load of this model, with as much context, last ran out of memory, on whatever node; null when it did not. */
+  readonly shortageBytes: (model: LoadedModel) => number | null;
+  /** Somebody waits for this model, which keeps it in memory while it is idle. */
+  readonly isWanted: (model: string) => boolean;
+  /** The model for which others are kept away until it is loaded; null when there is none. */
+  readonly roomFor: string | null;
   readonly figures: (model: string) => LearnedFigures;
 }
 

@@ -28,6 +28,7 @@ const said = ({ decision }: Placement): string => {
 const cold = (facts: Partial<LoadedModel> = {}) => model('m', { state: 'cold', ...facts });
 const held: NodeFacts = { snapshot: { holds: [{ kind: 'gaming', cause: 'detected', sinceMs: 1, untilMs: null }] } };
 const busy: NodeFacts = { leased: { m: 1 } };
+const inUse = () => model('old', { sizeBytes: 6 * GIB, inFlight: 1 });
 const full = (...models: LoadedModel[]): NodeFacts => ({ snapshot: { gpus: [gpu({ vramFreeBytes: GIB })], models } });
 const learned = (figures: { loadMs?: number; attemptMs?: number; firstContentMs?: number }): NodeFacts => ({
   figures: { m: figures },
@@ -119,6 +120,39 @@ describe('a request', () => {
       [node('a', [cold(), model('old', { sizeBytes: 6 * GIB })], full(cold(), model('old', { sizeBytes: 6 * GIB })))],
       {},
       'load a m',
+    ],
+    [
+      'has a node drained when its model fits nowhere else',
+      [node('a', [cold(), inUse()], full(cold(), inUse()))],
+      {},
+      'drain a m',
+    ],
+    [
+      'has none drained while it could wait for a slot where its model is',
+      [
+        node('a', [cold(), inUse()], full(cold(), inUse())),
+        node('b', [model('m')], { ...busy, figures: { m: { attemptMs: 90_000 } } }),
+      ],
+      {},
+      'wait',
+    ],
+    [
+      'would rather be drained for than be served by a card that is far too small',
+      [
+        node('a', [cold(), inUse()], { ...full(cold(), inUse()), figures: { old: { attemptMs: 500 }, m: { loadMs: 100 } } }),
+        node('b', [cold()], {
+          snapshot: {
+            gpus: [gpu({ vramTotalBytes: GIB, vramFreeBytes: GIB })],
+            runtimes: [
+              ...([{ kind: 'ollama', version: null, state: 'ready', mode: 'owned', isSimulated: false, detail: null }] as const),
+            ].map((runtime) => ({ ...runtime, spillsToMemory: true })),
+            models: [cold()],
+          },
+          figures: { m: { loadMs: 100 } },
+        }),
+      ],
+      {},
+      'drain a m',
     ],
     [
       'asks again in a moment where somebody was faster, instead of loading the model elsewhere',
@@ -337,7 +371,7 @@ describe('whatever the fleet looks like', () => {
       const picked = nodes.find((other) => other.nodeId === nodeId);
       const state = picked?.snapshot.models.find((other) => other.id === id)?.state;
       const slots = picked?.snapshot.models.find((other) => other.id === id)?.slots ?? 0;
-      if (decision.kind === 'load') expect(['cold', 'failed']).toContain(state);
+      if (decision.kind !== 'run') expect(['cold', 'failed']).toContain(state);
       else {
         expect(state).toBe('warm');
         expect(picked?.leased.byModel.get(id) ?? 0).toBeLessThan(slots);

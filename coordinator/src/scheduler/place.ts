@@ -3,7 +3,7 @@ import type { LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
 import { LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
 import type { FleetNode } from './fleet.ts';
-import { type Action, actionFor, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
+import { type Action, actionFor, fitToLoad, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
 export interface Candidate {
   readonly nodeId: string;
@@ -21,11 +21,11 @@ export interface Candidate {
 
 export interface Placement {
   /**
-   * `run`: this candidate has a free slot, and is the quickest or not much slower. `load`: the quickest way is a cold load. `wait`: a busy
-   * or loading one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
+   * `run`: this candidate has a free slot, and is the quickest or not much slower. `load`: the quickest way is a cold load. `drain`: it is
+   * one that has no room before others' models are idle. `wait`: a busy or loading one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
    */
   readonly decision:
-    | { readonly kind: 'run' | 'load'; readonly candidate: Candidate }
+    | { readonly kind: 'run' | 'load' | 'drain'; readonly candidate: Candidate }
     | { readonly kind: 'wait' }
     | { readonly kind: 'never'; readonly code: ErrorCode };
   /** Best first. */
@@ -94,13 +94,14 @@ const bestFirst = (a: Ranked, b: Ranked): number =>
 
 const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, question: PlacementQuestion): Ranked => {
   const room = freeSlots(node, model);
-  const score = scoreOf(node, model, question, room);
+  const fit = fitToLoad(node, model);
+  const score = scoreOf(node, model, question, room, fit);
   return {
     nodeId: node.nodeId,
     nodeName: node.snapshot.name,
     epoch: node.epoch,
     model: model.id,
-    action: actionFor(node, model, room),
+    action: actionFor(node, model, room, fit),
     score,
     expectedMs: totalMs(score),
     nodeSlots: node.snapshot.maxConcurrent,
@@ -130,12 +131,15 @@ const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]):
     // What the best may take is an estimate; a slot that is free now is a fact. Take it unless it is far slower.
     const free = candidates.find((candidate) => candidate.action === 'run');
     if (free && free.expectedMs < 2 * best.expectedMs) return { kind: 'run', candidate: free };
-    return best.action === 'load' ? { kind: 'load', candidate: best } : { kind: 'wait' };
+    // Whoever can be served where it is, later, has no claim on others' room.
+    const canWait = best.action === 'wait' || (best.action === 'drain' && candidates.some(({ action }) => action === 'wait'));
+    return canWait ? { kind: 'wait' } : { kind: best.action, candidate: best };
   }
   const isLasting = refusals.every((refusal) => LASTING.has(refusal.reason));
   if (!isLasting) return { kind: 'wait' };
   const has = (reason: RefusalReason) => refusals.some((refusal) => refusal.reason === reason);
   if (has('context_too_short')) return { kind: 'never', code: 'context_length_exceeded' };
   if (has('capability_missing')) return { kind: 'never', code: 'capability_missing' };
+  if (has('too_large')) return { kind: 'never', code: 'model_too_large' };
   return { kind: 'never', code: 'model_not_found' };
 };

@@ -80,7 +80,7 @@ describe('a long prompt', () => {
 });
 
 describe('the time to the first token', () => {
-  const nothing: Score = { waitMs: 0, loadMs: 0, evictMs: 0, prefillMs: 1_000, crowdMs: 0, affinityMs: 0 };
+  const nothing: Score = { waitMs: 0, loadMs: 0, evictMs: 0, spillMs: 0, prefillMs: 1_000, crowdMs: 0, affinityMs: 0 };
 
   it('of a warm and free model is its prefill', () => {
     expect(score({})).toEqual(nothing);
@@ -143,6 +143,8 @@ describe('the time to the first token', () => {
   });
 
   it('is the sum of its parts', () => {
-    expect(totalMs({ waitMs: 1, loadMs: 20, evictMs: 300, prefillMs: 4_000, crowdMs: 50_000, affinityMs: -1 })).toBe(54_320);
+    expect(
+      totalMs({ waitMs: 1, loadMs: 20, evictMs: 300, spillMs: 600_000, prefillMs: 4_000, crowdMs: 50_000, affinityMs: -1 }),
+    ).toBe(654_320);
   });
 });

@@ -1,11 +1,10 @@
 import type { LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
-import { learnedFit } from './filters.ts';
-import { fitOf } from './fit.ts';
+import { type Fit, fitOf } from './fit.ts';
 import { type FleetNode, type LearnedFigures, stateOf } from './fleet.ts';
 
-/** What can be done with a candidate this moment. */
-export type Action = 'run' | 'wait' | 'load';
+/** What can be done with a candidate this moment. `drain`: it could be loaded if others were kept away until their models are idle. */
+export type Action = 'run' | 'wait' | 'load' | 'drain';
 
 /** For so long a refused claim keeps others from asking; see dispatch/leases.ts. */
 const OVERTAKEN_MS = 50;
@@ -15,6 +14,8 @@ export interface Score {
   readonly waitMs: number;
   readonly loadMs: number;
   readonly evictMs: number;
+  /** What is slower because part of the model will be in main memory. */
+  readonly spillMs: number;
   readonly prefillMs: number;
   /** Spreads requests over equal nodes: neighbours on one GPU slow each other down. */
   readonly crowdMs: number;
@@ -23,10 +24,10 @@ export interface Score {
 }
 
 export const totalMs = (score: Score): number =>
-  score.waitMs + score.loadMs + score.evictMs + score.prefillMs + score.crowdMs + score.affinityMs;
+  score.waitMs + score.loadMs + score.evictMs + score.spillMs + score.prefillMs + score.crowdMs + score.affinityMs;
 
-/** Assumed until something was learned: a disk that gives 500 MB/s, an answer of ten seconds, a second of prefill, slow eviction. */
-const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500 };
+/** Assumed until something was learned: a disk that gives 500 MB/s, an answer of ten seconds, a second of prefill, slow eviction, a CPU. */
+const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500, spillMs: 30_000 };
 
 /** By all that is known; the last one asked for may have been refused all the same. */
 const countedSlots = ({ leased, snapshot }: FleetNode, model: LoadedModel): number =>
@@ -35,11 +36,21 @@ const countedSlots = ({ leased, snapshot }: FleetNode, model: LoadedModel): numb
 export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
   node.isContested(model.id) ? 0 : countedSlots(node, model);
 
-/** `free`: its slots, where they are counted already. */
-export const actionFor = (node: FleetNode, model: LoadedModel, free = freeSlots(node, model)): Action => {
+/** How it would fit; null when it is there or on its way. */
+export const fitToLoad = (node: FleetNode, model: LoadedModel): Fit | null => {
   const state = stateOf(node, model);
-  if (state === 'warm') return free > 0 ? 'run' : 'wait';
-  return state === 'loading' ? 'wait' : 'load';
+  return state === 'warm' || state === 'loading' ? null : fitOf(model, node);
+};
+
+/** `free`, `fit`: where they are known already. */
+export const actionFor = (
+  node: FleetNode,
+  model: LoadedModel,
+  free = freeSlots(node, model),
+  fit = fitToLoad(node, model),
+): Action => {
+  if (fit) return fit.kind === 'fits_after_drain' ? 'drain' : 'load';
+  return stateOf(node, model) === 'warm' && free > 0 ? 'run' : 'wait';
 };
 
 /** What a long prompt takes to be read at least; 0 while nobody knows how fast that goes. */
@@ -63,11 +74,15 @@ export interface ScoreQuestion {
 const waitForSlotMs = (attemptMs: number | null, slots: number, queued: number, waitedMs: number): number =>
   Math.max(((attemptMs ?? ASSUMED.attemptMs) * (queued + 0.5)) / Math.max(1, slots), waitedMs);
 
+const longestAttemptMs = (node: FleetNode, models: readonly string[]): number =>
+  Math.max(...models.map((model) => node.figures(model).attemptMs ?? ASSUMED.attemptMs));
+
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
   { queued, waitedMs = 0, affinity, target }: ScoreQuestion,
   free = freeSlots(node, model),
+  fit = fitToLoad(node, model),
 ): Score => {
   const state = stateOf(node, model);
   const figures = node.figures(model.id);
@@ -77,14 +92,16 @@ export const scoreOf = (
   // Only overtaken by somebody: asks again in a moment, which is no reason to load the model elsewhere.
   const isOvertaken = node.isContested(model.id) && countedSlots(node, model) > 0;
   const isFull = free <= 0;
-  const needsEviction =
-    state !== 'warm' &&
-    state !== 'loading' &&
-    fitOf(model, node.snapshot, learnedFit(node, model.id)).kind === 'fits_after_eviction';
+  // Until the last answer of others' models has ended.
+  const drainMs = fit?.kind === 'fits_after_drain' ? longestAttemptMs(node, fit.inUse) : 0;
   return {
-    waitMs: isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0,
+    waitMs: Math.max(
+      drainMs,
+      isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0,
+    ),
     loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
-    evictMs: needsEviction ? ASSUMED.evictMs : 0,
+    evictMs: fit?.kind === 'fits_after_eviction' || fit?.kind === 'fits_after_drain' ? ASSUMED.evictMs : 0,
+    spillMs: fit?.kind === 'fits_in_part' ? ASSUMED.spillMs * fit.missingShare : 0,
     prefillMs,
     crowdMs: isFull ? 0 : (prefillMs * leased) / Math.max(1, model.slots),
     affinityMs: state === 'warm' && affinity === node.nodeId ? -SPARED_BY_AFFINITY * prefillMs : 0,

@@ -22,7 +22,12 @@ export const sentenceFor = (target: Target, { candidates, refusals }: Placement)
     if (!said.has(nodeName))
       said.set(
         nodeName,
-        { run: 'has a slot only now', wait: 'is busy or still loading the model', load: 'has not loaded the model' }[action],
+        {
+          run: 'has a slot only now',
+          wait: 'is busy or still loading the model',
+          load: 'has not loaded the model',
+          drain: 'is busy with other models',
+        }[action],
       );
   }
   for (const { nodeName, reason, detail } of refusals)

@@ -36,6 +36,7 @@ const GONE_MS = 4_000;
 type Message =
   | { readonly type: 'jobs.hint'; readonly target: Target }
   | { readonly type: 'slots.freed'; readonly nodeId: string }
+  | { readonly type: 'room.made'; readonly nodeId: string; readonly model: string }
   | { readonly type: 'job.granted'; readonly job: TakenJob; readonly grant: Omit<Grant, 'placement'> };
 
 /** The real core, put together as dispatch/dispatch.ts does it, on simulated ground. */
@@ -116,6 +117,7 @@ export class Replica {
         durableJob: () => {},
         added: (target) => this.#broadcast({ type: 'jobs.hint', target }),
         freed: (nodeId) => this.#broadcast({ type: 'slots.freed', nodeId }),
+        makesRoom: (nodeId, model) => this.#broadcast({ type: 'room.made', nodeId, model }),
       },
     });
     this.dispatcher = new Dispatcher({ ...shared, matching: this.matching });
@@ -193,6 +195,8 @@ export class Replica {
   #hear(message: Message): void {
     if (message.type === 'jobs.hint') {
       this.matching.hint(message.target);
+    } else if (message.type === 'room.made') {
+      this.matching.keepRoom(message.nodeId, message.model);
     } else if (message.type === 'slots.freed') {
       this.leases.forgetOthers(message.nodeId);
       this.matching.pump();

@@ -79,6 +79,8 @@ export const node = (name: string, models: readonly LoadedModel[], facts: NodeFa
     coolingUntilMs: () => 0,
     loadBarredUntilMs: new Map(),
     shortageBytes: () => null,
+    isWanted: () => false,
+    roomFor: null,
     figures: (id) => ({ ...nothingLearned, ...figures[id] }),
     ...rest,
   };
