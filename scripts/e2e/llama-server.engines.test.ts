@@ -1,17 +1,20 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { env } from 'node:process';
+import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TrialAttempt } from '../../agent/src/attempts/trial-attempt.ts';
 import { runtimeConformance } from '../../agent/src/runtimes/conformance.ts';
 import { watchModelsDir } from '../../agent/src/runtimes/llama-models-dir.ts';
 import { LlamaServer } from '../../agent/src/runtimes/llama-server.ts';
+import { EngineProcess } from '../../agent/src/supervisor/engine-process.ts';
+import { LastLines } from '../../agent/src/supervisor/last-lines.ts';
 import type { FleetStatus } from '../../shared/src/admin-api.ts';
 import { ensureSteadyModel, ensureTinyModels, writeModel } from '../engines/gguf.ts';
 import { ensureLlamaServer } from '../engines/llama-server.ts';
-import { RunningEngine } from '../engines/running-engine.ts';
+import { freePort, RunningEngine } from '../engines/running-engine.ts';
 import { Fleet } from './fleet.ts';
 
 const found = await ensureLlamaServer();
@@ -133,6 +136,51 @@ describe.skipIf('missing' in found)(title, () => {
       } finally {
         await other.kill();
       }
+    });
+  });
+
+  describe('that is ours, with a context for which no machine has the memory', () => {
+    const folder = join(dir, 'huge', 'models');
+    const presetFile = join(dir, 'huge', 'preset.ini');
+    const lines = new LastLines();
+    let engine: EngineProcess;
+    let runtime: LlamaServer;
+
+    beforeAll(async () => {
+      // 64,000 bytes a token, of which two slots want four million each.
+      writeModel(join(folder, 'wide.gguf'), { dim: 32, heads: 2, kvHeads: 2, feedForward: 64, layers: 500, context: 2 ** 22 });
+      truncateSync(writeModel(join(folder, 'broken.gguf'), { name: 'broken' }).path, 300_000);
+      const refresh = watchModelsDir({ dir: folder, presetFile, contextLength: 2 ** 22, slots: SLOTS });
+      await refresh();
+      const port = await freePort();
+      const args = [
+        ...['--host', '127.0.0.1', '--port', String(port), '--models-dir', folder, '--models-preset', presetFile],
+        ...['--models-max', '2', '-np', String(SLOTS), '-t', '1', '--no-ui', '--offline'],
+      ];
+      // Limited, for machines whose kernel promises memory that it does not have.
+      const command = { file: 'sh', args: ['-c', 'ulimit -v 12000000; exec "$@"', 'sh', program, ...args] };
+      engine = new EngineProcess(command, (line) => lines.add(line));
+      runtime = new LlamaServer({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: SLOTS, refresh, process: lines });
+      const isComing = () =>
+        runtime.listModels(soon()).then(
+          () => false,
+          () => true,
+        );
+      while (await isComing()) await pause(50);
+    });
+    afterAll(() => engine?.stop());
+
+    it('knows beforehand what it would take, to the byte', async () => {
+      const heard = lines.listen();
+      const model = (await runtime.listModels(soon())).find(({ id }) => id === 'wide');
+      await runtime.loadModel('wide', soon()).catch(() => {});
+      expect(model?.contextBytes).toBe(64_000 * 2 ** 23);
+      expect(heard().join('\n')).toContain(`failed to allocate CPU buffer of size ${model?.contextBytes}`);
+    });
+
+    it('says that memory ran out, and only of the model for which it did', async () => {
+      const code = (id: string) => runtime.loadModel(id, soon()).catch((error: { code: string }) => error.code);
+      expect(await Promise.all([code('wide'), code('broken')])).toEqual(['out_of_memory', 'load_failed']);
     });
   });
 

@@ -209,7 +209,7 @@ describe('what the runtime says', () => {
 
   it('replaces what it said before', () => {
     const { engine, models, show } = setUp();
-    models.observe(engine, [model('m', { slots: 4, vramBytes: 7, isLoaded: true, expiresAtMs: 99 })]);
+    models.observe(engine, [model('m', { slots: 4, vramBytes: 7, contextBytes: 5, isLoaded: true, expiresAtMs: 99 })]);
     expect(show('m')).toEqual({
       id: 'm',
       runtime: 'mock',
@@ -217,6 +217,7 @@ describe('what the runtime says', () => {
       capabilities: ['chat'],
       contextLength: 4096,
       sizeBytes: 1e9,
+      contextBytes: 5,
       vramBytes: 7,
       slots: 4,
       inFlight: 0,

@@ -95,6 +95,7 @@ export class Models {
       capabilities: [...model.capabilities],
       contextLength: model.contextLength,
       sizeBytes: model.sizeBytes,
+      contextBytes: model.contextBytes ?? null,
       vramBytes: model.vramBytes,
       slots: model.slots,
       inFlight,

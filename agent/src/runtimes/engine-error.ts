@@ -1,6 +1,9 @@
 import type { ErrorCode } from '@lai/shared/errors';
 
-/** Substrings by which Ollama itself recognises an engine that ran out of memory (its llm/status.go), in lower case. */
+/**
+ * Substrings, in lower case. Those by which Ollama itself recognises an engine that ran out of memory (its llm/status.go), then what vLLM
+ * and Metal say besides. llama-server's "failed to fit params to free device memory" is none: what it warns of often goes well.
+ */
 const OUT_OF_MEMORY = [
   'out of memory',
   'out of device memory',
@@ -13,6 +16,12 @@ const OUT_OF_MEMORY = [
   'requires more system memory',
   'vk_error_out_of_device_memory',
   'erroroutofmemory',
+  'outofmemoryerror',
+  'unable to allocate',
+  'no available memory for the cache blocks',
+  'larger than the available kv cache memory',
+  'less than desired gpu memory utilization',
+  'greater than the maximum allowed buffer size',
 ];
 
 const CONTEXT_TOO_LONG = [
@@ -27,6 +36,11 @@ const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected e
 const FULL = ['model limit reached'];
 const NO_SUCH_MODEL = ['not found', 'does not exist'];
 
+export const saysOutOfMemory = (text: string): boolean => {
+  const lower = text.toLowerCase();
+  return OUT_OF_MEMORY.some((words) => lower.includes(words));
+};
+
 /**
  * What an engine's error answer means, whichever engine it is: they agree on little but words.
  * Order matters: a 500 about memory is about memory, a 400 about context is about context.
@@ -35,7 +49,7 @@ export const classifyEngineError = (status: number, text: string): ErrorCode => 
   const lower = text.toLowerCase();
   const says = (words: readonly string[]) => words.some((word) => lower.includes(word));
   if (says(CONTEXT_TOO_LONG)) return 'context_length_exceeded';
-  if (says(OUT_OF_MEMORY)) return 'out_of_memory';
+  if (saysOutOfMemory(text)) return 'out_of_memory';
   if (status === 404 || (status === 400 && lower.includes('model') && says(NO_SUCH_MODEL))) return 'model_not_found';
   if (status === 503 && lower.includes('loading')) return 'model_loading';
   if (status === 503 || status === 429 || says(FULL)) return 'engine_overloaded';

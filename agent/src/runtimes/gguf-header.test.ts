@@ -26,6 +26,8 @@ const entry = {
   flag: (key: string) => Buffer.concat([text(key), uint32(7), Buffer.of(1)]),
   texts: (key: string, values: readonly string[]) =>
     Buffer.concat([text(key), uint32(9), uint32(8), uint64(values.length), ...values.map(text)]),
+  ints: (key: string, values: readonly number[]) =>
+    Buffer.concat([text(key), uint32(9), uint32(5), uint64(values.length), ...values.map(uint32)]),
   floats: (key: string, count: number) =>
     Buffer.concat([text(key), uint32(9), uint32(6), uint64(count), Buffer.alloc(count * 4)]),
 };
@@ -72,6 +74,22 @@ describe("a model file's header", () => {
       expect(await readGgufFacts(write([entry.text('general.architecture', name)]))).toMatchObject({ poolingType: 1 });
     },
   );
+
+  it('tells what a context is made of, also where layers differ', async () => {
+    const shape = (heads: Buffer) => [
+      ...llama,
+      entry.number('llama.block_count', 4),
+      entry.number('llama.embedding_length', 64),
+      entry.number('llama.attention.head_count', 4),
+      heads,
+      entry.texts('llama.attention.names', ['of', 'nothing', 'we', 'want']),
+      entry.number('llama.attention.value_length', 8),
+    ];
+    const kvShape = async (heads: Buffer) => (await readGgufFacts(write(shape(heads))))?.kvShape;
+    expect(await kvShape(entry.number('llama.attention.head_count_kv', 2))).toEqual({ keys: 8 * 16, values: 8 * 8 });
+    expect(await kvShape(entry.ints('llama.attention.head_count_kv', [2, 0, 4, 0]))).toEqual({ keys: 6 * 16, values: 6 * 8 });
+    expect((await readGgufFacts(write(llama)))?.kvShape).toBeNull();
+  });
 
   it('is read to its end, whatever stands in between', async () => {
     const between = [

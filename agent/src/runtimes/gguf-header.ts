@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { type KvShape, kvShape } from './context-bytes.ts';
 
 /** What an agent wants to know of a GGUF file without loading it. */
 export interface GgufFacts {
@@ -9,6 +10,8 @@ export interface GgufFacts {
   readonly hasChatTemplate: boolean;
   readonly canUseTools: boolean;
   readonly sizeBytes: number;
+  /** What its context is made of; null when not known. */
+  readonly kvShape: KvShape | null;
 }
 
 const PIECE_BYTES = 256 * 1024;
@@ -16,6 +19,7 @@ const PIECE_BYTES = 256 * 1024;
 const LIMIT_BYTES = 64 * 1024 * 1024;
 /** A value that is longer than this is none that we look for. */
 const TEXT_LIMIT_BYTES = 1024 * 1024;
+const LAYERS_LIMIT = 4_096;
 
 /** Bytes of each scalar type, by its number in the format. 8 = text, 9 = array. */
 const SCALAR_BYTES: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
@@ -48,6 +52,7 @@ export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => 
       hasChatTemplate: template !== '',
       canUseTools: /\btools\b/.test(template),
       sizeBytes: size,
+      kvShape: kvShape(values),
     };
   } catch (error) {
     if (error instanceof CutOff) return null;
@@ -57,16 +62,14 @@ export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => 
   }
 };
 
-type Value = string | number;
+type Value = string | number | readonly number[];
 class CutOff extends Error {}
 
 const textOf = (value: Value | undefined): string | null => (typeof value === 'string' ? value : null);
 
-const isWanted = (key: string): boolean =>
-  key === 'general.architecture' ||
-  key === 'tokenizer.chat_template' ||
-  key.endsWith('.context_length') ||
-  key.endsWith('.pooling_type');
+/** The last two groups are what `kvShape` looks at. */
+const WANTED =
+  /^general\.architecture$|^tokenizer\.chat_template$|\.(?:context_length|pooling_type)$|\.(?:block_count|embedding_length)$|\.(?:attention|ssm|wkv|shortconv)\./;
 
 const readValues = async (cursor: Cursor): Promise<Map<string, Value> | null> => {
   if ((await cursor.text(4)) !== 'GGUF') return null;
@@ -78,10 +81,11 @@ const readValues = async (cursor: Cursor): Promise<Map<string, Value> | null> =>
   for (let index = 0; index < count; index += 1) {
     const key = await cursor.text(await cursor.uint64());
     const type = await cursor.uint32();
-    if (!isWanted(key)) await skip(cursor, type);
+    if (!WANTED.test(key)) await skip(cursor, type);
     else if (type === TEXT) values.set(key, await cursor.text(await cursor.uint64()));
     else if (type === 4 || type === 5) values.set(key, await cursor.uint32());
     else if (type === 10 || type === 11) values.set(key, await cursor.uint64());
+    else if (type === ARRAY) values.set(key, await readNumbers(cursor));
     else await skip(cursor, type);
   }
   return values;
@@ -90,11 +94,23 @@ const readValues = async (cursor: Cursor): Promise<Map<string, Value> | null> =>
 const skip = async (cursor: Cursor, type: number): Promise<void> => {
   if (type === TEXT) return cursor.skip(await cursor.uint64());
   if (type !== ARRAY) return cursor.skip(sizeOf(type));
-  const inner = await cursor.uint32();
-  const count = await cursor.uint64();
+  await skipItems(cursor, await cursor.uint32(), await cursor.uint64());
+};
+
+const skipItems = async (cursor: Cursor, inner: number, count: number): Promise<void> => {
   if (inner !== TEXT && inner !== ARRAY) return cursor.skip(count * sizeOf(inner));
   if (inner === TEXT) return cursor.skipTexts(count);
   for (let index = 0; index < count; index += 1) await skip(cursor, inner);
+};
+
+/** One number for each layer; empty for what cannot be that. */
+const readNumbers = async (cursor: Cursor): Promise<number[]> => {
+  const inner = await cursor.uint32();
+  const count = await cursor.uint64();
+  const numbers: number[] = [];
+  if ((inner !== 4 && inner !== 5) || count > LAYERS_LIMIT) await skipItems(cursor, inner, count);
+  else while (numbers.length < count) numbers.push(await cursor.uint32());
+  return numbers;
 };
 
 const sizeOf = (type: number): number => {

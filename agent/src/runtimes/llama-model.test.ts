@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GgufFacts } from './gguf-header.ts';
-import { type LlamaLaunch, llamaCapabilities, llamaContext, readLaunch } from './llama-model.ts';
+import { type LlamaLaunch, llamaCapabilities, llamaContext, llamaContextBytes, readLaunch } from './llama-model.ts';
 import { type ModelInFolder, presetOf, scanModelsDir, watchModelsDir } from './llama-models-dir.ts';
 
 const facts: GgufFacts = {
@@ -13,8 +13,18 @@ const facts: GgufFacts = {
   hasChatTemplate: true,
   canUseTools: true,
   sizeBytes: 1,
+  kvShape: { keys: 32_768, values: 32_768 },
 };
-const launch: LlamaLaunch = { file: '/m/x.gguf', projector: null, isForEmbeddings: false, slots: 2, contextLength: null };
+const launch: LlamaLaunch = {
+  file: '/m/x.gguf',
+  projector: null,
+  isForEmbeddings: false,
+  slots: 2,
+  contextLength: null,
+  keyType: 'f16',
+  valueType: 'f16',
+  port: null,
+};
 
 describe('the arguments a model is started with', () => {
   it('tell its file, its slots, its context and what it is for', () => {
@@ -30,17 +40,28 @@ describe('the arguments a model is started with', () => {
         '/m/p.gguf',
         '-np',
         '4',
+        '--cache-type-k',
+        'q8_0',
+        '--port',
+        '40735',
       ]),
-    ).toEqual({ file: '/m/x.gguf', projector: '/m/p.gguf', isForEmbeddings: true, slots: 4, contextLength: 1_024 });
+    ).toEqual({
+      file: '/m/x.gguf',
+      projector: '/m/p.gguf',
+      isForEmbeddings: true,
+      slots: 4,
+      contextLength: 1_024,
+      keyType: 'q8_0',
+      valueType: 'f16',
+      port: 40_735,
+    });
   });
 
   it('tell nothing where nothing is said', () => {
-    expect(readLaunch(['llama-server', '--ctx-size', '0', '--parallel', '-1'])).toEqual({
+    expect(readLaunch(['llama-server', '--ctx-size', '0', '--parallel', '-1', '--port', '0'])).toEqual({
+      ...launch,
       file: null,
-      projector: null,
-      isForEmbeddings: false,
       slots: null,
-      contextLength: null,
     });
   });
 });
@@ -72,6 +93,27 @@ describe('the context one request may have', () => {
     ['is not known where nothing is', { launch: null, trained: null }, null],
   ])('%s', (_, known, context) => {
     expect(llamaContext({ loaded: null, trained: 8_192, launch, isEmbedding: false, ...known })).toBe(context);
+  });
+});
+
+describe('what a llama-server model takes for its context', () => {
+  const PER_TOKEN = 131_072;
+  it.each<[string, GgufFacts | null, LlamaLaunch | null, number | null]>([
+    ['is that of all slots together, as it was asked for', facts, { ...launch, contextLength: 10_000 }, 10_000 * PER_TOKEN],
+    [
+      'is less in fewer bits',
+      facts,
+      { ...launch, contextLength: 10_000, keyType: 'q8_0', valueType: 'q8_0' },
+      5_312.5 * PER_TOKEN,
+    ],
+    ['is the least that a load needs where nobody asked', facts, launch, 2 * 4_096 * PER_TOKEN],
+    ['is no more than the model was made for', { ...facts, contextLength: 512 }, launch, 2 * 512 * PER_TOKEN],
+    ['is not known of models for vectors', { ...facts, poolingType: 1 }, launch, null],
+    ['is not known of other models than we can read', { ...facts, kvShape: null }, launch, null],
+    ['is not known without the file', null, launch, null],
+    ['is not known without the launch', facts, null, null],
+  ])('%s', (_, known, start, bytes) => {
+    expect(llamaContextBytes(known, start)).toBe(bytes);
   });
 });
 

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { contextBytes } from './context-bytes.ts';
 import { type GgufFacts, readGgufFacts } from './gguf-header.ts';
 
 /** What the router will start a model's own process with, read from the arguments it shows. */
@@ -9,6 +10,11 @@ export interface LlamaLaunch {
   readonly slots: number | null;
   /** Of all slots together; null when the model's own applies. */
   readonly contextLength: number | null;
+  /** How it stores what its context keeps. */
+  readonly keyType: string;
+  readonly valueType: string;
+  /** Behind which it prints. */
+  readonly port: number | null;
 }
 
 export const readLaunch = (args: readonly string[]): LlamaLaunch => {
@@ -23,6 +29,9 @@ export const readLaunch = (args: readonly string[]): LlamaLaunch => {
     isForEmbeddings: args.includes('--embeddings') || args.includes('--embedding'),
     slots: positive(after('--parallel', '-np')),
     contextLength: positive(after('--ctx-size', '-c')),
+    keyType: after('--cache-type-k', '-ctk') ?? 'f16',
+    valueType: after('--cache-type-v', '-ctv') ?? 'f16',
+    port: positive(after('--port')),
   };
 };
 
@@ -67,6 +76,19 @@ export const llamaContext = (known: {
   const whole = launch?.contextLength ?? null;
   if (whole === null) return trained;
   return isEmbedding ? whole : Math.floor(whole / (launch?.slots ?? 1));
+};
+
+/** The least that llama-server makes of a context that nobody asked for (`--fit-ctx`), per slot, before it gives a load up. */
+const LEAST_CONTEXT = 4_096;
+
+/**
+ * What a model's context takes at least: all of one that was asked for; else only what a load cannot do without, because llama-server fits
+ * the rest to the memory that is free. Null for models that make vectors, of which many keep nothing.
+ */
+export const llamaContextBytes = (facts: GgufFacts | null, launch: LlamaLaunch | null): number | null => {
+  if (!facts?.kvShape || !launch || facts.poolingType !== null) return null;
+  const least = Math.min(LEAST_CONTEXT, facts.contextLength ?? LEAST_CONTEXT) * (launch.slots ?? 1);
+  return contextBytes(facts.kvShape, { ...launch, tokens: launch.contextLength ?? least });
 };
 
 /** Headers of files that were read already; a file that changed is read again. Null for what cannot be read from here. */

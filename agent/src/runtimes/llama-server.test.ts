@@ -77,4 +77,12 @@ describe('llama-server', () => {
     const runtime = new LlamaServer({ url: mock.url });
     await expect(runtime.loadModel('small:1b', soon())).rejects.toMatchObject({ code: 'load_failed' });
   });
+
+  it('that is ours says that memory ran out, because it is heard', async () => {
+    mock = await start();
+    mock.engine.faults.arm({ kind: 'oom' });
+    const process = { listen: () => () => ['[4711] failed to allocate buffer for kv cache'] };
+    const runtime = new LlamaServer({ url: mock.url, process });
+    await expect(runtime.loadModel('small:1b', soon())).rejects.toMatchObject({ code: 'out_of_memory' });
+  });
 });

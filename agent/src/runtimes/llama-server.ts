@@ -3,8 +3,17 @@ import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
-import { GgufLibrary, llamaCapabilities, llamaContext, readLaunch } from './llama-model.ts';
-import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
+import { explainedLoad } from './explained-load.ts';
+import { GgufLibrary, llamaCapabilities, llamaContext, llamaContextBytes, readLaunch } from './llama-model.ts';
+import {
+  type EngineHandle,
+  openAiUrl,
+  type PullProgress,
+  type Runtime,
+  type RuntimeAbilities,
+  RuntimeError,
+  type RuntimeModel,
+} from './runtime.ts';
 
 const Meta = z.looseObject({ n_ctx: z.number().optional(), n_ctx_train: z.number().optional(), size: z.number().optional() });
 const RouterModel = z.looseObject({
@@ -50,6 +59,7 @@ export class LlamaServer implements Runtime {
   readonly #facts: (signal: AbortSignal) => Promise<ReadonlyMap<string, ModelFacts>>;
   readonly #headers: Record<string, string>;
   readonly #refresh: () => Promise<boolean>;
+  readonly #process: Pick<EngineHandle, 'listen'> | null;
   readonly #onClose: () => Promise<void>;
   readonly #library = new GgufLibrary();
   #version: string | null = null;
@@ -70,6 +80,8 @@ export class LlamaServer implements Runtime {
     refresh?: () => Promise<boolean>;
     /** It may fetch models from Hugging Face by itself (not started with `--offline`) and delete what it fetched. */
     canDownload?: boolean;
+    /** The process, when it is ours: the answers tell of a failed load only that it failed, and what is printed tells why. */
+    process?: Pick<EngineHandle, 'listen'>;
     onClose?: () => Promise<void>;
   }) {
     this.#base = new URL(options.url);
@@ -87,6 +99,7 @@ export class LlamaServer implements Runtime {
     this.#facts = options.facts ?? (async () => new Map());
     this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
     this.#refresh = options.refresh ?? (async () => false);
+    this.#process = options.process ?? null;
     this.#onClose = options.onClose ?? (async () => {});
   }
 
@@ -121,18 +134,27 @@ export class LlamaServer implements Runtime {
   }
 
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
-    await this.#post('/models/load', id, signal, 'already running');
-    for (;;) {
-      const status = await this.#statusOf(id, signal);
-      if (status.value === 'loaded' || status.value === 'sleeping') return;
-      if (status.failed || status.value === 'unloaded') {
-        throw new RuntimeError(
-          'load_failed',
-          `llama-server could not load ${id}${status.exit_code ? ` (exit code ${status.exit_code})` : ''}`,
-        );
-      }
-      await pause(POLL_MS, undefined, { signal });
-    }
+    let port: number | null = null;
+    await explainedLoad({
+      engine: this.#process,
+      // The router puts the port of each model before what it prints.
+      isOthers: (line) => port !== null && /^\[\d+\]/.test(line) && !line.startsWith(`[${port}]`),
+      load: async () => {
+        await this.#post('/models/load', id, signal, 'already running');
+        for (;;) {
+          const { value, failed, exit_code, args } = await this.#statusOf(id, signal);
+          if (args) port = readLaunch(args).port;
+          if (value === 'loaded' || value === 'sleeping') return;
+          if (failed || value === 'unloaded') {
+            throw new RuntimeError(
+              'load_failed',
+              `llama-server could not load ${id}${exit_code ? ` (exit code ${exit_code})` : ''}`,
+            );
+          }
+          await pause(POLL_MS, undefined, { signal });
+        }
+      },
+    });
   }
 
   async unloadModel(id: string, signal: AbortSignal): Promise<void> {
@@ -194,6 +216,7 @@ export class LlamaServer implements Runtime {
         launch,
         isEmbedding: capabilities.includes('embedding'),
       }),
+      contextBytes: llamaContextBytes(facts, launch),
       sizeBytes: facts?.sizeBytes ?? model.meta?.size ?? null,
       vramBytes: null,
       slots: launch?.slots ?? this.#slots,
@@ -201,7 +224,7 @@ export class LlamaServer implements Runtime {
     };
   }
 
-  async #statusOf(id: string, signal: AbortSignal) {
+  async #statusOf(id: string, signal: AbortSignal): Promise<NonNullable<z.infer<typeof RouterModel>['status']>> {
     const { data } = await this.#get('/models', Models, signal);
     const model = data.find((candidate) => candidate.id === id);
     if (!model) throw new RuntimeError('model_not_found', `llama-server no longer lists ${id}`);

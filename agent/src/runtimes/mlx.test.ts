@@ -32,8 +32,10 @@ describe('mlx_lm.server (simulated)', () => {
     let simulated = await startSimulatedMlx({ models: [CHAT, OTHER] });
     close = () => simulated.door.close();
     let isAlive = true;
+    const printed: string[] = [];
     const process = {
       isAlive: () => isAlive,
+      listen: () => () => printed,
       stop: async () => {
         isAlive = false;
         await simulated.door.close();
@@ -45,7 +47,7 @@ describe('mlx_lm.server (simulated)', () => {
         });
       },
     };
-    return { simulated, runtime: new MlxServer({ url: simulated.url, process }) };
+    return { simulated, runtime: new MlxServer({ url: simulated.url, process }), printed };
   };
   const loaded = async (runtime: MlxServer) =>
     (await runtime.listModels(soon())).filter(({ isLoaded }) => isLoaded).map(({ id }) => id);
@@ -71,6 +73,15 @@ describe('mlx_lm.server (simulated)', () => {
     expect(runtime.report()).toMatchObject({ state: 'ready', detail: expect.stringContaining('ended') });
     await runtime.loadModel(OTHER, soon());
     expect(await loaded(runtime)).toEqual([OTHER]);
+  });
+
+  it('that is ours and dies of a model that is too large says so', async () => {
+    const { simulated, runtime, printed } = await set();
+    await runtime.listModels(soon());
+    await simulated.door.close();
+    await expect(runtime.loadModel(CHAT, soon())).rejects.toMatchObject({ code: 'engine_unreachable' });
+    printed.push('[METAL] Command buffer execution failed: Insufficient Memory (kIOGPUCommandBufferCallbackErrorOutOfMemory)');
+    await expect(runtime.loadModel(CHAT, soon())).rejects.toMatchObject({ code: 'out_of_memory' });
   });
 
   it.each([

@@ -5,6 +5,7 @@ import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
 import { callEngine } from './engine-http.ts';
+import { explainedLoad } from './explained-load.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Models = z.object({ data: z.array(z.looseObject({ id: z.string() })) });
@@ -71,6 +72,11 @@ export class MlxServer implements Runtime {
   /** The only way to load a model is to have it say something. */
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
     if (!this.#models.includes(id)) throw new RuntimeError('model_not_found', `mlx_lm.server does not have ${id}`);
+    await explainedLoad({ engine: this.#process, load: () => this.#load(id, signal) });
+    this.#inMemory = id;
+  }
+
+  async #load(id: string, signal: AbortSignal): Promise<void> {
     if (this.#isPutDown) {
       this.#isPutDown = false;
       this.#become('starting', null);
@@ -88,7 +94,6 @@ export class MlxServer implements Runtime {
       const isMisread = error instanceof RuntimeError && error.code === 'model_not_found';
       throw isMisread ? new RuntimeError(this.classifyError(404, error.detail), error.detail, { cause: error }) : error;
     }
-    this.#inMemory = id;
   }
 
   async unloadModel(id: string): Promise<void> {

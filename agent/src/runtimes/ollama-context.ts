@@ -1,4 +1,6 @@
 const GIB = 2 ** 30;
+/** The smallest that Ollama gives by itself, and what it falls back to when a larger one that it chose does not fit. */
+export const LEAST_CONTEXT = 4_096;
 
 /**
  * The context Ollama will load a model with when nobody says `num_ctx`: what the model's own file or its owner asks for, else a default
@@ -15,6 +17,6 @@ export const ollamaContext = (known: {
 };
 
 const defaultContext = (vramTotalBytes: number): number => {
-  if (vramTotalBytes < 23 * GIB) return 4_096;
+  if (vramTotalBytes < 23 * GIB) return LEAST_CONTEXT;
   return vramTotalBytes < 47 * GIB ? 32_768 : 262_144;
 };

@@ -1,4 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { runtimeConformance } from './conformance.ts';
 import { type MockEngine, type MockEngineOptions, startMockEngine } from './mock-engine/mock-engine.ts';
 import type { Tuning } from './mock-engine/options.ts';
@@ -67,6 +69,35 @@ describe('Ollama', () => {
     expect((await small.listModels(soon()))[0]?.contextLength).toBe(131_072);
     await small.unloadModel('long:latest', soon());
     expect((await small.listModels(soon()))[0]).toMatchObject({ isLoaded: false, contextLength: 131_072 });
+  });
+
+  it.each<[string, { parameters?: string; capabilities?: string[] }, { contextLength?: number }, number | null]>([
+    ['is the least that it falls back to where nobody asked for one', {}, {}, 4_096],
+    ['is that of its settings', {}, { contextLength: 20_000 }, 20_000],
+    ['is that of its Modelfile', { parameters: 'num_ctx 16384' }, { contextLength: 20_000 }, 16_384],
+    ['is never more than the model was made for', { parameters: 'num_ctx 262144' }, {}, 32_768],
+    ['is not known of a model for vectors', { capabilities: ['embedding'] }, {}, null],
+  ])('tells what the context of a model takes, which %s', async (_, shown, settings, tokens) => {
+    const model_info = {
+      'general.architecture': 'llama',
+      'llama.context_length': 32_768,
+      'llama.block_count': 32,
+      'llama.embedding_length': 4_096,
+      'llama.attention.head_count': 32,
+      'llama.attention.head_count_kv': 8,
+    };
+    const pages: Record<string, unknown> = {
+      '/api/version': { version: '0.24.0' },
+      '/api/tags': { models: [{ name: 'm:latest', size: 5e9 }] },
+      '/api/ps': { models: [] },
+      '/api/show': { capabilities: ['completion'], model_info, ...shown },
+    };
+    const program = createServer(({ url }, response) => response.end(JSON.stringify(pages[url ?? ''])));
+    onTestFinished(() => void program.close());
+    await new Promise<void>((resolve) => program.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(program.address() as AddressInfo).port}`;
+    const runtime = new Ollama({ url, slots: 2, readVramTotalBytes: () => 48 * 2 ** 30, ...settings });
+    expect((await runtime.listModels(soon()))[0]?.contextBytes).toBe(tokens === null ? null : tokens * 2 * 131_072);
   });
 
   it('has a pull that fails in the middle under status 200, and that is a failure', async () => {

@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
+import { contextBytes, type KvShape, kvShape } from './context-bytes.ts';
 import { callEngine } from './engine-http.ts';
-import { ollamaContext } from './ollama-context.ts';
+import { LEAST_CONTEXT, ollamaContext } from './ollama-context.ts';
 import { pullFromOllama } from './ollama-pull.ts';
 import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
@@ -59,6 +60,7 @@ interface Shown {
   readonly longestContext: number | null;
   /** What its Modelfile asks for. */
   readonly ownContext: number | null;
+  readonly kvShape: KvShape | null;
 }
 
 /**
@@ -146,9 +148,10 @@ export class Ollama implements Runtime {
             isLoading: false,
             capabilities: shown.capabilities,
             contextLength: this.#contextOf(model.name, shown),
+            contextBytes: this.#contextBytesOf(shown),
             sizeBytes: model.size ?? null,
             vramBytes: running?.size_vram ?? null,
-            slots: shown.capabilities.includes('embedding') ? 1 : this.#slots,
+            slots: this.#slotsOf(shown),
             expiresAtMs: expiryOf(running?.expires_at),
           };
         }),
@@ -223,6 +226,17 @@ export class Ollama implements Runtime {
     );
   }
 
+  /** What a load cannot do without: a context that nobody asked for is made smaller until it fits (its server/sched.go). */
+  #contextBytesOf(shown: Shown): number | null {
+    if (shown.kvShape === null || shown.capabilities.includes('embedding')) return null;
+    const wanted = shown.ownContext ?? this.#configuredContext ?? LEAST_CONTEXT;
+    return contextBytes(shown.kvShape, { tokens: Math.min(wanted, shown.longestContext ?? wanted) * this.#slotsOf(shown) });
+  }
+
+  #slotsOf({ capabilities }: Shown): number {
+    return capabilities.includes('embedding') ? 1 : this.#slots;
+  }
+
   async #show(model: z.infer<typeof Tags>['models'][number], signal: AbortSignal): Promise<Shown> {
     const known = this.#shown.get(model.name);
     if (known) return known;
@@ -237,6 +251,7 @@ export class Ollama implements Runtime {
       capabilities: (model.capabilities ?? show.capabilities ?? ['completion']).flatMap((word) => CAPABILITY[word] ?? []),
       longestContext: model.details?.context_length ?? contextOf(show.model_info),
       ownContext: Number(/^num_ctx\s+(\d+)$/m.exec(show.parameters ?? '')?.[1]) || null,
+      kvShape: kvShape(new Map(Object.entries(show.model_info ?? {}))),
     };
     this.#shown.set(model.name, shown);
     return shown;

@@ -10,6 +10,8 @@ export interface RuntimeModel {
   readonly isLoading: boolean;
   readonly capabilities: readonly string[];
   readonly contextLength: number | null;
+  /** See `LoadedModel`. Also of a cold model: what a load will need beside the weights, at least. */
+  readonly contextBytes?: number | null;
   readonly sizeBytes: number | null;
   readonly vramBytes: number | null;
   readonly slots: number;
@@ -43,6 +45,8 @@ export interface EngineHandle {
   /** Resolves when the process and its children are gone; it stays down until `start`. */
   stop(): Promise<void>;
   start(): void;
+  /** What it gives back tells what the engine has printed since, and how it ended; the last few hundred lines. */
+  listen(): () => readonly string[];
 }
 
 /**

@@ -39,6 +39,7 @@ const owned = async (options: Partial<MockEngineOptions> = {}) => {
         mock = next;
       });
     },
+    listen: () => () => [],
   };
   const die = () => {
     isAlive = false;
@@ -93,7 +94,7 @@ describe('vLLM (simulated)', () => {
     let isAlive = true;
     const runtime = new Vllm({
       url: 'http://127.0.0.1:1',
-      process: { isAlive: () => isAlive, stop: async () => {}, start: () => {} },
+      process: { isAlive: () => isAlive, stop: async () => {}, start: () => {}, listen: () => () => [] },
     });
     await expect(runtime.listModels(soon())).rejects.toMatchObject({ code: 'engine_unreachable' });
     expect(runtime.report()).toMatchObject({ state: 'starting', mode: 'owned' });

@@ -4,6 +4,7 @@ import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
 import { callEngine, openEngineRequest, readText } from './engine-http.ts';
+import { explainedLoad } from './explained-load.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 import { parseVllmMetrics, type VllmFigures } from './vllm-metrics.ts';
 import { type ReadVramUsedBytes, sawVramMove } from './vram-check.ts';
@@ -119,6 +120,10 @@ export class Vllm implements Runtime {
 
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
     this.#mustHave(id);
+    await explainedLoad({ engine: this.#process, load: () => this.#load(signal) });
+  }
+
+  async #load(signal: AbortSignal): Promise<void> {
     if (this.#isPutDown) {
       this.#isPutDown = false;
       this.#become('starting', 'loading its model');

@@ -101,7 +101,7 @@ const ownedOllama = (config: AgentConfig, gpus: GpuMemory): EngineSource => ({
 const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
   name: 'llama-server',
   yieldsTo: ['ollama', 'ollama-owned', 'vllm', 'vllm-owned', 'lmstudio', 'mlx'],
-  find: async () => {
+  find: async (handle) => {
     const program = onPath('llama-server');
     const models = (await scanModelsDir(modelsFolder(config.modelsDir))).length;
     if (program === null || models === 0) {
@@ -124,7 +124,13 @@ const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
     await refresh();
     return {
       name: 'llama-server',
-      runtime: new LlamaServer({ url: `http://127.0.0.1:${port}`, mode: 'owned', slots: config.llamaServerSlots, refresh }),
+      runtime: new LlamaServer({
+        url: `http://127.0.0.1:${port}`,
+        mode: 'owned',
+        slots: config.llamaServerSlots,
+        refresh,
+        process: handle,
+      }),
       sentence: `running ${program} with ${models} model file${models === 1 ? '' : 's'} from ${config.modelsDir}`,
       command: () => ({
         file: program,

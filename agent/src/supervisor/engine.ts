@@ -4,6 +4,7 @@ import type { EngineHandle, Runtime, RuntimeModel } from '../runtimes/runtime.ts
 import type { EngineLog } from './engine-log.ts';
 import { askForOneToken } from './engine-probe.ts';
 import { type EngineCommand, type EngineExit, EngineProcess } from './engine-process.ts';
+import { LastLines } from './last-lines.ts';
 import {
   initialLifecycle,
   LIFECYCLE_LIMITS,
@@ -68,6 +69,7 @@ export class Engine implements EngineHandle {
   readonly #events: EngineEvents;
   readonly #log: Logger;
   readonly #output: EngineLog;
+  readonly #lastLines = new LastLines();
   readonly #pids: PidFiles;
   readonly #limits: LifecycleLimits;
   #life: Lifecycle;
@@ -123,6 +125,10 @@ export class Engine implements EngineHandle {
     if (this.#isClosed) return;
     if (this.isOwned) this.#move({ kind: 'start' });
     else this.look();
+  }
+
+  listen(): () => readonly string[] {
+    return this.#lastLines.listen();
   }
 
   /** Resolves when the process and its children are gone. Nothing happens to an adopted engine: it is not ours to stop. */
@@ -302,7 +308,10 @@ export class Engine implements EngineHandle {
     this.#probe = 'none';
     this.#lastTokenAtMs = null;
     this.#output.write(`--- ${new Date().toISOString()} starting ${command.file} ${command.args.join(' ')}`);
-    const engine = new EngineProcess(command, (line) => this.#output.write(line));
+    const engine = new EngineProcess(command, (line) => {
+      this.#output.write(line);
+      this.#lastLines.add(line);
+    });
     this.#process = engine;
     if (engine.pid !== undefined) void this.#pids.write(this.spec.name, engine.pid).catch(() => {});
     void engine.exited.then((exit) => this.#died(engine, exit));
@@ -315,6 +324,8 @@ export class Engine implements EngineHandle {
     this.#process = undefined;
     this.#pids.remove(this.spec.name);
     this.#output.write(`--- ${new Date().toISOString()} ${how}`);
+    // How it ended when we end it says nothing about the engine.
+    if (this.#life.phase !== 'stopping') this.#lastLines.add(how);
     this.#events.lost(this.spec.runtime);
     this.#move({ kind: 'exited', how });
     this.#settle();

@@ -213,7 +213,8 @@ describe('an engine of somebody else', () => {
     await until('it is back', () => supervisor.reports()[0]?.state === 'ready');
     await supervisor.park('a game');
     await supervisor.close();
-    await expect(source.find({ isAlive: () => false, stop: async () => {}, start: () => {} })).resolves.not.toBeNull();
+    const handle = { isAlive: () => false, stop: async () => {}, start: () => {}, listen: () => () => [] };
+    await expect(source.find(handle)).resolves.not.toBeNull();
   });
 
   it('that comes later is adopted, and the stand-in goes', { timeout: 20_000 }, async () => {

@@ -142,6 +142,7 @@ export class Supervisor {
       isAlive: () => engine?.isAlive() ?? false,
       stop: async () => engine?.stop(),
       start: () => engine?.start(),
+      listen: () => engine?.listen() ?? (() => []),
     });
     if (spec === null || this.#isClosed) return;
     if (spec.isStandIn && this.#hasSeenReal) return;
