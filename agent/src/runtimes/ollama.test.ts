@@ -75,6 +75,7 @@ describe('Ollama', () => {
     ['is the least that it falls back to where nobody asked for one', {}, {}, 4_096],
     ['is that of its settings', {}, { contextLength: 20_000 }, 20_000],
     ['is that of its Modelfile', { parameters: 'num_ctx 16384' }, { contextLength: 20_000 }, 16_384],
+    ['is that of a Modelfile with a large number', { parameters: 'num_ctx    1.048576e+06' }, {}, 32_768],
     ['is never more than the model was made for', { parameters: 'num_ctx 262144' }, {}, 32_768],
     ['is not known of a model for vectors', { capabilities: ['embedding'] }, {}, null],
   ])('tells what the context of a model takes, which %s', async (_, shown, settings, tokens) => {

@@ -250,7 +250,8 @@ export class Ollama implements Runtime {
     const shown = {
       capabilities: (model.capabilities ?? show.capabilities ?? ['completion']).flatMap((word) => CAPABILITY[word] ?? []),
       longestContext: model.details?.context_length ?? contextOf(show.model_info),
-      ownContext: Number(/^num_ctx\s+(\d+)$/m.exec(show.parameters ?? '')?.[1]) || null,
+      // A million and more are written as Go writes such numbers: 1.048576e+06.
+      ownContext: Number(/^num_ctx\s+(\S+)$/m.exec(show.parameters ?? '')?.[1]) || null,
       kvShape: kvShape(new Map(Object.entries(show.model_info ?? {}))),
     };
     this.#shown.set(model.name, shown);
