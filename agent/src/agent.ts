@@ -124,6 +124,7 @@ export class Agent {
           if (attempt.modelId === modelId) attempt.stop('preempted', 'the model is being unloaded');
         }
       },
+      freeBytes: () => (this.#gpus.read().length === 0 ? availableMemoryBytes() : this.#gpus.totalOf('vramFreeBytes')),
       log,
     });
     this.#pulls = new Pulls({

@@ -36,7 +36,7 @@ export class Gpus {
   }
 
   /** Of all GPUs that tell; null when none of them does, 0 when there is none. */
-  totalOf(field: 'vramTotalBytes' | 'vramUsedBytes'): number | null {
+  totalOf(field: 'vramTotalBytes' | 'vramUsedBytes' | 'vramFreeBytes'): number | null {
     const gpus = this.read();
     const known = gpus.flatMap((gpu) => gpu[field] ?? []);
     return known.length === 0 && gpus.length > 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0);

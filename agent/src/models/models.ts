@@ -1,9 +1,10 @@
-import { type LoadedModel, type ModelFailure, sameModel } from '@lai/shared/node';
+import { estimatedNeedBytes, type LoadedModel, type ModelFailure, sameModel } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { type Runtime, RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
 import { Grace } from './grace.ts';
 import { isIdleTooLong } from './idle-unload.ts';
 import { type ModelEvent, type ModelStatus, nextModelStatus, unknownModel } from './model-states.ts';
+import { toSendAway } from './room.ts';
 
 /** Ollama's own limit is a stall of 5 min; a load that takes longer than this is not coming. */
 const LOAD_LIMIT_MS = 10 * 60_000;
@@ -50,6 +51,7 @@ export class Models {
   readonly #graces = new Map<string, Grace>();
   readonly #onChange: () => void;
   readonly #interrupt: (modelId: string) => void;
+  readonly #freeBytes: () => number | null;
   readonly #now: () => number;
   readonly #log: Logger;
   readonly #maxConcurrent: number;
@@ -63,6 +65,8 @@ export class Models {
     onChange: () => void;
     /** Ends the attempts that run on a model, with an honest reason; asked when their time to finish is over. */
     interrupt?: (modelId: string) => void;
+    /** Memory that loads may take, as the sensors see it; null when the machine cannot tell. */
+    freeBytes?: () => number | null;
     now?: () => number;
     log: Logger;
   }) {
@@ -70,6 +74,7 @@ export class Models {
     this.#idleUnloadMs = options.idleUnloadMs ?? null;
     this.#onChange = options.onChange;
     this.#interrupt = options.interrupt ?? (() => {});
+    this.#freeBytes = options.freeBytes ?? (() => null);
     this.#now = options.now ?? (() => performance.now());
     this.#log = options.log;
   }
@@ -310,7 +315,9 @@ export class Models {
     this.#change(id, { kind: 'load' });
     try {
       canceled.throwIfAborted();
-      await entry.runtime.loadModel(id, AbortSignal.any([canceled, AbortSignal.timeout(LOAD_LIMIT_MS)]));
+      const inTheWay = this.#inTheWayOf(entry, estimatedNeedBytes(entry.model) ?? 0);
+      if (inTheWay.length > 0) await this.#sendAway(inTheWay, id);
+      await this.#bringIn(entry, AbortSignal.any([canceled, AbortSignal.timeout(LOAD_LIMIT_MS)]));
       entry.isOurs = true;
       entry.lastUsedAtMs = this.#now();
       this.#change(id, { kind: 'loaded' });
@@ -326,6 +333,53 @@ export class Models {
       this.#change(id, { kind: 'loadFailed', failure: { code, message: `loading ${id} failed (${code})`, atMs: Date.now() } });
       throw error;
     }
+  }
+
+  /** Some need more than their size says: when memory runs out, everything that is idle goes, and it is tried once more. */
+  async #bringIn(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { runtime, model } = entry;
+    signal.throwIfAborted();
+    try {
+      await runtime.loadModel(model.id, signal);
+    } catch (error) {
+      const isOutOfMemory = error instanceof RuntimeError && error.code === 'out_of_memory';
+      const inTheWay = isOutOfMemory ? this.#inTheWayOf(entry, Number.POSITIVE_INFINITY) : [];
+      if (inTheWay.length === 0) throw error;
+      await this.#sendAway(inTheWay, model.id);
+      signal.throwIfAborted();
+      await runtime.loadModel(model.id, signal);
+    }
+  }
+
+  /** Idle models that have to go before this one can be loaded. */
+  #inTheWayOf(entry: Entry, needBytes: number): string[] {
+    const freeBytes = this.#freeBytes();
+    if (freeBytes === null) return [];
+    const idle = this.#all().filter((other) => other !== entry && this.#mayGoFor(entry.runtime, other));
+    const heldBytes = ({ vramBytes, sizeBytes }: RuntimeModel) => vramBytes ?? sizeBytes ?? 0;
+    const facts = idle.map(({ model, lastUsedAtMs }) => ({ id: model.id, heldBytes: heldBytes(model), lastUsedAtMs }));
+    return toSendAway(facts, needBytes, freeBytes);
+  }
+
+  async #sendAway(leaving: readonly string[], comingId: string): Promise<void> {
+    for (const id of leaving) {
+      this.#log.info({ model: id, for: comingId }, 'unloading an idle model to make room');
+      await this.unload(id).catch((error: unknown) => this.#log.warn({ model: id, err: error }, 'idle model did not go'));
+    }
+  }
+
+  /** What engines do with their own models is their affair where they see to it themselves; what is not ours is its owner's. */
+  #mayGoFor(runtime: Runtime, { runtime: itsRuntime, model, status, inFlight, isOurs }: Entry): boolean {
+    const { abilities } = itsRuntime;
+    return (
+      status.state === 'warm' &&
+      inFlight === 0 &&
+      !this.#isPinned(model.id) &&
+      !this.#unloads.has(model.id) &&
+      abilities.unload !== 'no' &&
+      !(itsRuntime === runtime && abilities.evicts) &&
+      (isOurs || itsRuntime.report().mode === 'owned')
+    );
   }
 
   #keep({ runtime, model }: Entry): void {

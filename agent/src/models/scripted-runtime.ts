@@ -20,6 +20,8 @@ export class ScriptedRuntime implements Runtime {
   readonly abilities: RuntimeAbilities = {
     load: true,
     unload: 'polite',
+    evicts: false,
+    spillsToMemory: false,
     pull: true,
     delete: true,
     routes: ['chat.completions'],

@@ -88,6 +88,8 @@ export class LlamaServer implements Runtime {
     this.abilities = {
       load: true,
       unload: 'kills',
+      evicts: false,
+      spillsToMemory: options.kind === undefined,
       pull: options.canDownload ?? false,
       delete: options.canDownload ?? false,
       routes: ['chat.completions', 'completions', 'embeddings'],

@@ -39,6 +39,8 @@ export class LmStudio implements Runtime {
   readonly abilities: RuntimeAbilities = {
     load: true,
     unload: 'kills',
+    evicts: false,
+    spillsToMemory: true,
     pull: true,
     delete: false,
     routes: ['chat.completions', 'completions', 'embeddings'],

@@ -40,6 +40,8 @@ export class MlxServer implements Runtime {
     this.abilities = {
       load: true,
       unload: this.#process ? 'kills' : 'no',
+      evicts: false,
+      spillsToMemory: false,
       pull: false,
       delete: false,
       routes: ['chat.completions', 'completions'],

@@ -74,6 +74,8 @@ export class Ollama implements Runtime {
   readonly abilities: RuntimeAbilities = {
     load: true,
     unload: 'polite',
+    evicts: true,
+    spillsToMemory: true,
     pull: true,
     delete: true,
     routes: ['chat.completions', 'completions', 'embeddings'],

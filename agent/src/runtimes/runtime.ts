@@ -22,11 +22,15 @@ export interface RuntimeModel {
  * What a runtime can do, declared, so that nobody outside its own file asks which runtime it is.
  * - `load`/`unload`: models can be loaded and unloaded one by one.
  * - `unload: 'polite'`: a running generation finishes first. `'kills'`: it is cut off.
+ * - `evicts`: sends idle models of its own away by itself when a load finds no room. Others' never.
+ * - `spillsToMemory`: see `RuntimeReport`.
  * - `pull`, `delete`: models can be brought onto and taken off the disk; `pullModel` and `deleteModel` are there.
  */
 export interface RuntimeAbilities {
   readonly load: boolean;
   readonly unload: 'no' | 'polite' | 'kills';
+  readonly evicts: boolean;
+  readonly spillsToMemory: boolean;
   readonly pull: boolean;
   readonly delete: boolean;
   readonly routes: readonly AttemptRoute[];

@@ -77,6 +77,8 @@ export class Vllm implements Runtime {
     this.abilities = {
       load: canLeaveGpu,
       unload: canLeaveGpu ? 'kills' : 'no',
+      evicts: false,
+      spillsToMemory: false,
       pull: false,
       delete: false,
       routes: ['chat.completions', 'completions', 'embeddings'],

@@ -154,6 +154,7 @@ export class Engine implements EngineHandle {
       ...said,
       version: this.#life.version ?? said.version,
       mode: this.isOwned ? 'owned' : said.mode,
+      spillsToMemory: this.spec.runtime.abilities.spillsToMemory,
       state: this.spec.runtime.isDormant ? 'ready' : REPORTED[this.#life.phase],
       detail: this.spec.runtime.isDormant
         ? said.detail

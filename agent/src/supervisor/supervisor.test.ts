@@ -22,7 +22,15 @@ const until = async (what: string, isTrue: () => boolean, limitMs = 8_000): Prom
 /** The least an engine can be: it answers GET / while it lives. */
 const runtimeAt = (url: string, kind: Runtime['kind'] = 'llama-server'): Runtime => ({
   kind,
-  abilities: { load: true, unload: 'kills', pull: false, delete: false, routes: ['chat.completions'] },
+  abilities: {
+    load: true,
+    unload: 'kills',
+    evicts: false,
+    spillsToMemory: false,
+    pull: false,
+    delete: false,
+    routes: ['chat.completions'],
+  },
   report: () => ({ kind, version: '1', state: 'ready', mode: 'adopted', isSimulated: false, detail: null }),
   listModels: async (signal) => {
     await (await fetch(url, { signal })).text();

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
+import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import { estimatedNeedBytes, freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
+import { freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
 import type { Figures } from './figures.ts';

@@ -1,9 +1,6 @@
-import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
+import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
 import type { FleetNode } from './fleet.ts';
 
-/** Weights are loaded whole; context and buffers come on top. A tenth for the context where the node does not tell what it takes. */
-const USUAL_CONTEXT_SHARE = 0.1;
-const OVERHEAD_BYTES = 256 * 1024 * 1024;
 /** Of a card: a desktop holds less. Where somebody holds more, it is in use, and no engine is asked to squeeze in beside. */
 const FOREIGN_SHARE = 0.25;
 /** A load that ran out of memory is not tried again, anywhere, unless there is more room than there was by this much. */
@@ -11,7 +8,7 @@ const CHANGE_THAT_MATTERS_BYTES = 1_000_000_000;
 
 export type Fit =
   | { readonly kind: 'fits' }
-  /** Fits once idle models are gone; the runtime sends them away by itself. */
+  /** Fits once idle models are gone; the node sends them away by itself. */
   | { readonly kind: 'fits_after_eviction'; readonly evictBytes: number }
   /** Fits once models that are in use are gone as well: somebody has to see to it that they are left alone. */
   | { readonly kind: 'fits_after_drain'; readonly inUse: readonly string[] }
@@ -56,10 +53,6 @@ export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
     ? { kind: 'fits_in_part', missingShare: (needBytes - haveBytes) / needBytes }
     : { kind: 'does_not_fit', needBytes, haveBytes };
 };
-
-/** What its load will take, by what is known without having seen one; null when not even its size is. */
-export const estimatedNeedBytes = ({ sizeBytes, contextBytes }: LoadedModel): number | null =>
-  sizeBytes === null ? null : sizeBytes + Math.max(sizeBytes * USUAL_CONTEXT_SHARE, contextBytes ?? 0) + OVERHEAD_BYTES;
 
 const isHeld = ({ state }: LoadedModel): boolean => state !== 'cold' && state !== 'failed';
 
