@@ -78,7 +78,7 @@ export class Chooser {
         },
         isContested: (model: string) => leases.isContested(nodeId, model),
         loading: loads.on(nodeId),
-        loadBarredUntilMs: loads.barredUntilMs(nodeId),
+        loadBars: loads.barsOn(nodeId),
         shortageBytes: (model: LoadedModel) => loads.shortageBytes(model),
         get roomFor() {
           return roomFor(nodeId);

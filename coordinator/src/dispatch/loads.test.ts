@@ -148,9 +148,9 @@ describe('a cold load', () => {
     expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
   });
 
-  it('that the engine had no place for is asked for again soon, and one that failed is not', async () => {
+  it('that the engine had no place for is asked for again soon, and so is one that failed, once', async () => {
     const { clock, loads, asked, request } = setUp();
-    const barredForMs = () => (loads.barredUntilMs('a').get('m') ?? 0) - clock.nowMs();
+    const barredForMs = () => (loads.barsOn('a').get('m')?.untilMs ?? 0) - clock.nowMs();
     await request('a');
     asked[0]?.end({ ok: false, code: 'engine_overloaded' } as LoadOutcome);
     await settled();
@@ -159,7 +159,14 @@ describe('a cold load', () => {
     await request('a');
     asked[1]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
     await settled();
+    expect(barredForMs()).toBe(2_000);
+    expect(loads.barsOn('a').get('m')?.isTelling).toBe(false);
+    clock.pass(2_000);
+    await request('a');
+    asked[2]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
+    await settled();
     expect(barredForMs()).toBe(30_000);
+    expect(loads.barsOn('a').get('m')?.isTelling).toBe(true);
   });
 });
 

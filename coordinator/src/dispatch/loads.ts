@@ -2,11 +2,14 @@ import type { ErrorCode } from '@lai/shared/errors';
 import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
+import type { LoadBar } from '../scheduler/fleet.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
 import type { Figures } from './figures.ts';
 import type { Nodes } from './nodes.ts';
 
+/** A load that failed is tried once more, soon; from then on it is barred for longer each time. */
+const FIRST_BAR_MS = 2_000;
 const BAR_MS = 30_000;
 const LONGEST_BAR_MS = 5 * 60_000;
 /** The engine had no place for another model, since all that it holds were busy. */
@@ -60,7 +63,7 @@ export class Loads {
   readonly #log: Logger;
   /** By node: models it was asked to load. */
   readonly #loading = new Map<string, Set<string>>();
-  readonly #bars = new Map<string, Map<string, { untilMs: number; failures: number }>>();
+  readonly #bars = new Map<string, Map<string, LoadBar & { readonly failures: number }>>();
   /** By model. */
   readonly #shortages = new Map<string, Shortage>();
   /** By node and model: what a load seems to have taken, and may not have. */
@@ -98,9 +101,8 @@ export class Loads {
     return this.#loading.get(nodeId) ?? NO_MODELS;
   }
 
-  barredUntilMs(nodeId: string): ReadonlyMap<string, number> {
-    const bars = this.#bars.get(nodeId);
-    return bars ? new Map([...bars].map(([model, bar]) => [model, bar.untilMs])) : NO_BARS;
+  barsOn(nodeId: string): ReadonlyMap<string, LoadBar> {
+    return this.#bars.get(nodeId) ?? NO_BARS;
   }
 
   /** With less context than it was tried with it may fit. */
@@ -213,11 +215,11 @@ export class Loads {
 
   #remember(nodeId: string, model: string, code: ErrorCode): void {
     if (code === 'node_lost') return;
-    const bars = this.#bars.get(nodeId) ?? new Map<string, { untilMs: number; failures: number }>();
-    const isBusy = code === 'engine_overloaded';
+    const bars = this.#bars.get(nodeId) ?? new Map<string, LoadBar & { readonly failures: number }>();
+    const isBusy = NOT_ITS_FAULT.has(code);
     const failures = (bars.get(model)?.failures ?? 0) + (isBusy ? 0 : 1);
-    const barMs = isBusy ? BUSY_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * failures);
-    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs });
+    const barMs = isBusy ? BUSY_BAR_MS : failures === 1 ? FIRST_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * (failures - 1));
+    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs, isTelling: !isBusy && failures > 1 });
     this.#bars.set(nodeId, bars);
   }
 
@@ -269,5 +271,8 @@ const takenBy = (model: string, before: NodeSnapshot, after: NodeSnapshot): numb
   return had === null || has === null ? null : had - has;
 };
 
+/** Nothing is wrong with the model: the engine is full, or the machine's owner came. */
+const NOT_ITS_FAULT: ReadonlySet<ErrorCode> = new Set(['engine_overloaded', 'node_held', 'preempted', 'canceled']);
+
 const NO_MODELS: ReadonlySet<string> = new Set();
-const NO_BARS: ReadonlyMap<string, number> = new Map();
+const NO_BARS: ReadonlyMap<string, LoadBar> = new Map();

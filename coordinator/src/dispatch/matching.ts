@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { CodedError } from '@lai/shared/errors';
+import { CodedError, type ErrorCode } from '@lai/shared/errors';
 import { withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { Target } from '../routing/target.ts';
@@ -26,6 +26,8 @@ const STORE_PATIENCE_MS = 2_500;
 /** A third of the lock, and as often as the queues are asked for jobs whose taker is gone. */
 const LOCK_RENEW_MS = 3_000;
 const MOST_RETRY_AFTER_SECONDS = 60;
+/** Before a load that failed is tried again; see loads.ts. */
+const FAILING_RETRY_MS = 30_000;
 
 /** What others are told. */
 export interface MatchingEvents {
@@ -290,7 +292,12 @@ export class Matching {
       void this.#take(line, decision.candidate, placement);
       return true;
     }
-    this.#prepare(decision, this.#headOf(line));
+    const head = this.#headOf(line);
+    if (decision.kind === 'failing' && head) {
+      this.#giveUp(head, decision.code);
+      return true;
+    }
+    this.#prepare(decision, head);
     return false;
   }
 
@@ -325,7 +332,8 @@ export class Matching {
       return;
     }
     const { decision } = placement;
-    if (decision.kind === 'run') void this.#lease(ticket, decision.candidate, placement);
+    if (decision.kind === 'failing') this.#giveUp(ticket, decision.code);
+    else if (decision.kind === 'run') void this.#lease(ticket, decision.candidate, placement);
     else this.#prepare(decision, ticket);
   }
 
@@ -507,13 +515,18 @@ export class Matching {
   }
 
   #expire(ticket: Ticket): void {
-    const { grant, lastPlacement } = ticket;
+    this.#giveUp(ticket, 'no_capacity');
+  }
+
+  /** Nobody could take it in time, or nobody will soon. */
+  #giveUp(ticket: Ticket, code: ErrorCode): void {
+    const { grant, failure, lastPlacement } = ticket;
     ticket.grant = null;
-    const etaMs = this.etaMs(ticket);
-    this.leave(ticket, { outcome: 'no_capacity', nodeId: null });
+    const waitMs = code === 'no_capacity' ? (this.etaMs(ticket) ?? 5_000) : FAILING_RETRY_MS;
+    this.leave(ticket, { outcome: code, nodeId: null });
     const message = sentenceFor(ticket.target, lastPlacement ?? this.preview(ticket.target));
-    const retryAfterSeconds = Math.min(MOST_RETRY_AFTER_SECONDS, Math.ceil((etaMs ?? 5_000) / 1_000));
-    grant?.reject(new CodedError('no_capacity', { message, retryAfterSeconds }));
+    const retryAfterSeconds = Math.min(MOST_RETRY_AFTER_SECONDS, Math.ceil(waitMs / 1_000));
+    grant?.reject((code !== 'no_capacity' && failure) || new CodedError(code, { message, retryAfterSeconds }));
   }
 
   #entered(ticket: Ticket): void {

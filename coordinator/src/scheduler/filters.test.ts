@@ -71,7 +71,8 @@ describe('a model is refused', () => {
     const loaded = model('m', facts);
     return refuseModel(node('a', [loaded], around), loaded, target(wanted), NOW_MS);
   };
-  const barred = { loadBarredUntilMs: new Map([['m', NOW_MS + 1]]) };
+  const barFor = (id: string, untilMs: number, isTelling = true) => ({ loadBars: new Map([[id, { untilMs, isTelling }]]) });
+  const barred = barFor('m', NOW_MS + 1);
   const full = { snapshot: { gpus: [gpu({ vramFreeBytes: GIB })] } };
 
   it.each<[string, Parameters<typeof verdictOf>, RefusalReason | null]>([
@@ -88,8 +89,14 @@ describe('a model is refused', () => {
     ['not when it is cold', [{ state: 'cold' }], null],
     ['not when its last load failed some time ago', [{ state: 'failed' }], null],
     ['when its last load failed lately', [{ state: 'cold' }, {}, barred], 'load_failed'],
-    ['not when the bar has just ended', [{ state: 'cold' }, {}, { loadBarredUntilMs: new Map([['m', NOW_MS]]) }], null],
-    ['not when another model is barred', [{ state: 'cold' }, {}, { loadBarredUntilMs: new Map([['n', NOW_MS + 1]]) }], null],
+    [
+      'for a moment when its load failed for the first time',
+      [{ state: 'cold' }, {}, barFor('m', NOW_MS + 1, false)],
+      'load_resting',
+    ],
+    ['when a load ran out of memory', [{ state: 'cold' }, {}, { shortageBytes: () => 8 * GIB }], 'out_of_memory'],
+    ['not when the bar has just ended', [{ state: 'cold' }, {}, barFor('m', NOW_MS)], null],
+    ['not when another model is barred', [{ state: 'cold' }, {}, barFor('n', NOW_MS + 1)], null],
     ['not when it is warm after all', [{ state: 'warm' }, {}, barred], null],
     ['not while a load is under way after all', [{ state: 'cold' }, {}, { ...barred, loading: new Set(['m']) }], null],
     ['when it does not fit', [{ state: 'cold' }, {}, full], 'does_not_fit'],
@@ -134,7 +141,9 @@ describe('a reason lasts', () => {
       reserved: false,
       not_alone: false,
       cooling: false,
+      load_resting: false,
       load_failed: false,
+      out_of_memory: false,
       making_room: false,
       does_not_fit: false,
       too_large: true,

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '@lai/shared/errors';
 import { type LoadedModel, sameModel } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
 import { fitOf } from './fit.ts';
@@ -18,7 +19,9 @@ export type RefusalReason =
   | 'not_alone'
   | 'cooling'
   | 'making_room'
+  | 'load_resting'
   | 'load_failed'
+  | 'out_of_memory'
   | 'does_not_fit'
   | 'too_large';
 
@@ -33,9 +36,12 @@ export interface Refusal {
 /** Reasons that no waiting will change while the node has the models it has. */
 export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short', 'too_large']);
 
+/** Loads that were tried and failed: what may change that is nothing that a request should wait for. */
+export const FAILURES = ['load_failed', 'out_of_memory'] as const satisfies readonly (RefusalReason & ErrorCode)[];
+
 /** Reasons that pass within seconds, without anybody's doing. */
 export const PASSING: ReadonlySet<RefusalReason> = new Set([
-  ...(['suspect', 'unloading', 'reserved', 'not_alone', 'making_room', 'cooling'] as const),
+  ...(['suspect', 'unloading', 'reserved', 'not_alone', 'making_room', 'load_resting', 'cooling'] as const),
 ]);
 
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
@@ -73,9 +79,12 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
     return { reason: 'making_room', detail: `makes room for ${node.roomFor}, which has waited long` };
   const state = stateOf(node, model);
   if (state !== 'cold' && state !== 'failed') return null;
-  if ((node.loadBarredUntilMs.get(model.id) ?? 0) > nowMs)
-    return { reason: 'load_failed', detail: model.failure?.message ?? 'loading failed lately' };
+  const bar = node.loadBars.get(model.id);
+  if (bar && bar.untilMs > nowMs)
+    return { reason: bar.isTelling ? 'load_failed' : 'load_resting', detail: model.failure?.message ?? 'loading failed lately' };
   const fit = fitOf(model, node);
+  if (fit.kind === 'ran_out')
+    return { reason: 'out_of_memory', detail: `loading ran out of memory with ${gib(fit.hadBytes)} GiB` };
   if (fit.kind === 'does_not_fit' || fit.kind === 'too_large') {
     const most = fit.kind === 'too_large' ? 'is all there is' : 'can be had';
     return { reason: fit.kind, detail: `needs ${gib(fit.needBytes)} GiB, ${gib(fit.haveBytes)} GiB ${most}` };

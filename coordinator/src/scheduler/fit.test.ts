@@ -105,9 +105,9 @@ describe('a load', () => {
   });
 
   it.each([
-    ['as little memory is free as when it ran out', 6, 'does_not_fit'],
-    ['hardly more is free', 6.9, 'does_not_fit'],
-    ['much less is free', 4, 'does_not_fit'],
+    ['as little memory is free as when it ran out', 6, 'ran_out'],
+    ['hardly more is free', 6.9, 'ran_out'],
+    ['much less is free', 4, 'ran_out'],
     ['much more is free', 7.1, 'fits'],
   ])('that ran out of memory is tried again where there is more room: %s', (_, freeGib, kind) => {
     const parts = { gpus: [freeGpu(freeGib)] };

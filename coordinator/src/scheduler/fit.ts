@@ -15,6 +15,8 @@ export type Fit =
   /** Will never fit whole; worth a try all the same, as an engine may keep a part in main memory, and be slower for it. */
   | { readonly kind: 'fits_in_part'; readonly missingShare: number }
   | { readonly kind: 'does_not_fit'; readonly needBytes: number; readonly haveBytes: number }
+  /** A load ran out of memory with as much room as there is here, or more. */
+  | { readonly kind: 'ran_out'; readonly hadBytes: number }
   /** Not even if the machine were empty. */
   | { readonly kind: 'too_large'; readonly needBytes: number; readonly haveBytes: number };
 
@@ -37,7 +39,7 @@ export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
   const haveBytes = freeBytes + sumOf(idle, snapshot);
   const shortageBytes = node.shortageBytes(model);
   if (shortageBytes !== null && haveBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES)
-    return { kind: 'does_not_fit', needBytes: Math.max(needBytes, haveBytes), haveBytes };
+    return { kind: 'ran_out', hadBytes: shortageBytes };
   if (needBytes <= freeBytes) return { kind: 'fits' };
   if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
   if (needBytes <= freeBytes + sumOf(ours, snapshot))

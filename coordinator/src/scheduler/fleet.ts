@@ -15,8 +15,8 @@ export interface FleetNode {
   readonly isReserved: boolean;
   /** Until when a model here is given a rest after failures in a row; 0 when it is not. */
   readonly coolingUntilMs: (model: string) => number;
-  /** Until when a model must not be loaded here again, by model id: it failed lately. */
-  readonly loadBarredUntilMs: ReadonlyMap<string, number>;
+  /** Models that must not be loaded here for a while, by model id. */
+  readonly loadBars: ReadonlyMap<string, LoadBar>;
   /** Room in which a load of this model, with as much context, last ran out of memory, on whatever node; null when it did not. */
   readonly shortageBytes: (model: LoadedModel) => number | null;
   /** Somebody waits for this model, which keeps it in memory while it is idle. */
@@ -24,6 +24,12 @@ export interface FleetNode {
   /** The model for which others are kept away until it is loaded; null when there is none. */
   readonly roomFor: string | null;
   readonly figures: (model: string) => LearnedFigures;
+}
+
+export interface LoadBar {
+  readonly untilMs: number;
+  /** It has failed again and again, which is what anybody who waits for it should be told. */
+  readonly isTelling: boolean;
 }
 
 /** A load that was asked for a moment ago is under way, whatever the last snapshot says. */

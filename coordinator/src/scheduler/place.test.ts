@@ -20,14 +20,16 @@ const ask = (nodes: Nodes, question: Partial<PlacementQuestion> = {}): Placement
 
 /** The decision in a word or three: `run attic m`, `wait`, `never model_not_found`. */
 const said = ({ decision }: Placement): string => {
-  if (decision.kind === 'never') return `never ${decision.code}`;
   if (decision.kind === 'wait') return 'wait';
+  if ('code' in decision) return `${decision.kind} ${decision.code}`;
   return `${decision.kind} ${decision.candidate.nodeName} ${decision.candidate.model}`;
 };
 
 const cold = (facts: Partial<LoadedModel> = {}) => model('m', { state: 'cold', ...facts });
 const held: NodeFacts = { snapshot: { holds: [{ kind: 'gaming', cause: 'detected', sinceMs: 1, untilMs: null }] } };
 const busy: NodeFacts = { leased: { m: 1 } };
+const barred: NodeFacts = { loadBars: new Map([['m', { untilMs: NOW_MS + 1, isTelling: true }]]) };
+const resting: NodeFacts = { loadBars: new Map([['m', { untilMs: NOW_MS + 1, isTelling: false }]]) };
 const inUse = () => model('old', { sizeBytes: 6 * GIB, inFlight: 1 });
 const full = (...models: LoadedModel[]): NodeFacts => ({ snapshot: { gpus: [gpu({ vramFreeBytes: GIB })], models } });
 const learned = (figures: { loadMs?: number; attemptMs?: number; firstContentMs?: number }): NodeFacts => ({
@@ -121,6 +123,20 @@ describe('a request', () => {
       {},
       'load a m',
     ],
+    ['is told when its model could not be loaded', [node('a', [cold()], barred)], {}, 'failing load_failed'],
+    [
+      'is told when loading ran out of memory wherever it could be',
+      [
+        node('a', [cold()], { shortageBytes: () => 8 * GIB }),
+        node('b', [cold()], barred),
+        node('c', [cold({ capabilities: [] })]),
+      ],
+      {},
+      'failing load_failed',
+    ],
+    ['waits for somebody else after a load that failed', [node('a', [cold()], barred), node('b', [cold()], held)], {}, 'wait'],
+    ['waits for the second try of a load', [node('a', [cold()], resting)], {}, 'wait'],
+    ['is served by somebody else after a load that failed', [node('a', [cold()], barred), node('b', [cold()])], {}, 'load b m'],
     [
       'has a node drained when its model fits nowhere else',
       [node('a', [cold(), inUse()], full(cold(), inUse()))],
@@ -319,7 +335,7 @@ const anyNode = (name: string) =>
         isReserved: facts.isReserved,
         leased: { m: facts.leased },
         loading: new Set(facts.isLoading ? ['m'] : []),
-        loadBarredUntilMs: new Map(facts.isBarred ? [['m', NOW_MS + 1]] : []),
+        loadBars: new Map(facts.isBarred ? [['m', { untilMs: NOW_MS + 1, isTelling: true }]] : []),
         isContested: () => facts.isContested,
         coolingUntilMs: () => NOW_MS + facts.restMs,
         figures: { m: { firstContentMs: facts.firstContentMs } },

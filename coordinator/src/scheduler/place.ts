@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import type { LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
-import { LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
+import { FAILURES, LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
 import type { FleetNode } from './fleet.ts';
 import { type Action, actionFor, fitToLoad, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
@@ -22,12 +22,13 @@ export interface Candidate {
 export interface Placement {
   /**
    * `run`: this candidate has a free slot, and is the quickest or not much slower. `load`: the quickest way is a cold load. `drain`: it is
-   * one that has no room before others' models are idle. `wait`: a busy or loading one is quickest, or nobody can at the moment. `never`: no connected node will, however long one waits.
+   * one that has no room before others' models are idle. `wait`: a busy or loading one is quickest, or nobody can at the moment. `failing`: whoever could has
+   * tried to load it, and failed. `never`: no connected node will, however long one waits.
    */
   readonly decision:
     | { readonly kind: 'run' | 'load' | 'drain'; readonly candidate: Candidate }
     | { readonly kind: 'wait' }
-    | { readonly kind: 'never'; readonly code: ErrorCode };
+    | { readonly kind: 'failing' | 'never'; readonly code: ErrorCode };
   /** Best first. */
   readonly candidates: readonly Candidate[];
   readonly refusals: readonly Refusal[];
@@ -135,9 +136,12 @@ const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]):
     const canWait = best.action === 'wait' || (best.action === 'drain' && candidates.some(({ action }) => action === 'wait'));
     return canWait ? { kind: 'wait' } : { kind: best.action, candidate: best };
   }
-  const isLasting = refusals.every((refusal) => LASTING.has(refusal.reason));
-  if (!isLasting) return { kind: 'wait' };
   const has = (reason: RefusalReason) => refusals.some((refusal) => refusal.reason === reason);
+  const passing = refusals.filter(({ reason }) => !LASTING.has(reason));
+  const failure = FAILURES.find(has);
+  if (failure && passing.every(({ reason }) => FAILURES.some((code) => code === reason)))
+    return { kind: 'failing', code: failure };
+  if (passing.length > 0) return { kind: 'wait' };
   if (has('context_too_short')) return { kind: 'never', code: 'context_length_exceeded' };
   if (has('capability_missing')) return { kind: 'never', code: 'capability_missing' };
   if (has('too_large')) return { kind: 'never', code: 'model_too_large' };

@@ -77,7 +77,7 @@ export const node = (name: string, models: readonly LoadedModel[], facts: NodeFa
     loading: new Set(),
     isReserved: false,
     coolingUntilMs: () => 0,
-    loadBarredUntilMs: new Map(),
+    loadBars: new Map(),
     shortageBytes: () => null,
     isWanted: () => false,
     roomFor: null,
