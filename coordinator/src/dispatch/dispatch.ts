@@ -28,6 +28,8 @@ const DispatchMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('jobs.hint'), target: Target }),
   /** A slot came free. */
   z.object({ type: z.literal('slots.freed'), nodeId: z.string() }),
+  /** A request has killed an engine, perhaps, or has not after all; it stands in Redis. Lost, it is read there within seconds. */
+  z.object({ type: z.literal('strike'), fingerprint: z.string(), change: z.union([z.literal(1), z.literal(-1)]) }),
   /** Leave this node to a model that is to be loaded there. Not repeated: lost, it costs the wait for a pause. */
   z.object({ type: z.literal('room.made'), nodeId: z.string(), model: z.string() }),
   /** Your job was taken, and this slot is for it. */
@@ -80,7 +82,12 @@ export const startDispatch = (options: {
   const figures = new Figures();
   const cooldowns = new Cooldowns(clock);
   const affinity = new Affinity(clock);
-  const quarantine = new Quarantine({ store: redisStrikeStore(redis), clock, onBlocked: options.onQuarantined });
+  const quarantine = new Quarantine({
+    store: redisStrikeStore(redis),
+    clock,
+    onBlocked: options.onQuarantined,
+    onTold: (fingerprint, change) => replicas.broadcast({ type: 'strike', fingerprint, change }),
+  });
   const leases = new Leases({ store: redisLeaseStore(redis), clock, log });
   const loads = new Loads({
     nodes: registry,
@@ -138,6 +145,7 @@ export const startDispatch = (options: {
       const { data } = parsed;
       if (data.type === 'jobs.hint') matching.hint(data.target);
       if (data.type === 'job.granted') takeGrant(matching, queues, data);
+      if (data.type === 'strike') quarantine.hear(data.fingerprint, data.change);
       if (data.type === 'room.made') matching.keepRoom(data.nodeId, data.model);
       if (data.type === 'slots.freed') {
         leases.forgetOthers(data.nodeId);

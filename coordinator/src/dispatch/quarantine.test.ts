@@ -66,3 +66,95 @@ describe('a request that nobody has seen succeed', () => {
     expect(quarantine.permission('request')).toEqual({ kind: 'confined', nodes: new Set(['right']) });
   });
 });
+
+describe('with several replicas', () => {
+  /** A store that both count in, which may be away, and each hears of the other. */
+  const setUp = () => {
+    const counts = new Map<string, number>();
+    let isAway = false;
+    const shared = {
+      add: async (fingerprint: string, change: 1 | -1) => {
+        if (isAway) throw new Error('away');
+        const count = (counts.get(fingerprint) ?? 0) + change;
+        counts.set(fingerprint, count);
+        return count;
+      },
+      all: async () => {
+        if (isAway) throw new Error('away');
+        return new Map(counts);
+      },
+    };
+    const all: Quarantine[] = [];
+    const start = () => {
+      const quarantine: Quarantine = new Quarantine({
+        ...{ store: shared, clock },
+        onTold: (fingerprint, change) => {
+          for (const other of all) if (other !== quarantine) other.hear(fingerprint, change);
+        },
+      });
+      all.push(quarantine);
+      return quarantine;
+    };
+    const crash = (quarantine: Quarantine, nodeId: string) => {
+      quarantine.started('request', nodeId);
+      quarantine.ended('request', nodeId, 'agent-1', 'engine_crashed');
+    };
+    const settled = async () => {
+      for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    };
+    return {
+      ...{ counts, start, crash, settled },
+      away: (yes: boolean) => {
+        isAway = yes;
+      },
+    };
+  };
+
+  it('a strike counts everywhere at once', async () => {
+    const { start, crash, settled } = setUp();
+    const [one, two] = [start(), start()];
+    crash(one, 'left');
+    await settled();
+    expect(two.permission('request').kind).toBe('alone');
+    crash(two, 'right');
+    await settled();
+    expect(one.permission('request').kind).toBe('blocked');
+  });
+
+  it('one that is taken back is so everywhere', async () => {
+    const { counts, start, settled } = setUp();
+    const [one, two] = [start(), start()];
+    one.started('request', 'left');
+    one.ended('request', 'left', 'agent-1', 'node_lost');
+    await settled();
+    one.nodeReturned('left', 'agent-1');
+    await settled();
+    expect([one, two].map((quarantine) => quarantine.permission('request').kind)).toEqual(['free', 'free']);
+    expect(counts.get('request')).toBe(0);
+  });
+
+  it('those that nobody could be told of are told when the store is back, each once', async () => {
+    const { counts, start, crash, settled, away } = setUp();
+    const [one, two] = [start(), start()];
+    away(true);
+    crash(one, 'left');
+    crash(one, 'right');
+    await settled();
+    expect(two.permission('request').kind).toBe('free');
+    away(false);
+    await one.refresh();
+    await settled();
+    expect(two.permission('request').kind).toBe('blocked');
+    expect(counts.get('request')).toBe(2);
+  });
+
+  it('a store that has forgotten acquits nobody', async () => {
+    const { counts, start, crash, settled } = setUp();
+    const one = start();
+    crash(one, 'left');
+    await settled();
+    counts.clear();
+    await one.refresh();
+    expect(one.permission('request').kind).toBe('alone');
+  });
+});

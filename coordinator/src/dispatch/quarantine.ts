@@ -45,6 +45,10 @@ export class Quarantine {
   readonly #store: StrikeStore;
   readonly #clock: Clock;
   readonly #onBlocked: (fingerprint: string) => void;
+  readonly #onTold: (fingerprint: string, change: 1 | -1) => void;
+  /** Changes that the store has not taken yet, oldest first. */
+  readonly #untold: { readonly fingerprint: string; readonly change: 1 | -1 }[] = [];
+  #isTelling = false;
   #strikes = new Map<string, { count: number; untilMs: number }>();
   /** Engines (nodes) on which copies run now, by fingerprint. */
   readonly #running = new Map<string, Map<string, number>>();
@@ -57,10 +61,17 @@ export class Quarantine {
   readonly #startedAfter = new Map<string, number>();
   readonly #stop: () => void;
 
-  constructor(options: { store: StrikeStore; clock: Clock; onBlocked?: (fingerprint: string) => void }) {
+  constructor(options: {
+    store: StrikeStore;
+    clock: Clock;
+    onBlocked?: (fingerprint: string) => void;
+    /** The store has a change now that other replicas should hear of. */
+    onTold?: (fingerprint: string, change: 1 | -1) => void;
+  }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#onBlocked = options.onBlocked ?? (() => {});
+    this.#onTold = options.onTold ?? (() => {});
     this.#stop = repeat(options.clock, REFRESH_MS, () => void this.refresh());
     void this.refresh();
   }
@@ -118,10 +129,11 @@ export class Quarantine {
     return last?.instanceId === instanceId && last.count > (this.#startedAfter.get(`${fingerprint}\n${nodeId}`) ?? last.count);
   }
 
-  /** Takes over what other replicas have counted. */
+  /** Takes over what other replicas have counted. Never less than we have: Redis may have lost its memory. */
   async refresh(): Promise<void> {
     const untilMs = this.#clock.nowMs() + BLOCK_MS;
     try {
+      await this.#tell();
       for (const [fingerprint, count] of await this.#store.all()) {
         const ours = this.#strikes.get(fingerprint);
         if (!ours || ours.count < count) this.#strikes.set(fingerprint, { count, untilMs: ours?.untilMs ?? untilMs });
@@ -129,6 +141,12 @@ export class Quarantine {
     } catch {
       // the store is away; what we have seen ourselves still counts
     }
+  }
+
+  /** Another replica has counted a strike, or taken one back. */
+  hear(fingerprint: string, change: 1 | -1): void {
+    if (change === 1) void this.refresh();
+    else this.#add(fingerprint, change);
   }
 
   close(): void {
@@ -149,10 +167,31 @@ export class Quarantine {
 
   #strike(fingerprint: string, change: 1 | -1): void {
     if (change === 1) this.#proven.delete(fingerprint);
+    const count = this.#add(fingerprint, change);
+    if (count === STRIKES && change === 1) this.#onBlocked(fingerprint);
+    this.#untold.push({ fingerprint, change });
+    void this.#tell().catch(() => {});
+  }
+
+  #add(fingerprint: string, change: 1 | -1): number {
     const count = Math.max(0, this.#strikesOf(fingerprint) + change);
     this.#strikes.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
-    if (count === STRIKES && change === 1) this.#onBlocked(fingerprint);
-    this.#store.add(fingerprint, change, BLOCK_MS).catch(() => {});
+    return count;
+  }
+
+  /** What the store was away for is told with what comes next, or with the next look. */
+  async #tell(): Promise<void> {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      for (let next = this.#untold[0]; next; next = this.#untold[0]) {
+        await this.#store.add(next.fingerprint, next.change, BLOCK_MS);
+        this.#untold.shift();
+        this.#onTold(next.fingerprint, next.change);
+      }
+    } finally {
+      this.#isTelling = false;
+    }
   }
 
   #prove(fingerprint: string): void {

@@ -36,6 +36,7 @@ const GONE_MS = 4_000;
 type Message =
   | { readonly type: 'jobs.hint'; readonly target: Target }
   | { readonly type: 'slots.freed'; readonly nodeId: string }
+  | { readonly type: 'strike'; readonly fingerprint: string; readonly change: 1 | -1 }
   | { readonly type: 'room.made'; readonly nodeId: string; readonly model: string }
   | { readonly type: 'job.granted'; readonly job: TakenJob; readonly grant: Omit<Grant, 'placement'> };
 
@@ -97,7 +98,10 @@ export class Replica {
     const figures = new Figures();
     const affinity = new Affinity(clock);
     this.cooldowns = new Cooldowns(clock);
-    this.quarantine = new Quarantine({ store: simulatedStrikeStore(this.redis), clock });
+    this.quarantine = new Quarantine({
+      ...{ store: simulatedStrikeStore(this.redis), clock },
+      onTold: (fingerprint, change) => this.#broadcast({ type: 'strike', fingerprint, change }),
+    });
     const leaseStore = ground.leases(rememberEpochs(simulatedLeaseStore(this.redis), leasedEpochs));
     this.leases = new Leases({ store: leaseStore, clock, log: say });
     this.#queues = ground.queues(simulatedQueues(this.redis));
@@ -195,6 +199,8 @@ export class Replica {
   #hear(message: Message): void {
     if (message.type === 'jobs.hint') {
       this.matching.hint(message.target);
+    } else if (message.type === 'strike') {
+      this.quarantine.hear(message.fingerprint, message.change);
     } else if (message.type === 'room.made') {
       this.matching.keepRoom(message.nodeId, message.model);
     } else if (message.type === 'slots.freed') {
