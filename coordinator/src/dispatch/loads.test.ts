@@ -93,9 +93,9 @@ describe('a cold load', () => {
     await request('a');
     asked[0]?.end({ ok: true });
     await settled();
-    expect([...loads.on('a')]).toEqual(['m']);
+    expect([...loads.on('a').keys()]).toEqual(['m']);
     await shows('a', 'warm');
-    expect([...loads.on('a')]).toEqual([]);
+    expect([...loads.on('a').keys()]).toEqual([]);
   });
 
   it('does not wait for a snapshot that never comes', async () => {
@@ -105,7 +105,7 @@ describe('a cold load', () => {
     await settled();
     clock.pass(2_000);
     await settled();
-    expect([...loads.on('a')]).toEqual([]);
+    expect([...loads.on('a').keys()]).toEqual([]);
   });
 
   it('is not repeated elsewhere before those who waited for it had a moment to be served', async () => {
@@ -119,6 +119,26 @@ describe('a cold load', () => {
     clock.pass(3_000);
     await request('b');
     expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
+  });
+
+  it('that takes more than a minute keeps nobody else from trying, and its claim is given back when both are over', async () => {
+    const { clock, asked, released, request, shows } = setUp();
+    await request('a');
+    clock.pass(59_000);
+    await request('b');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a']);
+    clock.pass(1_000);
+    await request('a');
+    await request('b');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
+    asked[0]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
+    await settled();
+    expect(released).toEqual([]);
+    asked[1]?.end({ ok: true });
+    await shows('b', 'warm');
+    clock.pass(3_000);
+    await settled();
+    expect(released).toEqual(['m']);
   });
 
   it.each<[string, boolean]>([

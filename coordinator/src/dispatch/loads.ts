@@ -26,6 +26,8 @@ const SETTLE_MS = 3_000;
 /** Whatever else took the memory (a game that began just then) may have given it back. */
 const SHORTAGE_MS = 30 * 60_000;
 
+/** A load that takes longer than this no longer keeps another node from trying; whether that is quicker, the scheduler knows. */
+const OVERDUE_MS = 60_000;
 /** A third of how long a claim lives. */
 const RENEW_MS = 5_000;
 /** Before somebody who was told that another is at it asks again. */
@@ -61,8 +63,8 @@ export class Loads {
   readonly #clock: Clock;
   readonly #onDone: () => void;
   readonly #log: Logger;
-  /** By node: models it was asked to load. */
-  readonly #loading = new Map<string, Set<string>>();
+  /** By node: models it was asked to load, and when. */
+  readonly #loading = new Map<string, Map<string, number>>();
   readonly #bars = new Map<string, Map<string, LoadBar & { readonly failures: number }>>();
   /** By model. */
   readonly #shortages = new Map<string, Shortage>();
@@ -88,16 +90,18 @@ export class Loads {
   request(candidate: Candidate): void {
     const { nodeId, model } = candidate;
     const name = withoutLatest(model);
-    if (this.#isLoading(model) || this.#elsewhere.has(name) || this.#settling.has(name)) return;
-    const loading = this.#loading.get(nodeId) ?? new Set<string>();
-    this.#loading.set(nodeId, loading.add(model));
+    const nowMs = this.#clock.nowMs();
+    const isUnderWay = this.on(nodeId).has(model) || this.#loadsOf(model).some(([, sinceMs]) => nowMs - sinceMs < OVERDUE_MS);
+    if (isUnderWay || this.#elsewhere.has(name) || this.#settling.has(name)) return;
+    const loading = this.#loading.get(nodeId) ?? new Map<string, number>();
+    this.#loading.set(nodeId, loading.set(model, nowMs));
     void this.#load(candidate).finally(() => {
       loading.delete(model);
       this.#onDone();
     });
   }
 
-  on(nodeId: string): ReadonlySet<string> {
+  on(nodeId: string): ReadonlyMap<string, number> {
     return this.#loading.get(nodeId) ?? NO_MODELS;
   }
 
@@ -115,7 +119,7 @@ export class Loads {
 
   /** Gives back what is claimed: whoever comes after us must not wait for the claims to end by themselves. */
   close(): void {
-    for (const model of new Set([...this.#settling, ...[...this.#loading.values()].flatMap((models) => [...models])]))
+    for (const model of new Set([...this.#settling, ...[...this.#loading.values()].flatMap((models) => [...models.keys()])]))
       this.#claims.release(model).catch(() => {});
   }
 
@@ -130,12 +134,13 @@ export class Loads {
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
-    const beside = new Set(this.on(nodeId));
+    const beside = new Set(this.on(nodeId).keys());
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
       stopRenewing();
-      this.#giveBack(model, GIVE_BACK_TIMES);
+      // Another node is at it, because this one took so long.
+      if (this.#loadsOf(model).every(([loader]) => loader === nodeId)) this.#giveBack(model, GIVE_BACK_TIMES);
     };
     if (outcome.ok) {
       const loadMs = this.#clock.nowMs() - startedAtMs;
@@ -151,7 +156,7 @@ export class Loads {
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
-    for (const other of this.on(nodeId)) beside.add(other);
+    for (const other of this.on(nodeId).keys()) beside.add(other);
     beside.delete(model);
     this.#remember(nodeId, model, outcome.code);
     if (outcome.code === 'out_of_memory' && before) this.#noteShortage(model, before, beside);
@@ -181,7 +186,7 @@ export class Loads {
   #giveBack(model: string, timesLeft: number): void {
     const name = withoutLatest(model);
     const tryAgain = () => {
-      if (timesLeft > 1 && !this.#isLoading(model)) this.#giveBack(model, timesLeft - 1);
+      if (timesLeft > 1 && this.#loadsOf(model).length === 0) this.#giveBack(model, timesLeft - 1);
     };
     const releasing = this.#claims.release(model).then(
       () => void this.#releasing.delete(name),
@@ -250,8 +255,11 @@ export class Loads {
     disarm();
   }
 
-  #isLoading(model: string): boolean {
-    return [...this.#loading.values()].some((models) => [...models].some((other) => sameModel(other, model)));
+  /** Nodes that are at it, and since when. */
+  #loadsOf(model: string): [string, number][] {
+    return [...this.#loading].flatMap(([nodeId, models]) =>
+      [...models].flatMap(([other, sinceMs]): [string, number][] => (sameModel(other, model) ? [[nodeId, sinceMs]] : [])),
+    );
   }
 }
 
@@ -274,5 +282,5 @@ const takenBy = (model: string, before: NodeSnapshot, after: NodeSnapshot): numb
 /** Nothing is wrong with the model: the engine is full, or the machine's owner came. */
 const NOT_ITS_FAULT: ReadonlySet<ErrorCode> = new Set(['engine_overloaded', 'node_held', 'preempted', 'canceled']);
 
-const NO_MODELS: ReadonlySet<string> = new Set();
+const NO_MODELS: ReadonlyMap<string, number> = new Map();
 const NO_BARS: ReadonlyMap<string, LoadBar> = new Map();

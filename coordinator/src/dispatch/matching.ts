@@ -230,9 +230,10 @@ export class Matching {
     return ticket.state === 'claimed' ? 1 : this.#lineOf(ticket.target).position(ticket);
   }
 
+  /** By how fast its line moves, or before that shows, by what the scheduler expects. */
   etaMs(ticket: Ticket): number | null {
     const position = this.position(ticket);
-    return position === null ? null : this.#lineOf(ticket.target).etaMs(position);
+    return position === null ? null : (this.#lineOf(ticket.target).etaMs(position) ?? expectedMs(ticket.lastPlacement));
   }
 
   /** We are going: whoever waits is to ask elsewhere, or again in a moment. */
@@ -588,6 +589,12 @@ const firstOf = (lines: ReadonlySet<Line>): Line | null => {
     if (priority !== null && (first === null || priority < first.priority)) first = { line, priority };
   }
   return first?.line ?? null;
+};
+
+/** Until a slot, as the scheduler saw it at its last look; null when it saw no way. */
+const expectedMs = (placement: Placement | null): number | null => {
+  const score = placement?.candidates[0]?.score;
+  return score ? Math.round(score.waitMs + score.loadMs + score.evictMs) : null;
 };
 
 const grantOf = ({ nodeName, model }: Candidate, placement: Placement) => ({ nodeName, model, placement });

@@ -98,10 +98,10 @@ describe('a model is refused', () => {
     ['not when the bar has just ended', [{ state: 'cold' }, {}, barFor('m', NOW_MS)], null],
     ['not when another model is barred', [{ state: 'cold' }, {}, barFor('n', NOW_MS + 1)], null],
     ['not when it is warm after all', [{ state: 'warm' }, {}, barred], null],
-    ['not while a load is under way after all', [{ state: 'cold' }, {}, { ...barred, loading: new Set(['m']) }], null],
+    ['not while a load is under way after all', [{ state: 'cold' }, {}, { ...barred, loading: new Map([['m', NOW_MS]]) }], null],
     ['when it does not fit', [{ state: 'cold' }, {}, full], 'does_not_fit'],
     ['not when it is warm already, however full', [{ state: 'warm' }, {}, full], null],
-    ['not when it is being loaded, however full', [{ state: 'cold' }, {}, { ...full, loading: new Set(['m']) }], null],
+    ['not when it is being loaded, however full', [{ state: 'cold' }, {}, { ...full, loading: new Map([['m', NOW_MS]]) }], null],
     [
       'for what it lacks before anything that passes',
       [{ capabilities: [], contextLength: 1, state: 'draining' }, { contextTokens: 9 }, full],

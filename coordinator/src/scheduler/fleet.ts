@@ -9,8 +9,8 @@ export interface FleetNode {
   readonly leased: { readonly total: number; readonly byModel: ReadonlyMap<string, number> };
   /** A slot of this model was refused a moment ago, whatever the counts say. */
   readonly isContested: (model: string) => boolean;
-  /** Models that the node was asked to load and has not reported on yet. */
-  readonly loading: ReadonlySet<string>;
+  /** Models that the node was asked to load and has not reported on yet, with when that was (epoch ms). */
+  readonly loading: ReadonlyMap<string, number>;
   /** Taken whole by one request that may have crashed an engine before; nobody else is put at risk beside it. */
   readonly isReserved: boolean;
   /** Until when a model here is given a rest after failures in a row; 0 when it is not. */

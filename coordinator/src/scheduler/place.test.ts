@@ -89,11 +89,17 @@ describe('a request', () => {
       {},
       'load b m',
     ],
-    ['waits for a load that is under way', [node('a', [cold()], { loading: new Set(['m']) })], {}, 'wait'],
+    [
+      'has its model loaded elsewhere when a load takes far too long',
+      [node('a', [cold()], { loading: new Map([['m', NOW_MS - 61_000]]) }), node('b', [cold()])],
+      {},
+      'load b m',
+    ],
+    ['waits for a load that is under way', [node('a', [cold()], { loading: new Map([['m', NOW_MS]]) })], {}, 'wait'],
     [
       'takes a slower slot that is free now rather than wait for a quicker load',
       [
-        node('a', [cold()], { loading: new Set(['m']), figures: { m: { loadMs: 200, firstContentMs: 10 } } }),
+        node('a', [cold()], { loading: new Map([['m', NOW_MS]]), figures: { m: { loadMs: 200, firstContentMs: 10 } } }),
         node('b', [model('m')], learned({ firstContentMs: 150 })),
       ],
       {},
@@ -102,7 +108,7 @@ describe('a request', () => {
     [
       'waits all the same when the free slot is far slower',
       [
-        node('a', [cold()], { loading: new Set(['m']), figures: { m: { loadMs: 200, firstContentMs: 10 } } }),
+        node('a', [cold()], { loading: new Map([['m', NOW_MS]]), figures: { m: { loadMs: 200, firstContentMs: 10 } } }),
         node('b', [model('m')], learned({ firstContentMs: 220 })),
       ],
       {},
@@ -334,7 +340,7 @@ const anyNode = (name: string) =>
         liveness: facts.liveness,
         isReserved: facts.isReserved,
         leased: { m: facts.leased },
-        loading: new Set(facts.isLoading ? ['m'] : []),
+        loading: new Map(facts.isLoading ? [['m', NOW_MS]] : []),
         loadBars: new Map(facts.isBarred ? [['m', { untilMs: NOW_MS + 1, isTelling: true }]] : []),
         isContested: () => facts.isContested,
         coolingUntilMs: () => NOW_MS + facts.restMs,

@@ -1,6 +1,6 @@
 import type { LoadedModel, ModelState } from '@lai/shared/node';
 import { describe, expect, it } from 'vitest';
-import { GIB, gpu, model, type NodeFacts, node } from './__fixtures__/fleet.ts';
+import { GIB, gpu, model, NOW_MS, type NodeFacts, node } from './__fixtures__/fleet.ts';
 import { type Action, actionFor, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
 const at = (facts: Partial<LoadedModel>, around: NodeFacts = {}) => {
@@ -13,7 +13,7 @@ const score = (
   { queued = 0, waitedMs = 0, affinity = null as string | null, contextTokens = 0 } = {},
 ): Score => {
   const { loaded, here } = at(facts, around);
-  return scoreOf(here, loaded, { queued, waitedMs, affinity, target: { contextTokens } });
+  return scoreOf(here, loaded, { queued, waitedMs, affinity, target: { contextTokens }, nowMs: NOW_MS });
 };
 
 describe('free slots', () => {
@@ -51,7 +51,7 @@ describe('what can be done this moment', () => {
 
   it('is waiting for a load that was asked for, whatever the last snapshot says', () => {
     for (const state of ['cold', 'failed', 'warm'] as const) {
-      const { loaded, here } = at({ state }, { loading: new Set(['m']) });
+      const { loaded, here } = at({ state }, { loading: new Map([['m', NOW_MS]]) });
       expect(actionFor(here, loaded)).toBe('wait');
     }
   });
@@ -96,7 +96,13 @@ describe('the time to the first token', () => {
 
   it('of a model that is being loaded is half of a load on average', () => {
     expect(score({ state: 'loading', sizeBytes: 5e9 }).loadMs).toBe(5_000);
-    expect(score({ state: 'cold', sizeBytes: 5e9 }, { loading: new Set(['m']) }).loadMs).toBe(5_000);
+    expect(score({ state: 'cold', sizeBytes: 5e9 }, { loading: new Map([['m', NOW_MS]]) }).loadMs).toBe(5_000);
+  });
+
+  it('of a model that is being loaded is at least what that has taken already', () => {
+    const since = (ms: number) => ({ loading: new Map([['m', NOW_MS - ms]]) });
+    expect(score({ state: 'cold', sizeBytes: 5e9 }, since(4_000)).loadMs).toBe(5_000);
+    expect(score({ state: 'cold', sizeBytes: 5e9 }, since(80_000)).loadMs).toBe(80_000);
   });
 
   it.each([

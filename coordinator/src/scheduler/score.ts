@@ -63,6 +63,7 @@ const SPARED_BY_AFFINITY = 0.8;
 export interface ScoreQuestion {
   readonly queued: number;
   readonly waitedMs?: number;
+  readonly nowMs: number;
   readonly affinity: string | null;
   readonly target: Pick<Target, 'contextTokens'>;
 }
@@ -80,7 +81,7 @@ const longestAttemptMs = (node: FleetNode, models: readonly string[]): number =>
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
-  { queued, waitedMs = 0, affinity, target }: ScoreQuestion,
+  { queued, waitedMs = 0, affinity, target, nowMs }: ScoreQuestion,
   free = freeSlots(node, model),
   fit = fitToLoad(node, model),
 ): Score => {
@@ -88,6 +89,8 @@ export const scoreOf = (
   const figures = node.figures(model.id);
   const prefillMs = Math.max(figures.firstContentMs ?? ASSUMED.prefillMs, readingMs(figures, target.contextTokens));
   const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
+  // One that takes longer than it should may not end at all.
+  const loadingMs = Math.max(fullLoadMs / 2, nowMs - (node.loading.get(model.id) ?? nowMs));
   const leased = node.leased.byModel.get(model.id) ?? 0;
   // Only overtaken by somebody: asks again in a moment, which is no reason to load the model elsewhere.
   const isOvertaken = node.isContested(model.id) && countedSlots(node, model) > 0;
@@ -99,7 +102,7 @@ export const scoreOf = (
       drainMs,
       isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0,
     ),
-    loadMs: state === 'warm' ? 0 : state === 'loading' ? fullLoadMs / 2 : fullLoadMs,
+    loadMs: state === 'warm' ? 0 : state === 'loading' ? loadingMs : fullLoadMs,
     evictMs: fit?.kind === 'fits_after_eviction' || fit?.kind === 'fits_after_drain' ? ASSUMED.evictMs : 0,
     spillMs: fit?.kind === 'fits_in_part' ? ASSUMED.spillMs * fit.missingShare : 0,
     prefillMs,

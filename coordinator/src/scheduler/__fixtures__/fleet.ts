@@ -74,7 +74,7 @@ export const node = (name: string, models: readonly LoadedModel[], facts: NodeFa
     snapshot: snapshot({ name, models: [...models], ...parts }),
     leased: { total: [...byModel.values()].reduce((sum, count) => sum + count, 0), byModel },
     isContested: () => false,
-    loading: new Set(),
+    loading: new Map(),
     isReserved: false,
     coolingUntilMs: () => 0,
     loadBars: new Map(),
