@@ -2,6 +2,9 @@ import type { ErrorCode } from '@lai/shared/errors';
 import { describe, expect, it } from 'vitest';
 import { Cooldowns } from './cooldowns.ts';
 
+/** Long enough to be another trouble. */
+const APART_MS = 5_000;
+
 const setUp = () => {
   let nowMs = 1_000_000;
   const cooldowns = new Cooldowns({ nowMs: () => nowMs, after: () => () => {} });
@@ -13,7 +16,7 @@ const setUp = () => {
     /** Again and again, as separate troubles. */
     fail: (code: ErrorCode, times = 1) => {
       for (let time = 0; time < times; time += 1) {
-        nowMs += 1_000;
+        nowMs += APART_MS;
         cooldowns.record('a', 'm', code);
       }
     },
@@ -75,6 +78,16 @@ describe('a rest', () => {
     expect(restMs()).toBe(30_000);
   });
 
+  it('is not taken for one partition, of which requests tell before the node is called lost', () => {
+    const { cooldowns, fail, pass, restMs } = setUp();
+    fail('accept_timeout');
+    pass(2_500);
+    cooldowns.record('a', 'm', 'node_lost');
+    expect(restMs()).toBe(0);
+    fail('accept_timeout');
+    expect(restMs()).toBe(30_000);
+  });
+
   it('is over, and nothing counts any more, once an answer went well', () => {
     const { cooldowns, fail, restMs } = setUp();
     fail('node_lost', 3);
@@ -91,6 +104,6 @@ describe('a rest', () => {
     fail('engine_overloaded', 5);
     expect(restMs()).toBe(2_000);
     fail('engine_error');
-    expect(restMs()).toBe(1_000);
+    expect(restMs()).toBe(0);
   });
 });

@@ -4,8 +4,11 @@ import type { Clock } from './clock.ts';
 const FAILURES_IN_A_ROW = 2;
 const REST_MS = 30_000;
 const LONGEST_REST_MS = 5 * 60_000;
-/** Whatever fails within this of a failure that counted is the same trouble: an engine dies under all that it runs. */
-const SAME_TROUBLE_MS = 1_000;
+/**
+ * Whatever fails within this of a failure that counted is the same trouble: an engine dies under all that it runs, and a node that takes
+ * nothing more is called lost 2.5 s later.
+ */
+const SAME_TROUBLE_MS = { model: 1_000, node: 5_000 };
 /** An engine whose own queue is full; nothing is wrong with it. */
 const OVERLOADED_REST_MS = 2_000;
 
@@ -48,15 +51,17 @@ export class Cooldowns {
       this.#records.delete(placeOf(nodeId, model));
     } else if (outcome === 'engine_overloaded') {
       this.#rest(placeOf(nodeId, model), OVERLOADED_REST_MS);
-    } else if (AGAINST[outcome]) {
-      this.#count(AGAINST[outcome] === 'node' ? nodeId : placeOf(nodeId, model));
+    } else if (AGAINST[outcome] === 'node') {
+      this.#count(nodeId, SAME_TROUBLE_MS.node);
+    } else if (AGAINST[outcome] === 'model') {
+      this.#count(placeOf(nodeId, model), SAME_TROUBLE_MS.model);
     }
   }
 
-  #count(place: string): void {
+  #count(place: string, sameTroubleMs: number): void {
     const nowMs = this.#clock.nowMs();
     const { failures: before, countedAtMs, untilMs } = this.#records.get(place) ?? NONE;
-    if (before > 0 && nowMs - countedAtMs < SAME_TROUBLE_MS) return;
+    if (before > 0 && nowMs - countedAtMs < sameTroubleMs) return;
     const failures = before + 1;
     this.#records.set(place, { failures, countedAtMs: nowMs, untilMs });
     const rests = failures - FAILURES_IN_A_ROW + 1;

@@ -347,8 +347,10 @@ export class Dispatcher {
   }
 
   #isTheOnlyOne({ target }: DispatchRequest, { lease, placement }: Grant): boolean {
-    const { candidates } = placement ?? this.#options.matching.preview(target);
-    return candidates.every(({ nodeId }) => nodeId === lease.nodeId);
+    const { candidates, refusals } = placement ?? this.#options.matching.preview(target);
+    // Who has a rest would be asked next all the same.
+    const resting = refusals.filter(({ reason }) => reason === 'cooling');
+    return [...candidates, ...resting].every(({ nodeId }) => nodeId === lease.nodeId);
   }
 
   #deadlinesFor(request: DispatchRequest, { nodeId, model }: Grant['lease']): AttemptDeadlines {
