@@ -164,6 +164,7 @@ describe('a cold load', () => {
     await settled();
     expect(loads.shortageBytes({ id: 'm:latest', contextLength: 8_192 })).toBe(8 * GIB);
     expect(loads.shortageBytes({ id: 'm', contextLength: 2_048 })).toBeNull();
+    expect(loads.barsOn('a').size).toBe(0);
     clock.pass(30 * 60_000);
     expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
   });

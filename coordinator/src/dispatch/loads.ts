@@ -158,8 +158,9 @@ export class Loads {
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     for (const other of this.on(nodeId).keys()) beside.add(other);
     beside.delete(model);
-    this.#remember(nodeId, model, outcome.code);
-    if (outcome.code === 'out_of_memory' && before) this.#noteShortage(model, before, beside);
+    const isShort = outcome.code === 'out_of_memory' && before !== null && this.#noteShortage(model, before, beside);
+    // What ran out of memory is barred by that, wherever there is no more room.
+    if (!isShort) this.#bar(nodeId, model, outcome.code);
   }
 
   #settle(model: string, finish: () => void): void {
@@ -218,7 +219,7 @@ export class Loads {
     else this.#doubted.set(place, tookBytes);
   }
 
-  #remember(nodeId: string, model: string, code: ErrorCode): void {
+  #bar(nodeId: string, model: string, code: ErrorCode): void {
     if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, LoadBar & { readonly failures: number }>();
     const isBusy = NOT_ITS_FAULT.has(code);
@@ -228,13 +229,15 @@ export class Loads {
     this.#bars.set(nodeId, bars);
   }
 
-  #noteShortage(model: string, before: NodeSnapshot, beside: ReadonlySet<string>): void {
+  /** False when nobody can tell how much room there was. */
+  #noteShortage(model: string, before: NodeSnapshot, beside: ReadonlySet<string>): boolean {
     const roomBytes = mostRoomOf(before, beside);
-    if (roomBytes === null) return;
+    if (roomBytes === null) return false;
     const contextLength = before.models.find(({ id }) => id === model)?.contextLength ?? null;
     const known = this.shortageBytes({ id: model, contextLength }) ?? 0;
     const untilMs = this.#clock.nowMs() + SHORTAGE_MS;
     this.#shortages.set(withoutLatest(model), { roomBytes: Math.max(roomBytes, known), contextLength, untilMs });
+    return true;
   }
 
   /**
