@@ -185,6 +185,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       isDraining = true;
       const deadline = performance.now() + DRAIN_MS;
       registry.drain();
+      matching.drain();
       while (matching.running + relay.carried > 0 && performance.now() < deadline) await pause(50);
       await rollouts.close();
       agents.close();

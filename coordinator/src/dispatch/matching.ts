@@ -236,6 +236,11 @@ export class Matching {
     return position === null ? null : (this.#lineOf(ticket.target).etaMs(position) ?? expectedMs(ticket.lastPlacement));
   }
 
+  /** We are going soon: what waits and runs here comes to its end, and nobody else's work is begun. */
+  drain(): void {
+    this.#others.close();
+  }
+
   /** We are going: whoever waits is to ask elsewhere, or again in a moment. */
   turnAway(): void {
     for (const ticket of this.#tickets.all()) ticket.grant?.reject(new CodedError('shutting_down', { retryAfterSeconds: 2 }));

@@ -30,6 +30,7 @@ export class OthersJobs {
   readonly #options: OthersJobsOptions;
   /** By line: something was added to it, by whomever. */
   readonly #hinted = new Map<string, Target>();
+  #isClosed = false;
 
   constructor(options: OthersJobsOptions) {
     this.#options = options;
@@ -43,7 +44,14 @@ export class OthersJobs {
     return this.#hinted.has(line.queue.name);
   }
 
+  /** We are going: our nodes' slots are for what waits here. */
+  close(): void {
+    this.#isClosed = true;
+    this.#hinted.clear();
+  }
+
   hint(target: Target): void {
+    if (this.#isClosed) return;
     const line = this.#options.lineOf(target);
     line.hints += 1;
     this.#hinted.set(line.queue.name, target);
