@@ -28,6 +28,8 @@ export interface ChooserOptions {
 
 /** How long a node is kept free of others for a model that is to be loaded there; longer answers are waited for another time. */
 const DRAIN_MS = 20_000;
+/** And for so long on top while the load is under way: it may hang. */
+const LONGEST_LOAD_MS = 60_000;
 /** Before that is done at all; see `makeRoom`. */
 const PATIENCE_MS = 5_000;
 const LONGEST_PATIENCE_MS = 60_000;
@@ -116,17 +118,16 @@ export class Chooser {
   /**
    * The quickest way is to let the node finish what it does for other models and load this one. Done once somebody has waited for that
    * twice as long as such a change costs: two models that take turns spend a third of the time on loading, at most. Until then, or should
-   * it take too long, the node goes on as it was.
+   * it take too long, the node goes on as it was. True when it has just begun.
    */
-  makeRoom(ticket: Ticket, { nodeId, model, score }: Candidate): { nodeId: string; model: string; untilMs: number } | null {
+  makeRoom(ticket: Ticket, { nodeId, model, score }: Candidate): boolean {
     const nowMs = this.#options.clock.nowMs();
-    if (this.#roomOn(nodeId) !== null) return null;
+    if (this.#roomOn(nodeId) !== null) return false;
     const sinceMs = Math.max(ticket.enqueuedAtMs, this.#roomEndedAtMs.get(nodeId) ?? 0);
     const patienceMs = Math.min(LONGEST_PATIENCE_MS, Math.max(PATIENCE_MS, CHANGES_WORTH * (score.loadMs + score.evictMs)));
-    if (nowMs - sinceMs < patienceMs) return null;
-    const room = { model, untilMs: nowMs + DRAIN_MS, ticket };
-    this.#rooms.set(nodeId, room);
-    return { nodeId, ...room };
+    if (nowMs - sinceMs < patienceMs) return false;
+    this.#rooms.set(nodeId, { model, untilMs: nowMs + DRAIN_MS, ticket });
+    return true;
   }
 
   /** Another replica has somebody who has waited that long. */
@@ -139,12 +140,13 @@ export class Chooser {
     const room = this.#rooms.get(nodeId);
     if (!room) return null;
     const { nodes, loads, clock } = this.#options;
-    const isLoading = loads.on(nodeId).has(room.model);
+    const nowMs = clock.nowMs();
+    const isLoading = loads.on(nodeId).has(room.model) && nowMs < room.untilMs + LONGEST_LOAD_MS;
     const entry = nodes.snapshot(nodeId)?.models.find(({ id }) => sameModel(id, room.model));
     const isWaitedFor = room.ticket === null || WAITING.has(room.ticket.state);
-    if (isLoading || (isWaitedFor && entry && entry.state !== 'warm' && clock.nowMs() < room.untilMs)) return room;
+    if (isLoading || (isWaitedFor && entry && entry.state !== 'warm' && nowMs < room.untilMs)) return room;
     this.#rooms.delete(nodeId);
-    this.#roomEndedAtMs.set(nodeId, clock.nowMs());
+    this.#roomEndedAtMs.set(nodeId, nowMs);
     return null;
   }
 

@@ -291,14 +291,14 @@ export class Matching {
   /** True when somebody is being taken, and there may be more. */
   #pumpOne(line: Line, fleet: Fleet): boolean {
     if (line.waiting.size <= line.taking || !this.#options.isStoreUp()) return false;
-    const placement = this.#chooser.choose(line.target, this.#headOf(line), line.waiting.size - line.taking, fleet);
+    const head = this.#headOf(line);
+    const placement = this.#chooser.choose(line.target, head, line.waiting.size - line.taking, fleet);
     for (const ticket of line.waiting) ticket.lastPlacement = placement;
     const { decision } = placement;
     if (decision.kind === 'run') {
       void this.#take(line, decision.candidate, placement);
       return true;
     }
-    const head = this.#headOf(line);
     if (decision.kind === 'failing' && head) {
       this.#giveUp(head, decision.code);
       return true;
@@ -310,12 +310,10 @@ export class Matching {
   /** What has to be done before it can run. */
   #prepare(decision: Placement['decision'], ticket: Ticket | null): void {
     if (decision.kind === 'load') this.#options.loads.request(decision.candidate);
-    if (decision.kind !== 'drain' || ticket === null) return;
-    const room = this.#chooser.makeRoom(ticket, decision.candidate);
-    if (!room) return;
-    const { nodeId, nodeName } = decision.candidate;
-    this.#options.log.info({ nodeId, node: nodeName, model: room.model }, 'node finishes what it runs, to load a model');
-    this.#options.events.makesRoom(nodeId, room.model);
+    if (decision.kind !== 'drain' || ticket === null || !this.#chooser.makeRoom(ticket, decision.candidate)) return;
+    const { nodeId, nodeName, model } = decision.candidate;
+    this.#options.log.info({ nodeId, node: nodeName, model }, 'node finishes what it runs, to load a model');
+    this.#options.events.makesRoom(nodeId, model);
     // Others' lines were looked at before, perhaps, and what is idle may go at once.
     this.pump();
   }

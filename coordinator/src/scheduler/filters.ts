@@ -40,8 +40,14 @@ export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capabil
 export const FAILURES = ['load_failed', 'out_of_memory'] as const satisfies readonly (RefusalReason & ErrorCode)[];
 
 /** Reasons that pass within seconds, without anybody's doing. */
-export const PASSING: ReadonlySet<RefusalReason> = new Set([
-  ...(['suspect', 'unloading', 'reserved', 'not_alone', 'making_room', 'load_resting', 'cooling'] as const),
+export const PASSING: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
+  'suspect',
+  'unloading',
+  'reserved',
+  'not_alone',
+  'making_room',
+  'load_resting',
+  'cooling',
 ]);
 
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;

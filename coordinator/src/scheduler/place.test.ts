@@ -140,6 +140,12 @@ describe('a request', () => {
       {},
       'failing load_failed',
     ],
+    [
+      'is told although somebody is away who might do better',
+      [node('a', [cold()], barred), node('b', [cold()], { liveness: 'dead' })],
+      {},
+      'failing load_failed',
+    ],
     ['waits for somebody else after a load that failed', [node('a', [cold()], barred), node('b', [cold()], held)], {}, 'wait'],
     ['waits for the second try of a load', [node('a', [cold()], resting)], {}, 'wait'],
     ['is served by somebody else after a load that failed', [node('a', [cold()], barred), node('b', [cold()])], {}, 'load b m'],

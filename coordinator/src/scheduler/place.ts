@@ -22,8 +22,8 @@ export interface Candidate {
 export interface Placement {
   /**
    * `run`: this candidate has a free slot, and is the quickest or not much slower. `load`: the quickest way is a cold load. `drain`: it is
-   * one that has no room before others' models are idle. `wait`: a busy or loading one is quickest, or nobody can at the moment. `failing`: whoever could has
-   * tried to load it, and failed. `never`: no connected node will, however long one waits.
+   * a load that has no room before others' models are idle. `wait`: a busy or loading one is quickest, or nobody can at the moment.
+   * `failing`: whoever could has tried to load it, and failed. `never`: no connected node will, however long one waits.
    */
   readonly decision:
     | { readonly kind: 'run' | 'load' | 'drain'; readonly candidate: Candidate }
@@ -139,8 +139,9 @@ const decide = (candidates: readonly Candidate[], refusals: readonly Refusal[]):
   const has = (reason: RefusalReason) => refusals.some((refusal) => refusal.reason === reason);
   const passing = refusals.filter(({ reason }) => !LASTING.has(reason));
   const failure = FAILURES.find(has);
-  if (failure && passing.every(({ reason }) => FAILURES.some((code) => code === reason)))
-    return { kind: 'failing', code: failure };
+  // Who is away may be so for days, and is nothing to wait for when those who are here have failed.
+  const isFailing = ({ reason }: Refusal) => reason === 'offline' || FAILURES.some((code) => code === reason);
+  if (failure && passing.every(isFailing)) return { kind: 'failing', code: failure };
   if (passing.length > 0) return { kind: 'wait' };
   if (has('context_too_short')) return { kind: 'never', code: 'context_length_exceeded' };
   if (has('capability_missing')) return { kind: 'never', code: 'capability_missing' };
