@@ -68,7 +68,10 @@ describe('the runs of a durable job', () => {
         trail: { enqueuedAtMs: nowMs, queueMs: 0, attempts: [], isCommitted: false },
         waiting: () => null,
       }),
-      bodyFor: (body) => () => Buffer.from(body),
+      bodyFor: (body) => {
+        if (body.includes('no longer read')) throw new Error('a body of another time');
+        return () => Buffer.from(body);
+      },
       collectorFor: () => ({ push: (bytes) => void JSON.parse(Buffer.from(bytes).toString()), finish: () => ({ answer: 42 }) }),
       release: (grant) => void released.push(grant),
       newId,
@@ -93,9 +96,9 @@ describe('the runs of a durable job', () => {
     await queue.complete(job, { outcome: 'end', nodeId: null });
   };
 
-  const submit = () =>
+  const submit = ({ body = '{}' } = {}) =>
     jobs.submit({
-      ...{ keyId: 'k', route: 'chat.completions', target, body: '{}', priority: 'normal', idempotencyKey: null, webhook: null },
+      ...{ keyId: 'k', route: 'chat.completions', target, body, priority: 'normal', idempotencyKey: null, webhook: null },
       deadlineMs: nowMs + 60_000,
     });
 
@@ -276,6 +279,15 @@ describe('the runs of a durable job', () => {
     });
     expect(released).toEqual([grant]);
     expect(await queue.stateOf(taken.id)).toBe('gone');
+    pass(6_000);
+    expect(await runNext()).toBe(false);
+  });
+
+  it('has failed at once when its body is none any more', async () => {
+    const { id } = await submit({ body: '{"model":"m","note":"no longer read"}' });
+    await runNext();
+    expect(await jobs.read(id, 'k')).toMatchObject({ state: 'failed', errorCode: 'internal_error' });
+    expect(released).toEqual([grant]);
     pass(6_000);
     expect(await runNext()).toBe(false);
   });

@@ -71,6 +71,18 @@ export interface JobsOptions {
   readonly log: Logger;
 }
 
+/** A stored body, put to use. */
+interface Use {
+  readonly said: Said;
+  readonly bodyFor: (model: string) => Uint8Array;
+}
+
+const UNUSABLE = {
+  state: 'failed',
+  errorCode: 'internal_error',
+  errorMessage: 'The stored request cannot be used by this version or configuration of the coordinator. Submit it again.',
+} as const satisfies JobEnd;
+
 /**
  * Durable jobs: accepted with 202, run when there is room, kept until somebody asks. At-least-once runs, exactly one recorded result:
  * each run has a fence, and only the newest one's end counts. Single writer of its runs; the truth is in the store.
@@ -186,8 +198,14 @@ export class Jobs {
         if (fence !== null && job && payload?.kind === 'unreadable') await this.#endUnreadable(job, fence);
         await this.#discard(taken, grant);
       } else {
-        const ending = await this.#run(job, payload.text, fence, taken, grant, abort.signal);
-        if (ending !== 'over') goesAgain = { job, fence, isSoon: ending === 'again' };
+        const use = this.#useOf(job, payload.text);
+        if (use) {
+          const ending = await this.#run(job, use, fence, taken, grant, abort.signal);
+          if (ending !== 'over') goesAgain = { job, fence, isSoon: ending === 'again' };
+        } else {
+          await this.#finish(job, fence, UNUSABLE);
+          await this.#discard(taken, grant);
+        }
       }
     } finally {
       this.#running.delete(id);
@@ -195,19 +213,29 @@ export class Jobs {
     if (goesAgain) await this.#runAgain(goesAgain);
   }
 
+  /** Null when the body, which the door took when it came, is none to us any more: limits are lower now, or we are another version. */
+  #useOf({ id }: StoredJob, payload: string): Use | null {
+    const { bodyFor, collectorFor, log } = this.#options;
+    try {
+      return { said: new Said(collectorFor(payload)), bodyFor: bodyFor(payload) };
+    } catch (error) {
+      log.error({ err: error, jobId: id }, 'the stored request of a job cannot be used any more');
+      return null;
+    }
+  }
+
   async #run(
     job: StoredJob,
-    payload: string,
+    { said, bodyFor }: Use,
     fence: number,
     taken: TakenJob,
     grant: Grant,
     signal: AbortSignal,
   ): Promise<'over' | 'again' | 'later'> {
-    const { answer, bodyFor, collectorFor, log } = this.#options;
-    const said = new Said(collectorFor(payload));
+    const { answer, log } = this.#options;
     const request: DispatchRequest = {
       ...{ requestId: job.id, keyId: job.keyId, route: job.route, target: job.target, priorityClass: job.priority },
-      bodyFor: bodyFor(payload),
+      bodyFor,
       queueDeadlineMs: job.deadlineMs,
       deadlineMs: job.deadlineMs,
       isCollected: true,
