@@ -25,12 +25,13 @@ export const keepFigures = ({
 }: {
   redis: LaiRedis;
   figures: Figures;
-  registry: Pick<Nodes, 'list' | 'onChange'>;
+  registry: Pick<Nodes, 'list' | 'onReturn'>;
   log: Logger;
 }): (() => void) => {
   const recalled = new Set<string>();
 
   const recall = async (nodeId: string) => {
+    if (recalled.has(nodeId) || !isUp(redis)) return;
     recalled.add(nodeId);
     try {
       for (const [model, json] of Object.entries(await redis.hgetall(keys.figures(nodeId)))) {
@@ -43,13 +44,11 @@ export const keepFigures = ({
     }
   };
 
-  const recallNew = () => {
-    if (!isUp(redis)) return;
-    for (const { nodeId } of registry.list()) if (!recalled.has(nodeId)) void recall(nodeId);
-  };
-  const forget = registry.onChange(recallNew);
+  const forget = registry.onReturn((nodeId) => void recall(nodeId));
   const stop = repeat(systemClock, KEEP_MS, () => {
     if (!isUp(redis)) return;
+    // Those that came while Redis was away.
+    for (const { nodeId } of registry.list()) void recall(nodeId);
     for (const [nodeId, models] of figures.takeChanges()) {
       const fields = [...models].flatMap(([model, known]) => [model, JSON.stringify(known)]);
       redis.hset(keys.figures(nodeId), ...fields).catch(() => {});

@@ -74,7 +74,9 @@ describe('a handshake', () => {
   const call = async (): Promise<{ caller: Caller; result: Promise<Handshake> }> => {
     const arrival = once(door, 'connection') as Promise<[WebSocket]>;
     const caller = new Caller(url);
-    const result = arrival.then(([socket]) => handshake(socket, { db, identity, log, address: '192.168.1.7' }));
+    const result = arrival.then(([socket]) =>
+      handshake(socket, { db, identity, log, address: '192.168.1.7', transport: 'plain' }),
+    );
     return { caller, result };
   };
   const transcript = (role: 'coordinator' | 'node', agentNonce: string, coordinatorNonce: string) =>

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type WebSocket from 'ws';
 import { lockNode, rotateNodeKey } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
-import { advanceGeneration, desiredOf, findNode, type NodeRow } from '../store/nodes.ts';
+import { advanceGeneration, desiredOf, findNode, type NodeRow, type Transport } from '../store/nodes.ts';
 
 const UNKNOWN_NODE = 'this coordinator does not know the node. Join again with a new token.';
 
@@ -43,6 +43,7 @@ export interface HandshakeContext {
   readonly log: Logger;
   /** Where the socket comes from. */
   readonly address: string;
+  readonly transport: Transport;
 }
 
 /**
@@ -88,7 +89,8 @@ export const handshake = async (socket: WebSocket, context: HandshakeContext): P
   const standing = refusalByState(node);
   if (standing) return standing;
 
-  const generation = await advanceGeneration(db, nodeId, proof.generation);
+  const visit = { atMs: Date.now(), address: context.address, transport: context.transport };
+  const generation = await advanceGeneration(db, nodeId, proof.generation, visit);
   if (generation === false) return refuseCopy(node, proof.generation, context);
   return {
     ok: true,

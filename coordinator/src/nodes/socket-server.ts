@@ -11,7 +11,7 @@ import type { Revocation } from '../access/revocations.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
-import { confirmGeneration, desiredOf, findNode, type NodeRow, recordConnection } from '../store/nodes.ts';
+import { confirmGeneration, desiredOf, findNode, type NodeRow } from '../store/nodes.ts';
 import { FloodMeter } from './flood-meter.ts';
 import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
@@ -88,7 +88,7 @@ export const acceptAgents = (options: {
   };
 
   const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress, leave: () => void): Promise<void> => {
-    const result = await handshake(socket, { ...options, address: from.address });
+    const result = await handshake(socket, { ...options, ...from });
     leave();
     if (isClosed) {
       socket.terminate();
@@ -142,7 +142,6 @@ export const acceptAgents = (options: {
       desired: result.desired,
     });
     log.info({ nodeId, name: member.name, epoch, transport: from.transport }, 'node connected');
-    await recordConnection(db, nodeId, { atMs: Date.now(), ...from });
     // It may have lost its right between the question and the answer.
     await recheck(nodeId);
   };

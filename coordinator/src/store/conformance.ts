@@ -227,6 +227,16 @@ export const storeConformance = (kind: string, newLocation: () => Promise<string
       expect(await advanceGeneration(db, 'node_1', 1)).toBe(2);
     });
 
+    it('are seen where and when they advance, and not when they are refused', async () => {
+      const db = await withNode();
+      const visit = { atMs: 5, address: '192.0.2.1', transport: 'tls' } as const;
+      await advanceGeneration(db, 'node_1', 0, visit);
+      const seen = { last_connected_at_ms: 5, last_address: '192.0.2.1', last_transport: 'tls' };
+      expect(await findNode(db, 'node_1')).toMatchObject(seen);
+      expect(await advanceGeneration(db, 'node_1', 9, { ...visit, atMs: 6 })).toBe(false);
+      expect(await findNode(db, 'node_1')).toMatchObject(seen);
+    });
+
     it('move between states only from where they are', async () => {
       const db = await withNode();
       const move = (from: 'approved' | 'locked', to: 'approved' | 'locked' | 'revoked') =>

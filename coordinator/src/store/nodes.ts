@@ -66,15 +66,25 @@ export const replaceNodeKey = async (db: Database, id: string, keys: { from: str
   return result.numUpdatedRows > 0n;
 };
 
+export interface Visit {
+  readonly atMs: number;
+  readonly address: string;
+  readonly transport: Transport;
+}
+
 /**
- * Counts the node's connection if it showed the count it was given last. False: it showed another one, so two machines use this
+ * Counts the node's connection, and notes when and from where it was, if it showed the count it was given last. False: it showed another one, so two machines use this
  * identity, or a copy of it came back. The count before the last is forgiven only as long as the node has not confirmed that it kept
  * the last one (it may have died before); without that condition two machines could take turns unnoticed.
  */
-export const advanceGeneration = async (db: Database, id: string, shown: number): Promise<number | false> => {
+export const advanceGeneration = async (db: Database, id: string, shown: number, visit?: Visit): Promise<number | false> => {
+  // In one write: each waits for the disk, and after a power cut all machines come at once.
+  const seen = visit && {
+    ...{ last_connected_at_ms: visit.atMs, last_address: visit.address, last_transport: visit.transport },
+  };
   const result = await db
     .updateTable('nodes')
-    .set({ generation: shown + 1, is_generation_confirmed: 0 })
+    .set({ generation: shown + 1, is_generation_confirmed: 0, ...seen })
     .where('id', '=', id)
     .where((where) =>
       where.or([
@@ -94,17 +104,5 @@ export const confirmGeneration = async (db: Database, id: string, generation: nu
     .set({ is_generation_confirmed: 1 })
     .where('id', '=', id)
     .where('generation', '=', generation)
-    .execute();
-};
-
-export const recordConnection = async (
-  db: Database,
-  id: string,
-  seen: { atMs: number; address: string; transport: Transport },
-): Promise<void> => {
-  await db
-    .updateTable('nodes')
-    .set({ last_connected_at_ms: seen.atMs, last_address: seen.address, last_transport: seen.transport })
-    .where('id', '=', id)
     .execute();
 };
