@@ -146,7 +146,7 @@ describe('while it waits', () => {
     expect(response.headers.get('x-lai-queue-position')).toBe('1');
     const seen = await readStream(response);
     expect(seen.comments.length).toBeGreaterThan(2);
-    expect(seen.comments[0]).toBe(': keep-alive, position 1 in the queue');
+    expect(seen.comments[0]).toMatch(/^: keep-alive, position 1 in the queue, about \d+ s$/);
     expect(seen).toMatchObject({ isDone: true, errors: [] });
   });
 
