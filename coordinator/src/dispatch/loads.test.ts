@@ -69,8 +69,8 @@ const setUp = () => {
     onDone: () => {},
     log: pino({ level: 'silent' }),
   });
-  const request = async (nodeId: string) => {
-    loads.request({ nodeId, nodeName: nodeId, model: 'm' } as Candidate);
+  const request = async (nodeId: string, model = 'm') => {
+    loads.request({ nodeId, nodeName: nodeId, model } as Candidate);
     await settled();
   };
   const shows = async (nodeId: string, state: LoadedModel['state']) => {
@@ -169,6 +169,24 @@ describe('a cold load', () => {
     expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
   });
 
+  it('that ran out of memory right after another had all that the other may still be shown to hold', async () => {
+    const { clock, loads, asked, request, has } = setUp();
+    const runsOut = async (model: string) => {
+      await request('a', model);
+      asked.at(-1)?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
+      await settled();
+    };
+    const roomFor = (id: string) => (loads.shortageBytes({ id, contextLength: 4_096 }) ?? 0) / GIB;
+    has({ others: [model('n'), model('o')].map((other) => ({ ...other, state: 'cold' })) });
+    await runsOut('m');
+    has({ gpus: free(5) });
+    await runsOut('n');
+    expect(roomFor('n')).toBeGreaterThan(7);
+    clock.pass(3_500);
+    await runsOut('o');
+    expect(roomFor('o')).toBe(5);
+  });
+
   it('that the engine had no place for is asked for again soon, and so is one that failed, once', async () => {
     const { clock, loads, asked, request } = setUp();
     const barredForMs = () => (loads.barsOn('a').get('m')?.untilMs ?? 0) - clock.nowMs();
@@ -206,7 +224,7 @@ describe('what a load takes', () => {
     has(after);
     await shows('a', 'warm');
     if (after.isGone) await shows('a', 'cold');
-    clock.pass(3_000);
+    clock.pass(3_500);
     await settled();
     return parts.figures.of('a', 'm').needBytes;
   };

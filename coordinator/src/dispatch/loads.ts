@@ -14,8 +14,8 @@ const BAR_MS = 30_000;
 const LONGEST_BAR_MS = 5 * 60_000;
 /** The engine had no place for another model, since all that it holds were busy. */
 const BUSY_BAR_MS = 2_000;
-/** A GPU's own reading lags a load by up to 1.5 s. */
-const READING_LAG_MS = 2_000;
+/** A GPU's own reading lags a load by up to 1.5 s, and agents take one every two. */
+const READING_LAG_MS = 3_500;
 /** A load that took more than this of what was estimated, and this on top, took it together with something else, perhaps. */
 const DOUBTFUL_FACTOR = 1.5;
 const DOUBTFUL_BYTES = 1024 ** 3;
@@ -65,6 +65,8 @@ export class Loads {
   readonly #log: Logger;
   /** By node: models it was asked to load, and when. */
   readonly #loading = new Map<string, Map<string, number>>();
+  /** By node: models whose load failed a moment ago. The GPU may show their memory as taken, still. */
+  readonly #leaving = new Map<string, Set<string>>();
   readonly #bars = new Map<string, Map<string, LoadBar & { readonly failures: number }>>();
   /** By model. */
   readonly #shortages = new Map<string, Shortage>();
@@ -134,7 +136,8 @@ export class Loads {
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
-    const beside = new Set(this.on(nodeId).keys());
+    const others = () => [...this.on(nodeId).keys()].filter((other) => other !== model);
+    const beside = new Set([...others(), ...(this.#leaving.get(nodeId) ?? [])]);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
@@ -156,9 +159,9 @@ export class Loads {
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
-    for (const other of this.on(nodeId).keys()) beside.add(other);
-    beside.delete(model);
+    for (const other of others()) beside.add(other);
     const isShort = outcome.code === 'out_of_memory' && before !== null && this.#noteShortage(model, before, beside);
+    this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
     if (!isShort) this.#bar(nodeId, model, outcome.code);
   }
@@ -171,6 +174,12 @@ export class Loads {
       finish();
       this.#onDone();
     });
+  }
+
+  #leave(nodeId: string, model: string): void {
+    const leaving = this.#leaving.get(nodeId) ?? new Set<string>();
+    this.#leaving.set(nodeId, leaving.add(model));
+    this.#clock.after(READING_LAG_MS, () => leaving.delete(model));
   }
 
   /** Not at once: whoever is at it takes seconds, and would be asked about it a thousand times. */

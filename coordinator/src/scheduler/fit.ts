@@ -85,8 +85,8 @@ const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; fr
 export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snapshot).freeBytes;
 
 /**
- * What a load could have at most: idle models sent away, and none of those there that were being loaded beside it. Null when the node
- * cannot tell.
+ * What a load could have at most: idle models sent away, and none of those there that were being loaded beside it or just before. Null
+ * when the node cannot tell.
  */
 export const mostRoomOf = (snapshot: NodeSnapshot, beside: ReadonlySet<string> = new Set()): number | null => {
   const { totalBytes, freeBytes } = roomOf(snapshot);
