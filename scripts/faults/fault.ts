@@ -38,6 +38,8 @@ export interface Fault {
   readonly least?: number;
   /** Why it cannot run on this machine; null when it can. */
   readonly obstacle?: () => Promise<string | null>;
+  /** Waits most of its time. Those that do are played side by side, after all others. */
+  readonly isPatient?: true;
   readonly run: (run: FaultRun) => Promise<Outcome>;
 }
 
@@ -45,7 +47,7 @@ const WARM_UP_REQUESTS = 12;
 
 /** Opens a stage, lets it answer a few requests, plays, and looks at what is left. */
 export const onStage = async <T>(run: FaultRun, options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> => {
-  const stage = await Stage.open(run, options);
+  const stage = await openInTurn(run, options);
   try {
     const before = await warmUp(stage);
     const result = await play(stage);
@@ -54,6 +56,15 @@ export const onStage = async <T>(run: FaultRun, options: StageOptions, play: (st
   } finally {
     await stage.close();
   }
+};
+
+let lastOpening: Promise<unknown> = Promise.resolve();
+
+/** Where several are to be opened: twenty programs that start take the machine from those that are measured. */
+const openInTurn = (run: FaultRun, options: StageOptions): Promise<Stage> => {
+  const opening = lastOpening.then(() => Stage.open(run, options));
+  lastOpening = opening.catch(() => {});
+  return opening;
 };
 
 /** Baselines are taken of processes that have worked already. */

@@ -27,7 +27,7 @@ const play = async (fault: Fault, options: Options, household: Household, folder
   const count = Math.max(fault.least ?? 1, Math.round(fault.base * options.scale));
   const history = new History(join(folder, `${fault.id}.jsonl`));
   // A fault alone strikes where it strikes among all the others.
-  const random = randomFrom(options.seed ^ (Number(fault.id.slice(1)) * 0x9e3779b1));
+  const random = randomFrom(options.seed ^ (numberOf(fault) * 0x9e3779b1));
   const wanted = { count, random, history, household, say: (words: string) => say(`${fault.id} ${words}`) };
   say(`${fault.id} ${fault.title}: ${count} ${fault.unit}`);
   const outcome = await fault.run(wanted).catch(asOutcome);
@@ -59,6 +59,8 @@ const play = async (fault: Fault, options: Options, household: Household, folder
   return { ...result, historyFile: isKept ? history.file : null };
 };
 
+const numberOf = ({ id }: { readonly id: string }): number => Number(id.slice(1));
+
 const asOutcome = (error: unknown): Outcome => ({
   figures: [],
   lost: 0,
@@ -76,11 +78,16 @@ const main = async (options: Options): Promise<number> => {
   const results: FaultResult[] = [];
   const absent: string[] = [];
   try {
+    const chosen: Fault[] = [];
     for (const fault of FAULTS.filter(({ id }) => options.only === null || options.only.has(id))) {
       const obstacle = (await fault.obstacle?.()) ?? null;
-      if (obstacle === null) results.push(await play(fault, options, household, folder));
+      if (obstacle === null) chosen.push(fault);
       else absent.push(`${fault.id}: ${obstacle}`);
     }
+    const begin = async (fault: Fault) => void results.push(await play(fault, options, household, folder));
+    for (const fault of chosen.filter(({ isPatient }) => !isPatient)) await begin(fault);
+    await Promise.all(chosen.filter(({ isPatient }) => isPatient).map(begin));
+    results.sort((a, b) => numberOf(a) - numberOf(b));
   } finally {
     leave();
     process.off('exit', leave);

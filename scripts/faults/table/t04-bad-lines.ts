@@ -31,6 +31,7 @@ const modelOf = (line: number): string => `line${line}:1b`;
 export const badLines: Fault = {
   id: 'T4',
   title: 'one-way loss and delay',
+  isPatient: true,
   unit: 'requests',
   base: 200 * LINES.length,
   least: LINES.length,

@@ -27,6 +27,7 @@ interface Stop {
 export const agentStopped: Fault = {
   id: 'T5',
   title: 'agent SIGSTOP, SIGCONT',
+  isPatient: true,
   unit: 'stops',
   base: 300,
   run: (run) =>

@@ -13,6 +13,7 @@ const PROBE_EVERY_MS = 20;
 export const redisStopped: Fault = {
   id: 'T10',
   title: 'Redis SIGSTOP or half-open for 10 s',
+  isPatient: true,
   unit: 'outages',
   base: 50,
   least: 2,

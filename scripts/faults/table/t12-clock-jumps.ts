@@ -26,9 +26,11 @@ const findLibrary = async (): Promise<string | null> => {
   return existsSync(library) ? library : null;
 };
 
+let library: string | null = null;
+
 /** The process believes the offset (seconds) in this file, and looks again every second; its monotonic clock stays true. */
-const faked = (library: string, file: string): Record<string, string> => ({
-  LD_PRELOAD: library,
+const faked = (file: string): Record<string, string> => ({
+  LD_PRELOAD: library ?? '',
   FAKETIME_TIMESTAMP_FILE: file,
   FAKETIME_CACHE_DURATION: '1',
   FAKETIME_DONT_FAKE_MONOTONIC: '1',
@@ -42,13 +44,15 @@ const faked = (library: string, file: string): Record<string, string> => ({
 export const clockJumps: Fault = {
   id: 'T12',
   title: 'clock jumps by an hour',
+  isPatient: true,
   unit: 'jumps',
   base: 24,
   least: 4,
-  obstacle: async () =>
-    process.platform !== 'linux' || (await findLibrary()) === null ? 'libfaketime is not there (Debian: libfaketime)' : null,
-  run: async (run) => {
-    const library = (await findLibrary()) ?? '';
+  obstacle: async () => {
+    library = process.platform === 'linux' ? await findLibrary() : null;
+    return library === null ? 'libfaketime is not there (Debian: libfaketime)' : null;
+  },
+  run: (run) => {
     const fileOf = (who: Who) => join(run.household.folder, `clock-${who}`);
     const jump = (who: Who, offsetS: number) => {
       writeFileSync(fileOf(who), `${offsetS < 0 ? '' : '+'}${offsetS}\n`);
@@ -61,8 +65,8 @@ export const clockJumps: Fault = {
         nodes: NODES,
         isRedisApart: true,
         models: 'story:1b=0.1GB,slots=8,tps=100,ctx=8192,caps=chat,warm',
-        env: faked(library, fileOf('coordinator')),
-        agentEnv: faked(library, fileOf('agents')),
+        env: faked(fileOf('coordinator')),
+        agentEnv: faked(fileOf('agents')),
       },
       async (stage) => {
         let isOver = false;
