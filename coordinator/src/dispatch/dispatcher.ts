@@ -283,7 +283,8 @@ export class Dispatcher {
       this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
       const { outcome } = record;
       const end = (how: Outcome) => {
-        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, this.#fate(lease.nodeId, link, how));
+        const fate = this.#fate(lease.nodeId, link, how);
+        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, fate, outcome !== 'accept_timeout');
         if (how === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
       };
       // Where we turned away, the node may still be at it, and may still die of it; or has, and the news is on its way.

@@ -53,6 +53,39 @@ describe('a request whose node was lost', () => {
   });
 });
 
+describe('a request that nodes were lost with before they had accepted it', () => {
+  const lose = (quarantine: Quarantine, nodeId: string, wasAccepted = false) => {
+    quarantine.started('request', nodeId);
+    quarantine.ended('request', nodeId, `agent-${nodeId}`, 'node_lost', wasAccepted);
+  };
+
+  it('is suspicious, however many they are, until one accepts it and is lost as well', () => {
+    const quarantine = newQuarantine();
+    for (const nodeId of ['a', 'b', 'c']) lose(quarantine, nodeId);
+    expect(quarantine.permission('request').kind).toBe('alone');
+    lose(quarantine, 'd', true);
+    expect(quarantine.permission('request').kind).toBe('blocked');
+  });
+
+  it('is free again when all of them have returned with the same agent process, and not before', () => {
+    const quarantine = newQuarantine();
+    for (const nodeId of ['a', 'b']) lose(quarantine, nodeId);
+    quarantine.nodeReturned('a', 'agent-a');
+    expect(quarantine.permission('request').kind).toBe('alone');
+    quarantine.nodeReturned('b', 'agent-b');
+    expect(quarantine.permission('request').kind).toBe('free');
+  });
+
+  it('is blocked when two of them return with another agent process', () => {
+    const quarantine = newQuarantine();
+    for (const nodeId of ['a', 'b']) lose(quarantine, nodeId);
+    quarantine.nodeReturned('a', 'another');
+    expect(quarantine.permission('request').kind).toBe('alone');
+    quarantine.nodeReturned('b', 'another');
+    expect(quarantine.permission('request').kind).toBe('blocked');
+  });
+});
+
 describe('a request that nobody has seen succeed', () => {
   it('runs on two engines at most, and a node that came back has another one', () => {
     const quarantine = newQuarantine();

@@ -31,6 +31,8 @@ interface Lost {
   readonly fingerprint: string;
   readonly nodeId: string;
   readonly instanceId: string;
+  /** It is a strike now; otherwise it becomes one when the node returns with another agent process. */
+  readonly isStrike: boolean;
 }
 
 /**
@@ -38,7 +40,8 @@ interface Lost {
  * does, and innocents pass on their retry. After one strike a request runs only where nothing else runs, one copy at a time; after two
  * it is blocked for an hour. Whatever the size of the fleet, one request kills two engines at most.
  *
- * A node that was lost counts like a crash until it returns with the same agent process: then it was the network.
+ * A node that was lost counts like a crash until it returns with the same agent process: then it was the network. Before a node has
+ * accepted a request, no engine has it: several such losses count once, or machines that fall asleep would block who asked for them.
  * Single writer of its memory; the store is the other replicas' view.
  */
 export class Quarantine {
@@ -97,7 +100,7 @@ export class Quarantine {
   }
 
   /** For each that started, once. `instanceId` names the agent process that ran it. */
-  ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode): void {
+  ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode, wasAccepted = true): void {
     const nodes = this.#running.get(fingerprint);
     const left = (nodes?.get(nodeId) ?? 1) - 1;
     if (left > 0) nodes?.set(nodeId, left);
@@ -108,8 +111,9 @@ export class Quarantine {
     if (outcome === 'end') this.#prove(fingerprint);
     if (outcome === 'engine_crashed') this.#strike(fingerprint, 1);
     if (outcome === 'node_lost' && !hasReturned) {
-      this.#strike(fingerprint, 1);
-      this.#lost.push({ fingerprint, nodeId, instanceId });
+      const isStrike = wasAccepted || this.#strikesOf(fingerprint) === 0;
+      if (isStrike) this.#strike(fingerprint, 1);
+      this.#lost.push({ fingerprint, nodeId, instanceId, isStrike });
       if (this.#lost.length > 1_000) this.#lost.shift();
     }
   }
@@ -119,8 +123,18 @@ export class Quarantine {
     this.#returns.set(nodeId, { instanceId, count: this.#returnsOf(nodeId) + 1 });
     for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
       this.#lost.splice(this.#lost.indexOf(lost), 1);
-      if (lost.instanceId === instanceId) this.#strike(lost.fingerprint, -1);
+      const hasDied = lost.instanceId !== instanceId;
+      if (lost.isStrike && !hasDied) this.#takeBack(lost.fingerprint);
+      if (!lost.isStrike && hasDied) this.#strike(lost.fingerprint, 1);
     }
+  }
+
+  /** Of several losses that count once another one counts now. */
+  #takeBack(fingerprint: string): void {
+    const next = this.#lost.findIndex((other) => other.fingerprint === fingerprint && !other.isStrike);
+    const other = this.#lost[next];
+    if (other) this.#lost[next] = { ...other, isStrike: true };
+    else this.#strike(fingerprint, -1);
   }
 
   /** News of a loss may come after the node has connected anew (its coordinator died, its old socket hung): then nothing had died either. */

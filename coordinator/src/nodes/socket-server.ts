@@ -11,7 +11,7 @@ import type { Revocation } from '../access/revocations.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
-import { confirmGeneration, desiredOf, findNode, type NodeRow } from '../store/nodes.ts';
+import { confirmGeneration, desiredOf, findNode, listAllNodes, type NodeRow } from '../store/nodes.ts';
 import { FloodMeter } from './flood-meter.ts';
 import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
@@ -64,9 +64,14 @@ export const acceptAgents = (options: {
   let isClosed = false;
 
   const recheck = async (nodeId: string | null): Promise<void> => {
-    for (const member of nodeId === null ? [...members.values()] : [members.get(nodeId)]) {
-      if (!member) continue;
-      const row = await findNode(db, member.session.nodeId);
+    const looked = nodeId === null ? [...members.values()] : [members.get(nodeId)];
+    const found = nodeId === null ? await listAllNodes(db) : [await findNode(db, nodeId)];
+    const rows = new Map(found.map((row) => [row?.id, row]));
+    for (const member of looked) {
+      const id = member?.session.nodeId ?? '';
+      // Who has come anew meanwhile was looked at then.
+      if (!member || members.get(id) !== member) continue;
+      const row = rows.get(id);
       const refusal = refusalByState(row);
       if (refusal) putOut(member, refusal);
       else if (row) tell(member, row);

@@ -87,6 +87,33 @@ describe('the database', () => {
     expect(found.map((row) => row?.id)).toEqual(Array.from({ length: 50 }, (_, index) => `key_${index}`));
   });
 
+  it('keeps the order of questions and changes that come together', async () => {
+    const db = await open(path.join(emptyFolder(), 'lai.db'));
+    const found = [0, 1, 2].flatMap((index) => [insertApiKey(db, keyRow(`key_${index}`, index)), listApiKeys(db)]);
+    expect((await Promise.all(found)).map((rows) => rows?.length)).toEqual([undefined, 1, undefined, 2, undefined, 3]);
+  });
+
+  it('writes changes that come together in one go', async () => {
+    const file = path.join(emptyFolder(), 'lai.db');
+    const db = await open(file);
+    const grownBy = async (change: () => Promise<unknown>) => {
+      const before = statSync(`${file}-wal`).size;
+      await change();
+      return statSync(`${file}-wal`).size - before;
+    };
+    const one = await grownBy(() => insertApiKey(db, keyRow('first')));
+    const many = () => Promise.all(Array.from({ length: 20 }, (_, index) => insertApiKey(db, keyRow(`key_${index}`))));
+    expect(await grownBy(many)).toBeLessThan(4 * one);
+  });
+
+  it('fails a change that cannot be, and none that came with it', async () => {
+    const db = await open(path.join(emptyFolder(), 'lai.db'));
+    const ids = ['a', 'b', 'b', 'c'];
+    const outcomes = await Promise.allSettled(ids.map((id) => insertApiKey(db, keyRow(id))));
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+    expect((await listApiKeys(db)).map(({ id }) => id).toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
   it('goes on after a statement that failed', async () => {
     const db = await open(path.join(emptyFolder(), 'lai.db'));
     await insertApiKey(db, keyRow('a'));
