@@ -38,7 +38,7 @@ export interface Fault {
   readonly least?: number;
   /** Why it cannot run on this machine; null when it can. */
   readonly obstacle?: () => Promise<string | null>;
-  /** Waits most of its time. Those that do are played side by side, after all others. */
+  /** Leaves the machine to others most of its time. Those that do are played side by side, after all others. */
   readonly isPatient?: true;
   readonly run: (run: FaultRun) => Promise<Outcome>;
 }

@@ -26,7 +26,7 @@ const SETTLE_MS = 3_000;
 /** Whatever else took the memory (a game that began just then) may have given it back. */
 const SHORTAGE_MS = 30 * 60_000;
 
-/** A load that takes longer than this no longer keeps another node from trying; whether that is quicker, the scheduler knows. */
+/** A load that takes longer than this no longer keeps another node from trying, nor its node from loading something else. */
 const OVERDUE_MS = 60_000;
 /** A third of how long a claim lives. */
 const RENEW_MS = 5_000;
@@ -53,8 +53,8 @@ export interface LoadClaims {
 
 /**
  * Cold loads in progress. One at a time per model in the whole fleet, however many requests wait for it: they stay queued, bound to
- * nobody, and start where the model turns up. A load that failed bars the model on that node for a while; one that ran out of memory
- * bars it wherever there is no more room than there was. Single writer of all of that.
+ * nobody, and start where the model turns up. One at a time per node as well. A load that failed bars the model on that node for a while;
+ * one that ran out of memory bars it wherever there is no more room than there was. Single writer of all of that.
  */
 export class Loads {
   readonly #nodes: Nodes;
@@ -93,8 +93,11 @@ export class Loads {
     const { nodeId, model } = candidate;
     const name = withoutLatest(model);
     const nowMs = this.#clock.nowMs();
-    const isUnderWay = this.on(nodeId).has(model) || this.#loadsOf(model).some(([, sinceMs]) => nowMs - sinceMs < OVERDUE_MS);
-    if (isUnderWay || this.#elsewhere.has(name) || this.#settling.has(name)) return;
+    const isTimely = (sinceMs: number) => nowMs - sinceMs < OVERDUE_MS;
+    const isUnderWay = this.on(nodeId).has(model) || this.#loadsOf(model).some(([, sinceMs]) => isTimely(sinceMs));
+    // Side by side none would be quicker, and how much memory either finds would be chance.
+    const isBusy = [...this.on(nodeId).values()].some(isTimely);
+    if (isUnderWay || isBusy || this.#elsewhere.has(name) || this.#settling.has(name)) return;
     const loading = this.#loading.get(nodeId) ?? new Map<string, number>();
     this.#loading.set(nodeId, loading.set(model, nowMs));
     void this.#load(candidate).finally(() => {
@@ -136,8 +139,8 @@ export class Loads {
     this.#log.info({ nodeId, node: nodeName, model }, 'asking node to load model');
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
-    const others = () => [...this.on(nodeId).keys()].filter((other) => other !== model);
-    const beside = new Set([...others(), ...(this.#leaving.get(nodeId) ?? [])]);
+    const leaving = new Set(this.#leaving.get(nodeId));
+    const isBeside = this.#isBesideAnother(nodeId, model);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
@@ -159,8 +162,13 @@ export class Loads {
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
-    for (const other of others()) beside.add(other);
-    const isShort = outcome.code === 'out_of_memory' && before !== null && this.#noteShortage(model, before, beside);
+    // With another load beside it, its memory may be what was missing.
+    const isShort =
+      outcome.code === 'out_of_memory' &&
+      before !== null &&
+      !isBeside &&
+      !this.#isBesideAnother(nodeId, model) &&
+      this.#noteShortage(model, before, leaving);
     this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
     if (!isShort) this.#bar(nodeId, model, outcome.code);
@@ -174,6 +182,12 @@ export class Loads {
       finish();
       this.#onDone();
     });
+  }
+
+  /** One of ours, or of another replica. */
+  #isBesideAnother(nodeId: string, model: string): boolean {
+    const shown = this.#nodes.snapshot(nodeId)?.models.filter(({ state }) => state === 'loading') ?? [];
+    return [...this.on(nodeId).keys(), ...shown.map(({ id }) => id)].some((id) => id !== model);
   }
 
   #leave(nodeId: string, model: string): void {
@@ -239,8 +253,8 @@ export class Loads {
   }
 
   /** False when nobody can tell how much room there was. */
-  #noteShortage(model: string, before: NodeSnapshot, beside: ReadonlySet<string>): boolean {
-    const roomBytes = mostRoomOf(before, beside);
+  #noteShortage(model: string, before: NodeSnapshot, leaving: ReadonlySet<string>): boolean {
+    const roomBytes = mostRoomOf(before, leaving);
     if (roomBytes === null) return false;
     const contextLength = before.models.find(({ id }) => id === model)?.contextLength ?? null;
     const known = this.shortageBytes({ id: model, contextLength }) ?? 0;

@@ -1,5 +1,5 @@
 import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
-import type { FleetNode } from './fleet.ts';
+import { type FleetNode, stateOf } from './fleet.ts';
 
 /** Of a card: a desktop holds less. Where somebody holds more, it is in use, and no engine is asked to squeeze in beside. */
 const FOREIGN_SHARE = 0.25;
@@ -26,29 +26,41 @@ export type Fit =
  */
 export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
   const { snapshot } = node;
-  const { totalBytes, freeBytes } = roomOf(snapshot);
-  if (totalBytes === null || freeBytes === null) return { kind: 'fits' };
-  const learnedBytes = node.figures(model.id).needBytes;
-  // What was loaded once fits on an empty card; anything else was learned of something else.
-  const needBytes = learnedBytes !== null && learnedBytes <= totalBytes ? learnedBytes : estimatedNeedBytes(model);
+  const { totalBytes, freeBytes: shownBytes } = roomOf(snapshot);
+  if (totalBytes === null || shownBytes === null) return { kind: 'fits' };
+  const needBytes = needOf(model, node, totalBytes);
   if (needBytes === null) return { kind: 'fits' };
+  const others = snapshot.models.filter(({ id }) => id !== model.id);
+  // What is on its way into memory will take all that it needs, whatever is to be seen of it yet.
+  const isComing = (other: LoadedModel) => stateOf(node, other) === 'loading';
+  const bytesOf = (other: LoadedModel) =>
+    isComing(other)
+      ? Math.max(needOf(other, node, totalBytes) ?? 0, heldBytes(other, snapshot))
+      : isHeld(other)
+        ? heldBytes(other, snapshot)
+        : 0;
+  const sumOf = (models: readonly LoadedModel[]) => models.reduce((sum, other) => sum + bytesOf(other), 0);
+  const freeBytes = others.some(isComing) ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
   const isInUse = (other: LoadedModel) =>
     other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
-  const ours = snapshot.models.filter((other) => isHeld(other) && !other.isPinned && other.id !== model.id);
+  const ours = others.filter((other) => !other.isPinned && (isHeld(other) || isComing(other)));
   const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
-  const haveBytes = freeBytes + sumOf(idle, snapshot);
+  const haveBytes = freeBytes + sumOf(idle);
+  const drainedBytes = freeBytes + sumOf(ours);
   const shortageBytes = node.shortageBytes(model);
-  if (shortageBytes !== null && haveBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES)
-    return { kind: 'ran_out', hadBytes: shortageBytes };
-  if (needBytes <= freeBytes) return { kind: 'fits' };
-  if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
-  if (needBytes <= freeBytes + sumOf(ours, snapshot))
+  const ranOut = (roomBytes: number) => shortageBytes !== null && roomBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
+  if (!ranOut(haveBytes)) {
+    if (needBytes <= freeBytes) return { kind: 'fits' };
+    if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
+  }
+  if (needBytes <= drainedBytes && !ranOut(drainedBytes))
     return { kind: 'fits_after_drain', inUse: ours.filter((other) => !idle.includes(other)).map(({ id }) => id) };
+  if (shortageBytes !== null && ranOut(haveBytes)) return { kind: 'ran_out', hadBytes: shortageBytes };
   const spill = spillOf(model, snapshot);
   const weightBytes = model.sizeBytes ?? needBytes;
   if (weightBytes > totalBytes + spill.totalBytes)
     return { kind: 'too_large', needBytes, haveBytes: totalBytes + spill.totalBytes };
-  const foreignBytes = totalBytes - freeBytes - sumOf(snapshot.models.filter(isHeld), snapshot);
+  const foreignBytes = totalBytes - freeBytes - sumOf(snapshot.models);
   const isLeftToUs = foreignBytes <= FOREIGN_SHARE * totalBytes;
   // Waiting makes no more room. The engine may find a way: main memory, or less context than we expect.
   return isLeftToUs && (needBytes <= haveBytes + spill.freeBytes || weightBytes <= haveBytes)
@@ -56,14 +68,17 @@ export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
     : { kind: 'does_not_fit', needBytes, haveBytes };
 };
 
+/** What was loaded once fits on an empty card; anything else was learned of something else. */
+const needOf = (model: LoadedModel, node: FleetNode, totalBytes: number): number | null => {
+  const learnedBytes = node.figures(model.id).needBytes;
+  return learnedBytes !== null && learnedBytes <= totalBytes ? learnedBytes : estimatedNeedBytes(model);
+};
+
 const isHeld = ({ state }: LoadedModel): boolean => state !== 'cold' && state !== 'failed';
 
 /** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
 const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>
   (gpus.length === 0 ? null : model.vramBytes) ?? model.sizeBytes ?? 0;
-
-const sumOf = (models: readonly LoadedModel[], snapshot: NodeSnapshot): number =>
-  models.reduce((sum, model) => sum + heldBytes(model, snapshot), 0);
 
 /** Main memory for what the GPU has no room for, where there is a GPU with memory of its own and an engine that can do that. */
 const spillOf = ({ runtime }: LoadedModel, { gpus, memory, runtimes }: NodeSnapshot): NodeSnapshot['memory'] => {
@@ -85,15 +100,15 @@ const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; fr
 export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snapshot).freeBytes;
 
 /**
- * What a load could have at most: idle models sent away, and none of those there that were being loaded beside it or just before. Null
+ * What a load could have at most: idle models sent away, and what models that have left a moment ago may be shown to hold, still. Null
  * when the node cannot tell.
  */
-export const mostRoomOf = (snapshot: NodeSnapshot, beside: ReadonlySet<string> = new Set()): number | null => {
+export const mostRoomOf = (snapshot: NodeSnapshot, leaving: ReadonlySet<string> = new Set()): number | null => {
   const { totalBytes, freeBytes } = roomOf(snapshot);
   if (totalBytes === null || freeBytes === null) return freeBytes;
   const idle = snapshot.models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
-  const haveBytes = freeBytes + sumOf(idle, snapshot);
-  const loading = snapshot.models.filter(({ id }) => beside.has(id));
-  const takenBytes = loading.reduce((sum, model) => sum + (estimatedNeedBytes(model) ?? 0), 0);
+  const haveBytes = freeBytes + idle.reduce((sum, model) => sum + heldBytes(model, snapshot), 0);
+  const left = snapshot.models.filter(({ id }) => leaving.has(id));
+  const takenBytes = left.reduce((sum, model) => sum + (estimatedNeedBytes(model) ?? 0), 0);
   return takenBytes === 0 ? haveBytes : Math.min(totalBytes, haveBytes + takenBytes);
 };

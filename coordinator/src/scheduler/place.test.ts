@@ -2,6 +2,7 @@ import type { LoadedModel } from '@lai/shared/node';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GIB, gpu, model, NOW_MS, type NodeFacts, node, target } from './__fixtures__/fleet.ts';
+import { LASTING } from './filters.ts';
 import { type Placement, type PlacementQuestion, place } from './place.ts';
 
 type Nodes = PlacementQuestion['nodes'];
@@ -429,8 +430,18 @@ describe('whatever the fleet looks like', () => {
 
   it('nothing is impossible while there is a candidate, or while nobody is there', () => {
     always(({ nodes }, { decision, candidates }) => {
-      if (candidates.length > 0 || nodes.length === 0) expect(decision.kind).not.toBe('never');
-      else expect(['wait', 'never']).toContain(decision.kind);
+      const hasHope = candidates.length > 0 || nodes.length === 0;
+      expect(hasHope ? ['run', 'load', 'drain', 'wait'] : ['wait', 'failing', 'never']).toContain(decision.kind);
+    });
+  });
+
+  it('a failure is told when a load has failed, and nobody who is here could do better', () => {
+    always((_, { decision, refusals }) => {
+      if (decision.kind !== 'failing') return;
+      const reasons = new Set(refusals.map(({ reason }) => reason));
+      expect(reasons).toContain(decision.code);
+      for (const reason of reasons)
+        expect(LASTING.has(reason) || ['offline', 'load_failed', 'out_of_memory'].includes(reason)).toBe(true);
     });
   });
 

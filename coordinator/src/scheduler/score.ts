@@ -78,6 +78,19 @@ const waitForSlotMs = (attemptMs: number | null, slots: number, queued: number, 
 const longestAttemptMs = (node: FleetNode, models: readonly string[]): number =>
   Math.max(...models.map((model) => node.figures(model).attemptMs ?? ASSUMED.attemptMs));
 
+const fullLoadMs = (node: FleetNode, { id, sizeBytes }: LoadedModel): number =>
+  node.figures(id).loadMs ?? (sizeBytes === null ? ASSUMED.loadMs : sizeBytes / ASSUMED.loadBytesPerMs);
+
+/** One that takes longer than it should may not end at all. */
+const restOfLoadMs = (node: FleetNode, model: LoadedModel, nowMs: number): number =>
+  Math.max(fullLoadMs(node, model) / 2, nowMs - (node.loading.get(model.id) ?? nowMs));
+
+/** A node loads one model after another; see dispatch/loads.ts. */
+const loadsBeforeMs = (node: FleetNode, model: LoadedModel, nowMs: number): number =>
+  node.snapshot.models
+    .filter(({ id }) => id !== model.id && node.loading.has(id))
+    .reduce((sum, other) => sum + restOfLoadMs(node, other, nowMs), 0);
+
 export const scoreOf = (
   node: FleetNode,
   model: LoadedModel,
@@ -88,21 +101,16 @@ export const scoreOf = (
   const state = stateOf(node, model);
   const figures = node.figures(model.id);
   const prefillMs = Math.max(figures.firstContentMs ?? ASSUMED.prefillMs, readingMs(figures, target.contextTokens));
-  const fullLoadMs = figures.loadMs ?? (model.sizeBytes === null ? ASSUMED.loadMs : model.sizeBytes / ASSUMED.loadBytesPerMs);
-  // One that takes longer than it should may not end at all.
-  const loadingMs = Math.max(fullLoadMs / 2, nowMs - (node.loading.get(model.id) ?? nowMs));
   const leased = node.leased.byModel.get(model.id) ?? 0;
   // Only overtaken by somebody: asks again in a moment, which is no reason to load the model elsewhere.
   const isOvertaken = node.isContested(model.id) && countedSlots(node, model) > 0;
   const isFull = free <= 0;
   // Until the last answer of others' models has ended.
   const drainMs = fit?.kind === 'fits_after_drain' ? longestAttemptMs(node, fit.inUse) : 0;
+  const slotMs = isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0;
   return {
-    waitMs: Math.max(
-      drainMs,
-      isOvertaken ? OVERTAKEN_MS : isFull ? waitForSlotMs(figures.attemptMs, model.slots, queued, waitedMs) : 0,
-    ),
-    loadMs: state === 'warm' ? 0 : state === 'loading' ? loadingMs : fullLoadMs,
+    waitMs: Math.max(drainMs, slotMs) + (fit ? loadsBeforeMs(node, model, nowMs) : 0),
+    loadMs: state === 'warm' ? 0 : state === 'loading' ? restOfLoadMs(node, model, nowMs) : fullLoadMs(node, model),
     evictMs: fit?.kind === 'fits_after_eviction' || fit?.kind === 'fits_after_drain' ? ASSUMED.evictMs : 0,
     spillMs: fit?.kind === 'fits_in_part' ? ASSUMED.spillMs * fit.missingShare : 0,
     prefillMs,
