@@ -187,6 +187,32 @@ describe('a cold load', () => {
     expect(roomFor('o')).toBe(5);
   });
 
+  it('begins when the node has ended the one before, or that one takes more than a minute', async () => {
+    const { clock, asked, request } = setUp();
+    await request('a', 'm');
+    await request('a', 'n');
+    await request('b', 'o');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
+    asked[0]?.end({ ok: false, code: 'load_failed' } as LoadOutcome);
+    await settled();
+    await request('a', 'n');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b', 'a']);
+    clock.pass(60_000);
+    await request('a', 'p');
+    expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b', 'a', 'a']);
+  });
+
+  it('that ran out of memory while another replica had another model loaded there is tried again soon', async () => {
+    const { clock, loads, asked, request, has } = setUp();
+    has({ others: [model('n', { state: 'loading' })] });
+    await request('a');
+    has({ others: [model('n')] });
+    asked[0]?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
+    await settled();
+    expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
+    expect(loads.barsOn('a').get('m')?.untilMs).toBe(clock.nowMs() + 2_000);
+  });
+
   it('that the engine had no place for is asked for again soon, and so is one that failed, once', async () => {
     const { clock, loads, asked, request } = setUp();
     const barredForMs = () => (loads.barsOn('a').get('m')?.untilMs ?? 0) - clock.nowMs();

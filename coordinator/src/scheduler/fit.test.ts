@@ -1,6 +1,6 @@
 import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { describe, expect, it } from 'vitest';
-import { GIB, gpu, model, type NodeFacts, node, snapshot } from './__fixtures__/fleet.ts';
+import { GIB, gpu, model, NOW_MS, type NodeFacts, node, snapshot } from './__fixtures__/fleet.ts';
 import { fitOf, mostRoomOf } from './fit.ts';
 
 const cold = (sizeGib: number | null) => model('new', { state: 'cold', sizeBytes: sizeGib === null ? null : sizeGib * GIB });
@@ -134,6 +134,42 @@ describe('a model that is in use', () => {
   });
 });
 
+describe('a model that is being loaded', () => {
+  const coming = (facts: Partial<LoadedModel> = {}) =>
+    model('old', { state: 'cold', sizeBytes: 3 * GIB, vramBytes: null, ...facts });
+  const asked: NodeFacts = { loading: new Map([['old', NOW_MS]]) };
+
+  it.each<[string, LoadedModel, number, NodeFacts, string]>([
+    ['before any of its memory is shown', coming(), 8, asked, 'fits_after_drain'],
+    ['while some of it is shown', coming({ state: 'loading' }), 6, asked, 'fits_after_drain'],
+    ['for another replica', coming({ state: 'loading' }), 8, {}, 'fits_after_drain'],
+    ['not any more when nobody loads it', coming(), 8, {}, 'fits'],
+  ])('has taken what it needs: %s', (_, old, freeGib, facts, kind) => {
+    expect(fitOf(cold(5), on({ gpus: [freeGpu(freeGib)], models: [old] }, facts)).kind).toBe(kind);
+  });
+
+  it('leaves the rest to others, counted once', () => {
+    const old = coming({ state: 'loading' });
+    expect(fitOf(cold(3), on({ gpus: [freeGpu(8 - needGib(3))], models: [old] }, asked)).kind).toBe('fits');
+  });
+});
+
+describe('a load that ran out of memory beside a model that is in use', () => {
+  const ranOut = { ...learnt(5), shortageBytes: () => 4 * GIB };
+
+  it('is tried again once that one is gone', () => {
+    const parts = { gpus: [freeGpu(4)], models: [warm({ inFlight: 1 })] };
+    expect(fitOf(cold(4), on(parts, ranOut)).kind).toBe('fits_after_drain');
+  });
+
+  it('is not when that would make little more room, nor when the whole card is not enough', () => {
+    const small = { gpus: [freeGpu(4)], models: [warm({ inFlight: 1, vramBytes: 0.9 * GIB })] };
+    expect(fitOf(cold(4), on(small, ranOut)).kind).toBe('ran_out');
+    const large = { gpus: [freeGpu(4)], models: [warm({ inFlight: 1 })] };
+    expect(fitOf(cold(9), on(large, { shortageBytes: () => 4 * GIB })).kind).toBe('ran_out');
+  });
+});
+
 describe('a model that will never fit whole', () => {
   const spills = [
     { kind: 'ollama', spillsToMemory: true, version: null, state: 'ready', mode: 'owned', isSimulated: false, detail: null },
@@ -170,12 +206,12 @@ describe('a model that will never fit whole', () => {
 describe('the most room a load could have had', () => {
   const card = (freeGib: number) => snapshot({ gpus: [freeGpu(freeGib)], models: [cold(2)] });
 
-  it('is what is free, when nothing was loaded beside it', () => {
+  it('is what is free, when no model has left a moment ago', () => {
     expect(mostRoomOf(card(3))).toBe(3 * GIB);
     expect(mostRoomOf(snapshot({ gpus: [freeGpu(null)] }))).toBeNull();
   });
 
-  it('counts what was being loaded beside it, up to the whole card', () => {
+  it('counts what one that has left may be shown to hold, up to the whole card', () => {
     expect(mostRoomOf(card(3), new Set(['new']))).toBeCloseTo((3 + needGib(2)) * GIB, -3);
     expect(mostRoomOf(card(7), new Set(['new']))).toBe(8 * GIB);
   });

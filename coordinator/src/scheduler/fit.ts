@@ -26,46 +26,66 @@ export type Fit =
  */
 export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
   const { snapshot } = node;
-  const { totalBytes, freeBytes: shownBytes } = roomOf(snapshot);
-  if (totalBytes === null || shownBytes === null) return { kind: 'fits' };
-  const needBytes = needOf(model, node, totalBytes);
-  if (needBytes === null) return { kind: 'fits' };
-  const others = snapshot.models.filter(({ id }) => id !== model.id);
-  // What is on its way into memory will take all that it needs, whatever is to be seen of it yet.
-  const isComing = (other: LoadedModel) => stateOf(node, other) === 'loading';
-  const bytesOf = (other: LoadedModel) =>
-    isComing(other)
-      ? Math.max(needOf(other, node, totalBytes) ?? 0, heldBytes(other, snapshot))
-      : isHeld(other)
-        ? heldBytes(other, snapshot)
-        : 0;
-  const sumOf = (models: readonly LoadedModel[]) => models.reduce((sum, other) => sum + bytesOf(other), 0);
-  const freeBytes = others.some(isComing) ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
-  const isInUse = (other: LoadedModel) =>
-    other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
-  const ours = others.filter((other) => !other.isPinned && (isHeld(other) || isComing(other)));
-  const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
-  const haveBytes = freeBytes + sumOf(idle);
-  const drainedBytes = freeBytes + sumOf(ours);
+  const room = roomFor(model, node);
+  const needBytes = room && needOf(model, node, room.totalBytes);
+  if (!room || needBytes === null) return { kind: 'fits' };
+  const { totalBytes, freeBytes, haveBytes, drainedBytes } = room;
   const shortageBytes = node.shortageBytes(model);
   const ranOut = (roomBytes: number) => shortageBytes !== null && roomBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
   if (!ranOut(haveBytes)) {
     if (needBytes <= freeBytes) return { kind: 'fits' };
     if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
   }
-  if (needBytes <= drainedBytes && !ranOut(drainedBytes))
-    return { kind: 'fits_after_drain', inUse: ours.filter((other) => !idle.includes(other)).map(({ id }) => id) };
+  if (needBytes <= drainedBytes && !ranOut(drainedBytes)) return { kind: 'fits_after_drain', inUse: room.inUse };
   if (shortageBytes !== null && ranOut(haveBytes)) return { kind: 'ran_out', hadBytes: shortageBytes };
   const spill = spillOf(model, snapshot);
   const weightBytes = model.sizeBytes ?? needBytes;
   if (weightBytes > totalBytes + spill.totalBytes)
     return { kind: 'too_large', needBytes, haveBytes: totalBytes + spill.totalBytes };
-  const foreignBytes = totalBytes - freeBytes - sumOf(snapshot.models);
-  const isLeftToUs = foreignBytes <= FOREIGN_SHARE * totalBytes;
+  const isLeftToUs = room.foreignBytes <= FOREIGN_SHARE * totalBytes;
   // Waiting makes no more room. The engine may find a way: main memory, or less context than we expect.
   return isLeftToUs && (needBytes <= haveBytes + spill.freeBytes || weightBytes <= haveBytes)
     ? { kind: 'fits_in_part', missingShare: (needBytes - haveBytes) / needBytes }
     : { kind: 'does_not_fit', needBytes, haveBytes };
+};
+
+/** What a node has for a model that is not loaded there. */
+interface Room {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** With idle models sent away. */
+  readonly haveBytes: number;
+  /** With all of ours sent away that are not pinned. */
+  readonly drainedBytes: number;
+  /** Of these, those that are not idle. */
+  readonly inUse: readonly string[];
+  /** Held by other programs. */
+  readonly foreignBytes: number;
+}
+
+/** Null when the node cannot tell. */
+const roomFor = (model: LoadedModel, node: FleetNode): Room | null => {
+  const { snapshot } = node;
+  const { totalBytes, freeBytes: shownBytes } = roomOf(snapshot);
+  if (totalBytes === null || shownBytes === null) return null;
+  const others = snapshot.models.filter(({ id }) => id !== model.id);
+  // What is on its way into memory will take all that it needs, whatever is to be seen of it yet.
+  const isComing = (other: LoadedModel) => stateOf(node, other) === 'loading';
+  const takesBytes = (other: LoadedModel) => {
+    if (isComing(other)) return Math.max(needOf(other, node, totalBytes) ?? 0, heldBytes(other, snapshot));
+    return isHeld(other) ? heldBytes(other, snapshot) : 0;
+  };
+  const sumOf = (models: readonly LoadedModel[]) => models.reduce((sum, other) => sum + takesBytes(other), 0);
+  const isInUse = (other: LoadedModel) =>
+    other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
+  const freeBytes = others.some(isComing) ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
+  const ours = others.filter((other) => !other.isPinned && (isHeld(other) || isComing(other)));
+  const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
+  return {
+    ...{ totalBytes, freeBytes, haveBytes: freeBytes + sumOf(idle), drainedBytes: freeBytes + sumOf(ours) },
+    inUse: ours.filter((other) => !idle.includes(other)).map(({ id }) => id),
+    foreignBytes: totalBytes - freeBytes - sumOf(snapshot.models),
+  };
 };
 
 /** What was loaded once fits on an empty card; anything else was learned of something else. */

@@ -105,6 +105,17 @@ describe('the time to the first token', () => {
     expect(score({ state: 'cold', sizeBytes: 5e9 }, since(80_000)).loadMs).toBe(80_000);
   });
 
+  it('of a model that has to be loaded counts the loads that its node is at', () => {
+    const loaded = model('m', { state: 'cold', sizeBytes: GIB });
+    const waitMs = (loading: ReadonlyMap<string, number>) => {
+      const here = node('a', [loaded, model('n', { state: 'cold', sizeBytes: 5e9 })], { loading });
+      return scoreOf(here, loaded, { queued: 0, affinity: null, target: { contextTokens: 0 }, nowMs: NOW_MS }).waitMs;
+    };
+    expect(waitMs(new Map())).toBe(0);
+    expect(waitMs(new Map([['n', NOW_MS]]))).toBe(5_000);
+    expect(waitMs(new Map([['n', NOW_MS - 8_000]]))).toBe(8_000);
+  });
+
   it.each([
     [1, 0, 5_000],
     [1, 2, 25_000],
