@@ -179,8 +179,12 @@ describe('a cold load', () => {
     const roomFor = (id: string) => (loads.shortageBytes({ id, contextLength: 4_096 }) ?? 0) / GIB;
     has({ others: [model('n'), model('o')].map((other) => ({ ...other, state: 'cold' })) });
     await runsOut('m');
-    has({ gpus: free(5) });
+    has({
+      gpus: free(5),
+      others: [model('m', { state: 'loading' }), model('n', { state: 'cold' }), model('o', { state: 'cold' })],
+    });
     await runsOut('n');
+    has({ others: [model('n', { state: 'cold' }), model('o', { state: 'cold' })] });
     expect(roomFor('n')).toBeGreaterThan(7);
     clock.pass(3_500);
     await runsOut('o');

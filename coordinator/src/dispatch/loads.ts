@@ -161,7 +161,6 @@ export class Loads {
     finish();
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
-    this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code }, 'model load failed');
     // With another load beside it, its memory may be what was missing.
     const isShort =
       outcome.code === 'out_of_memory' &&
@@ -169,6 +168,8 @@ export class Loads {
       !isBeside &&
       !this.#isBesideAnother(nodeId, model) &&
       this.#noteShortage(model, before, leaving);
+    const roomBytes = isShort ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
+    this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
     this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
     if (!isShort) this.#bar(nodeId, model, outcome.code);
@@ -184,10 +185,11 @@ export class Loads {
     });
   }
 
-  /** One of ours, or of another replica. */
+  /** One of ours, or of another replica. What failed a moment ago may be shown as under way, still. */
   #isBesideAnother(nodeId: string, model: string): boolean {
     const shown = this.#nodes.snapshot(nodeId)?.models.filter(({ state }) => state === 'loading') ?? [];
-    return [...this.on(nodeId).keys(), ...shown.map(({ id }) => id)].some((id) => id !== model);
+    const elsewhere = shown.filter(({ id }) => !this.#leaving.get(nodeId)?.has(id));
+    return [...this.on(nodeId).keys(), ...elsewhere.map(({ id }) => id)].some((id) => id !== model);
   }
 
   #leave(nodeId: string, model: string): void {

@@ -59,12 +59,23 @@ describe('a request that nodes were lost with before they had accepted it', () =
     quarantine.ended('request', nodeId, `agent-${nodeId}`, 'node_lost', wasAccepted);
   };
 
-  it('is suspicious, however many they are, until one accepts it and is lost as well', () => {
+  it('is suspicious, however many they are, also when one more has accepted it', () => {
     const quarantine = newQuarantine();
     for (const nodeId of ['a', 'b', 'c']) lose(quarantine, nodeId);
-    expect(quarantine.permission('request').kind).toBe('alone');
     lose(quarantine, 'd', true);
+    expect(quarantine.permission('request').kind).toBe('alone');
+    lose(quarantine, 'e', true);
     expect(quarantine.permission('request').kind).toBe('blocked');
+  });
+
+  it('is free again once it has been answered', () => {
+    const quarantine = newQuarantine();
+    lose(quarantine, 'a');
+    quarantine.started('request', 'b');
+    quarantine.ended('request', 'b', 'agent-b', 'end');
+    expect(quarantine.permission('request').kind).toBe('free');
+    quarantine.nodeReturned('a', 'agent-a');
+    expect(quarantine.permission('request').kind).toBe('free');
   });
 
   it('is free again when all of them have returned with the same agent process, and not before', () => {

@@ -31,8 +31,13 @@ interface Lost {
   readonly fingerprint: string;
   readonly nodeId: string;
   readonly instanceId: string;
-  /** It is a strike now; otherwise it becomes one when the node returns with another agent process. */
-  readonly isStrike: boolean;
+  readonly wasAccepted: boolean;
+}
+
+/** How many, and until when they count. */
+interface Count {
+  readonly count: number;
+  readonly untilMs: number;
 }
 
 /**
@@ -40,8 +45,9 @@ interface Lost {
  * does, and innocents pass on their retry. After one strike a request runs only where nothing else runs, one copy at a time; after two
  * it is blocked for an hour. Whatever the size of the fleet, one request kills two engines at most.
  *
- * A node that was lost counts like a crash until it returns with the same agent process: then it was the network. Before a node has
- * accepted a request, no engine has it: several such losses count once, or machines that fall asleep would block who asked for them.
+ * A node that was lost counts like a crash until it returns with the same agent process: then it was the network. One that was lost before
+ * it had accepted the request has hardly given it to an engine: that is a suspicion, for which the request runs alone, and no strike before
+ * the node returns with another agent process. Otherwise two machines that fall asleep would block whoever asked for them.
  * Single writer of its memory; the store is the other replicas' view.
  */
 export class Quarantine {
@@ -52,7 +58,8 @@ export class Quarantine {
   /** Changes that the store has not taken yet, oldest first. */
   readonly #untold: { readonly fingerprint: string; readonly change: 1 | -1 }[] = [];
   #isTelling = false;
-  #strikes = new Map<string, { count: number; untilMs: number }>();
+  readonly #strikes = new Map<string, Count>();
+  readonly #suspicions = new Map<string, Count>();
   /** Engines (nodes) on which copies run now, by fingerprint. */
   readonly #running = new Map<string, Map<string, number>>();
   /** Fingerprints that have been answered once: whatever kills an engine later, it was not they. */
@@ -81,10 +88,11 @@ export class Quarantine {
 
   /** How a copy of the request may run now. */
   permission(fingerprint: string): Permission {
-    const strikes = this.#strikesOf(fingerprint);
+    const strikes = this.#valid(this.#strikes, fingerprint);
     if (strikes >= STRIKES) return { kind: 'blocked' };
     const engines = this.#running.get(fingerprint);
-    if (strikes > 0) return engines === undefined ? { kind: 'alone' } : { kind: 'wait' };
+    if (strikes + this.#valid(this.#suspicions, fingerprint) > 0)
+      return engines === undefined ? { kind: 'alone' } : { kind: 'wait' };
     if (this.#proven.has(fingerprint) || engines === undefined || engines.size < UNPROVEN_ENGINES) return { kind: 'free' };
     // A node that has connected anew since has another engine, which would be one more.
     const isSame = (nodeId: string) => this.#returnsOf(nodeId) === this.#startedAfter.get(`${fingerprint}\n${nodeId}`);
@@ -111,9 +119,9 @@ export class Quarantine {
     if (outcome === 'end') this.#prove(fingerprint);
     if (outcome === 'engine_crashed') this.#strike(fingerprint, 1);
     if (outcome === 'node_lost' && !hasReturned) {
-      const isStrike = wasAccepted || this.#strikesOf(fingerprint) === 0;
-      if (isStrike) this.#strike(fingerprint, 1);
-      this.#lost.push({ fingerprint, nodeId, instanceId, isStrike });
+      if (wasAccepted) this.#strike(fingerprint, 1);
+      else this.#add(this.#suspicions, fingerprint, 1);
+      this.#lost.push({ fingerprint, nodeId, instanceId, wasAccepted });
       if (this.#lost.length > 1_000) this.#lost.shift();
     }
   }
@@ -124,17 +132,10 @@ export class Quarantine {
     for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
       this.#lost.splice(this.#lost.indexOf(lost), 1);
       const hasDied = lost.instanceId !== instanceId;
-      if (lost.isStrike && !hasDied) this.#takeBack(lost.fingerprint);
-      if (!lost.isStrike && hasDied) this.#strike(lost.fingerprint, 1);
+      if (lost.wasAccepted && !hasDied) this.#strike(lost.fingerprint, -1);
+      if (!lost.wasAccepted) this.#add(this.#suspicions, lost.fingerprint, -1);
+      if (!lost.wasAccepted && hasDied) this.#strike(lost.fingerprint, 1);
     }
-  }
-
-  /** Of several losses that count once another one counts now. */
-  #takeBack(fingerprint: string): void {
-    const next = this.#lost.findIndex((other) => other.fingerprint === fingerprint && !other.isStrike);
-    const other = this.#lost[next];
-    if (other) this.#lost[next] = { ...other, isStrike: true };
-    else this.#strike(fingerprint, -1);
   }
 
   /** News of a loss may come after the node has connected anew (its coordinator died, its old socket hung): then nothing had died either. */
@@ -160,7 +161,7 @@ export class Quarantine {
   /** Another replica has counted a strike, or taken one back. */
   hear(fingerprint: string, change: 1 | -1): void {
     if (change === 1) void this.refresh();
-    else this.#add(fingerprint, change);
+    else this.#add(this.#strikes, fingerprint, change);
   }
 
   close(): void {
@@ -171,25 +172,25 @@ export class Quarantine {
     return this.#returns.get(nodeId)?.count ?? 0;
   }
 
-  #strikesOf(fingerprint: string): number {
-    const known = this.#strikes.get(fingerprint);
+  #valid(counts: Map<string, Count>, fingerprint: string): number {
+    const known = counts.get(fingerprint);
     if (!known) return 0;
     if (known.untilMs > this.#clock.nowMs()) return known.count;
-    this.#strikes.delete(fingerprint);
+    counts.delete(fingerprint);
     return 0;
   }
 
   #strike(fingerprint: string, change: 1 | -1): void {
     if (change === 1) this.#proven.delete(fingerprint);
-    const count = this.#add(fingerprint, change);
+    const count = this.#add(this.#strikes, fingerprint, change);
     if (count === STRIKES && change === 1) this.#onBlocked(fingerprint);
     this.#untold.push({ fingerprint, change });
     void this.#tell().catch(() => {});
   }
 
-  #add(fingerprint: string, change: 1 | -1): number {
-    const count = Math.max(0, this.#strikesOf(fingerprint) + change);
-    this.#strikes.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
+  #add(counts: Map<string, Count>, fingerprint: string, change: 1 | -1): number {
+    const count = Math.max(0, this.#valid(counts, fingerprint) + change);
+    counts.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
     return count;
   }
 
@@ -209,8 +210,9 @@ export class Quarantine {
   }
 
   #prove(fingerprint: string): void {
-    for (let count = this.#strikesOf(fingerprint); count > 0; count -= 1) this.#strike(fingerprint, -1);
+    for (let count = this.#valid(this.#strikes, fingerprint); count > 0; count -= 1) this.#strike(fingerprint, -1);
     this.#strikes.delete(fingerprint);
+    this.#suspicions.delete(fingerprint);
     this.#proven.add(fingerprint);
     if (this.#proven.size > MOST_PROVEN) for (const oldest of this.#proven) return void this.#proven.delete(oldest);
   }
