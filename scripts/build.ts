@@ -52,7 +52,7 @@ const shakeZod: Plugin = {
 
 /**
  * An ESM import of `node:http` makes Node read every export of it, and reading one of them (its WebSocket client) loads all of undici:
- * 3 MB and an eighth of what a start of the agent costs, for something that it does not use. Seen with Node 24.
+ * 3 MB and a tenth of what a start of the agent costs, for something that it does not use. Seen with Node 24.
  */
 const leanHttp: Plugin = {
   name: 'lean-http',

@@ -190,7 +190,8 @@ export class Quarantine {
 
   #add(counts: Map<string, Count>, fingerprint: string, change: 1 | -1): number {
     const count = Math.max(0, this.#valid(counts, fingerprint) + change);
-    counts.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
+    if (count === 0) counts.delete(fingerprint);
+    else counts.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
     return count;
   }
 
