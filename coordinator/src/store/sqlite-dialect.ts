@@ -33,7 +33,9 @@ export const sqliteDialect = (path: string): Dialect => ({
 /** How long another process may hold the file. */
 const BUSY_LIMIT_MS = 5_000;
 const SQLITE_BUSY = 5;
-const MOST_STATEMENTS = 200;
+/** What is kept prepared. Longer ones are of many rows, and seldom of as many twice. */
+const MOST_STATEMENTS = 100;
+const LONGEST_STATEMENT = 2_000;
 
 class SqliteDriver implements Driver {
   readonly #path: string;
@@ -245,6 +247,7 @@ class SqliteFile {
   }
 
   #prepare(sql: string): StatementSync {
+    if (sql.length > LONGEST_STATEMENT) return this.#database.prepare(sql);
     const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
     this.#statements.delete(sql);
     this.#statements.set(sql, statement);
