@@ -162,6 +162,14 @@ describe('a load that ran out of memory beside a model that is in use', () => {
     expect(fitOf(cold(4), on(parts, ranOut)).kind).toBe('fits_after_drain');
   });
 
+  it('waits for another load to end that has sent models away, whose memory is shown as taken, still', () => {
+    const coming = model('old', { state: 'loading', sizeBytes: GIB, vramBytes: null });
+    const parts = (totalGib: number) => ({ gpus: [freeGpu(1, totalGib)], models: [coming] });
+    expect(fitOf(cold(4), on(parts(8), ranOut)).kind).toBe('does_not_fit');
+    expect(fitOf(cold(4), on(parts(4.9), ranOut)).kind).toBe('ran_out');
+    expect(fitOf(cold(4), on({ gpus: [freeGpu(1)] }, ranOut)).kind).toBe('ran_out');
+  });
+
   it('is not when that would make little more room, nor when the whole card is not enough', () => {
     const small = { gpus: [freeGpu(4)], models: [warm({ inFlight: 1, vramBytes: 0.9 * GIB })] };
     expect(fitOf(cold(4), on(small, ranOut)).kind).toBe('ran_out');

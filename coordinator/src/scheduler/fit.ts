@@ -37,7 +37,11 @@ export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
     if (needBytes <= haveBytes) return { kind: 'fits_after_eviction', evictBytes: needBytes - freeBytes };
   }
   if (needBytes <= drainedBytes && !ranOut(drainedBytes)) return { kind: 'fits_after_drain', inUse: room.inUse };
-  if (shortageBytes !== null && ranOut(haveBytes)) return { kind: 'ran_out', hadBytes: shortageBytes };
+  if (shortageBytes !== null && ranOut(haveBytes)) {
+    // What was sent away for a load that is under way may be shown as taken, still: that is no moment to judge.
+    const mayChange = room.isChanging && !ranOut(totalBytes);
+    return mayChange ? { kind: 'does_not_fit', needBytes, haveBytes } : { kind: 'ran_out', hadBytes: shortageBytes };
+  }
   const spill = spillOf(model, snapshot);
   const weightBytes = model.sizeBytes ?? needBytes;
   if (weightBytes > totalBytes + spill.totalBytes)
@@ -61,6 +65,8 @@ interface Room {
   readonly inUse: readonly string[];
   /** Held by other programs. */
   readonly foreignBytes: number;
+  /** Another model is being loaded. */
+  readonly isChanging: boolean;
 }
 
 /** Null when the node cannot tell. */
@@ -78,13 +84,15 @@ const roomFor = (model: LoadedModel, node: FleetNode): Room | null => {
   const sumOf = (models: readonly LoadedModel[]) => models.reduce((sum, other) => sum + takesBytes(other), 0);
   const isInUse = (other: LoadedModel) =>
     other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
-  const freeBytes = others.some(isComing) ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
+  const isChanging = others.some(isComing);
+  const freeBytes = isChanging ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
   const ours = others.filter((other) => !other.isPinned && (isHeld(other) || isComing(other)));
   const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
   return {
     ...{ totalBytes, freeBytes, haveBytes: freeBytes + sumOf(idle), drainedBytes: freeBytes + sumOf(ours) },
     inUse: ours.filter((other) => !idle.includes(other)).map(({ id }) => id),
     foreignBytes: totalBytes - freeBytes - sumOf(snapshot.models),
+    isChanging,
   };
 };
 
