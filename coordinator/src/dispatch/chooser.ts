@@ -82,6 +82,9 @@ export class Chooser {
         loading: loads.on(nodeId),
         loadBars: loads.barsOn(nodeId),
         shortageBytes: (model: LoadedModel) => loads.shortageBytes(model),
+        get isSettled() {
+          return loads.isSettled(nodeId);
+        },
         get roomFor() {
           return roomFor(nodeId);
         },

@@ -37,13 +37,15 @@ const settled = async (): Promise<void> => {
 const setUp = () => {
   const clock = handClock();
   const states = new Map<string, LoadedModel['state']>();
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(nodeId?: string) => void>();
   const released: string[] = [];
   const asked: { nodeId: string; end(outcome: LoadOutcome): void }[] = [];
   let gpus = [gpu()];
   let others: LoadedModel[] = [];
   const snapshot = (nodeId: string) =>
-    node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' }), ...others], { snapshot: { gpus } }).snapshot;
+    node(nodeId, [model('m', { state: states.get(nodeId) ?? 'cold' }), ...others], {
+      snapshot: { gpus, takenAtMs: clock.nowMs() },
+    }).snapshot;
   const figures = new Figures();
   const loads = new Loads({
     nodes: {
@@ -75,7 +77,7 @@ const setUp = () => {
   };
   const shows = async (nodeId: string, state: LoadedModel['state']) => {
     states.set(nodeId, state);
-    for (const listener of listeners) listener();
+    for (const listener of listeners) listener(nodeId);
     await settled();
   };
   const has = (seen: { gpus?: Gpu[]; others?: LoadedModel[] }) => {
@@ -215,6 +217,46 @@ describe('a cold load', () => {
     await settled();
     expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();
     expect(loads.barsOn('a').get('m')?.untilMs).toBe(clock.nowMs() + 2_000);
+  });
+
+  it('that ran out of memory just after another model came proves nothing: what was free then is not known', async () => {
+    const { clock, loads, asked, request, has } = setUp();
+    const runsOut = async () => {
+      await request('a');
+      asked.at(-1)?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
+      await settled();
+    };
+    const shortageBytes = () => loads.shortageBytes({ id: 'm', contextLength: 4_096 });
+    expect(loads.isSettled('a')).toBe(true);
+    has({ others: [model('n')] });
+    await runsOut();
+    expect(shortageBytes()).toBeNull();
+    expect(loads.barsOn('a').get('m')?.untilMs).toBe(clock.nowMs() + 2_000);
+    clock.pass(3_500);
+    has({ gpus: free(5) });
+    await runsOut();
+    expect(shortageBytes()).toBe(7 * GIB);
+  });
+
+  it('is not judged by readings that may be older than the models beside them', async () => {
+    const { clock, loads, shows, has } = setUp();
+    const isSettled = async (others: LoadedModel[]) => {
+      has({ others });
+      await shows('a', 'cold');
+      return loads.isSettled('a');
+    };
+    expect(await isSettled([model('n')])).toBe(true);
+    // What is on its way, or did not get there, is counted as such.
+    expect(await isSettled([model('n'), model('o', { state: 'loading' })])).toBe(true);
+    expect(await isSettled([model('n'), model('o', { state: 'failed' })])).toBe(true);
+    expect(await isSettled([model('o'), model('n')])).toBe(false);
+    clock.pass(3_400);
+    expect(await isSettled([model('n'), model('o')])).toBe(false);
+    clock.pass(100);
+    expect(await isSettled([model('n'), model('o')])).toBe(true);
+    expect(await isSettled([model('n'), model('o', { state: 'unloading' })])).toBe(true);
+    expect(await isSettled([model('n'), model('o', { state: 'cold' })])).toBe(false);
+    expect(loads.isSettled('b')).toBe(true);
   });
 
   it('that the engine had no place for is asked for again soon, and so is one that failed, once', async () => {

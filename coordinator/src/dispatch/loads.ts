@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import { freeRoomOf, mostRoomOf } from '../scheduler/fit.ts';
+import { freeRoomOf, holdersOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { LoadBar } from '../scheduler/fleet.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
@@ -67,6 +67,8 @@ export class Loads {
   readonly #loading = new Map<string, Map<string, number>>();
   /** By node: models whose load failed a moment ago. The GPU may show their memory as taken, still. */
   readonly #leaving = new Map<string, Set<string>>();
+  /** By node: the last snapshot that we have seen, the models that held memory then, and since when these (the node's time). */
+  readonly #holders = new Map<string, { readonly last: NodeSnapshot; readonly ids: string; readonly sinceMs: number }>();
   readonly #bars = new Map<string, Map<string, LoadBar & { readonly failures: number }>>();
   /** By model. */
   readonly #shortages = new Map<string, Shortage>();
@@ -86,6 +88,9 @@ export class Loads {
     this.#clock = options.clock;
     this.#onDone = options.onDone;
     this.#log = options.log;
+    this.#nodes.onChange((nodeId) => {
+      if (nodeId !== undefined) this.#look(nodeId);
+    });
   }
 
   /** Asks the node to load the model, unless somebody is at it already. */
@@ -104,6 +109,14 @@ export class Loads {
       loading.delete(model);
       this.#onDone();
     });
+  }
+
+  /** No model had come or gone for as long as readings may be old when the node last told of its memory. */
+  isSettled(nodeId: string): boolean {
+    this.#look(nodeId);
+    const holders = this.#holders.get(nodeId);
+    // Its clock may have been put back.
+    return holders === undefined || Math.abs(holders.last.takenAtMs - holders.sinceMs) >= READING_LAG_MS;
   }
 
   on(nodeId: string): ReadonlyMap<string, number> {
@@ -140,7 +153,7 @@ export class Loads {
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
     const leaving = new Set(this.#leaving.get(nodeId));
-    const isBeside = this.#isBesideAnother(nodeId, model);
+    const isClear = this.isSettled(nodeId) && !this.#isBesideAnother(nodeId, model);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
@@ -161,11 +174,11 @@ export class Loads {
     finish();
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
-    // With another load beside it, its memory may be what was missing.
+    // With another load beside it, or just before it, nobody knows how much room there was.
     const isShort =
       outcome.code === 'out_of_memory' &&
       before !== null &&
-      !isBeside &&
+      isClear &&
       !this.#isBesideAnother(nodeId, model) &&
       this.#noteShortage(model, before, leaving);
     const roomBytes = isShort ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
@@ -183,6 +196,16 @@ export class Loads {
       finish();
       this.#onDone();
     });
+  }
+
+  /** Nothing is known to have changed on a node that is seen for the first time. */
+  #look(nodeId: string): void {
+    const snapshot = this.#nodes.snapshot(nodeId);
+    const known = this.#holders.get(nodeId);
+    if (!snapshot || snapshot === known?.last) return;
+    const ids = holdersOf(snapshot).toSorted().join('\n');
+    const changedMs = known === undefined ? Number.NEGATIVE_INFINITY : snapshot.takenAtMs;
+    this.#holders.set(nodeId, { last: snapshot, ids, sinceMs: known?.ids === ids ? known.sinceMs : changedMs });
   }
 
   /** One of ours, or of another replica. What failed a moment ago may be shown as under way, still. */

@@ -18,7 +18,8 @@ export interface Nodes {
   list(): readonly NodeRecord[];
   snapshot(nodeId: string): NodeSnapshot | null;
   link(nodeId: string): NodeLink | undefined;
-  onChange(listener: () => void): () => void;
+  /** Something may be otherwise of this node, or of any when none is named. */
+  onChange(listener: (nodeId?: string) => void): () => void;
   /** A node has connected, perhaps again. */
   onReturn(listener: (nodeId: string, instanceId: string) => void): () => void;
 }

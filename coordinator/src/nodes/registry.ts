@@ -51,7 +51,7 @@ export class Registry<Link = unknown> {
   /** Last records of nodes that are not connected. */
   readonly #gone = new Map<string, { readonly record: NodeRecord; readonly sinceMs: number }>();
   readonly #dirty = new Set<string>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(nodeId?: string) => void>();
   readonly #returnListeners = new Set<(nodeId: string, instanceId: string) => void>();
   #batchTimer: NodeJS.Timeout | undefined;
   readonly #renewTimer: NodeJS.Timeout;
@@ -66,8 +66,8 @@ export class Registry<Link = unknown> {
     this.#renewTimer = setInterval(() => this.#renew(), RENEW_MS);
   }
 
-  /** Called after every change that may matter to a placement. */
-  onChange(listener: () => void): () => void {
+  /** Called after every change that may matter to a placement, with the node that it is about where that is one. */
+  onChange(listener: (nodeId?: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -141,7 +141,7 @@ export class Registry<Link = unknown> {
       this.#bury({ ...record, liveness: 'dead' });
       if (isUp(this.#redis)) this.#tellGone({ ...record, liveness: 'dead' });
     }
-    this.#notify();
+    this.#notify(session.nodeId);
   }
 
   /** What another replica says of a node of its own. */
@@ -166,7 +166,7 @@ export class Registry<Link = unknown> {
       this.#remote.set(record.nodeId, { record, heardAtMs: performance.now() });
       if (known?.epoch !== record.epoch) this.#returned(record.nodeId, record.instanceId);
     }
-    this.#notify();
+    this.#notify(record.nodeId);
   }
 
   /** A replica is no more: its nodes are not connected to anybody, until they say otherwise elsewhere. */
@@ -238,11 +238,11 @@ export class Registry<Link = unknown> {
       this.#batchTimer = undefined;
       this.#flush();
     }, BATCH_MS);
-    this.#notify();
+    this.#notify(nodeId);
   }
 
-  #notify(): void {
-    for (const listener of this.#listeners) listener();
+  #notify(nodeId?: string): void {
+    for (const listener of this.#listeners) listener(nodeId);
   }
 
   #renew(): void {

@@ -1,5 +1,5 @@
 --[[
-  Writes a node's record unless a newer connection of the node has written already, and tells the other replicas.
+  Writes a node's record unless the node has a newer connection.
 
   KEYS[1]  the record
   KEYS[2]  epoch of the node's newest connection

@@ -170,6 +170,16 @@ describe('a load that ran out of memory beside a model that is in use', () => {
     expect(fitOf(cold(4), on({ gpus: [freeGpu(1)] }, ranOut)).kind).toBe('ran_out');
   });
 
+  it('waits for readings that know of a model that has come or gone a moment ago', () => {
+    const parts = (freeGib: number, totalGib: number) => ({ gpus: [freeGpu(freeGib, totalGib)], models: [warm({})] });
+    const justNow = { ...ranOut, isSettled: false };
+    // Its own memory is shown as free, still; it is idle.
+    expect(fitOf(cold(4), on(parts(8, 8), justNow))).toEqual({ kind: 'fits_after_eviction', evictBytes: GIB });
+    expect(fitOf(cold(4), on(parts(0.5, 8), justNow)).kind).toBe('does_not_fit');
+    expect(fitOf(cold(4), on(parts(0.5, 4.9), justNow)).kind).toBe('ran_out');
+    expect(fitOf(cold(4), on(parts(0.5, 8), ranOut)).kind).toBe('ran_out');
+  });
+
   it('is not when that would make little more room, nor when the whole card is not enough', () => {
     const small = { gpus: [freeGpu(4)], models: [warm({ inFlight: 1, vramBytes: 0.9 * GIB })] };
     expect(fitOf(cold(4), on(small, ranOut)).kind).toBe('ran_out');

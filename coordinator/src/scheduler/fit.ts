@@ -38,7 +38,7 @@ export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
   }
   if (needBytes <= drainedBytes && !ranOut(drainedBytes)) return { kind: 'fits_after_drain', inUse: room.inUse };
   if (shortageBytes !== null && ranOut(haveBytes)) {
-    // What was sent away for a load that is under way may be shown as taken, still: that is no moment to judge.
+    // What was sent away a moment ago, or for a load that is under way, may be shown as taken, still: that is no moment to judge.
     const mayChange = room.isChanging && !ranOut(totalBytes);
     return mayChange ? { kind: 'does_not_fit', needBytes, haveBytes } : { kind: 'ran_out', hadBytes: shortageBytes };
   }
@@ -65,7 +65,7 @@ interface Room {
   readonly inUse: readonly string[];
   /** Held by other programs. */
   readonly foreignBytes: number;
-  /** Another model is being loaded. */
+  /** Another model is being loaded, or one has come or gone a moment ago. */
   readonly isChanging: boolean;
 }
 
@@ -84,7 +84,7 @@ const roomFor = (model: LoadedModel, node: FleetNode): Room | null => {
   const sumOf = (models: readonly LoadedModel[]) => models.reduce((sum, other) => sum + takesBytes(other), 0);
   const isInUse = (other: LoadedModel) =>
     other.inFlight > 0 || (node.leased.byModel.get(other.id) ?? 0) > 0 || node.isWanted(other.id);
-  const isChanging = others.some(isComing);
+  const isChanging = others.some(isComing) || !node.isSettled;
   const freeBytes = isChanging ? Math.max(0, Math.min(shownBytes, totalBytes - sumOf(others))) : shownBytes;
   const ours = others.filter((other) => !other.isPinned && (isHeld(other) || isComing(other)));
   const idle = ours.filter((other) => other.state === 'warm' && !isInUse(other));
@@ -103,6 +103,10 @@ const needOf = (model: LoadedModel, node: FleetNode, totalBytes: number): number
 };
 
 const isHeld = ({ state }: LoadedModel): boolean => state !== 'cold' && state !== 'failed';
+
+/** Ids of the models that hold memory, all told: `loading` may take more yet. */
+export const holdersOf = ({ models }: NodeSnapshot): string[] =>
+  models.flatMap((model) => (isHeld(model) && model.state !== 'loading' ? [model.id] : []));
 
 /** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
 const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>

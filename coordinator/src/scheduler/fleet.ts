@@ -19,6 +19,8 @@ export interface FleetNode {
   readonly loadBars: ReadonlyMap<string, LoadBar>;
   /** Room in which a load of this model, with as much context, last ran out of memory, on whatever node; null when it did not. */
   readonly shortageBytes: (model: LoadedModel) => number | null;
+  /** Its free memory is that of the models that are shown. What came or went a moment ago is not in its readings yet. */
+  readonly isSettled: boolean;
   /** Somebody waits for this model, which keeps it in memory while it is idle. */
   readonly isWanted: (model: string) => boolean;
   /** The model for which others are kept away until it is loaded; null when there is none. */

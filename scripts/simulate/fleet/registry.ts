@@ -28,7 +28,7 @@ export class SimulatedRegistry implements Nodes {
   readonly #remote = new Map<string, { readonly record: NodeRecord; readonly heardAtMs: number }>();
   readonly #gone = new Map<string, NodeRecord>();
   readonly #dirty = new Set<string>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(nodeId?: string) => void>();
   readonly #returnListeners = new Set<(nodeId: string, instanceId: string) => void>();
   #isFlushDue = false;
 
@@ -48,7 +48,7 @@ export class SimulatedRegistry implements Nodes {
     this.#renewLater();
   }
 
-  onChange(listener: () => void): () => void {
+  onChange(listener: (nodeId?: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -114,7 +114,7 @@ export class SimulatedRegistry implements Nodes {
       this.#gone.set(record.nodeId, dead);
       this.#tellGone(dead);
     }
-    this.#notify();
+    this.#notify(session.nodeId);
   }
 
   readAll(): void {
@@ -150,7 +150,7 @@ export class SimulatedRegistry implements Nodes {
       this.#remote.set(record.nodeId, { record, heardAtMs: this.#clock.nowMs() });
       if (known?.epoch !== record.epoch) this.#returned(record.nodeId, record.instanceId);
     }
-    this.#notify();
+    this.#notify(record.nodeId);
   }
 
   #recordOf(nodeId: string): NodeRecord | null {
@@ -178,11 +178,11 @@ export class SimulatedRegistry implements Nodes {
         this.#flush();
       });
     }
-    this.#notify();
+    this.#notify(nodeId);
   }
 
-  #notify(): void {
-    for (const listener of this.#listeners) listener();
+  #notify(nodeId?: string): void {
+    for (const listener of this.#listeners) listener(nodeId);
   }
 
   #renewLater(): void {

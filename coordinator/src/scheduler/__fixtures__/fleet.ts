@@ -79,6 +79,7 @@ export const node = (name: string, models: readonly LoadedModel[], facts: NodeFa
     coolingUntilMs: () => 0,
     loadBars: new Map(),
     shortageBytes: () => null,
+    isSettled: true,
     isWanted: () => false,
     roomFor: null,
     figures: (id) => ({ ...nothingLearned, ...figures[id] }),
