@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,6 +21,22 @@ const program = async (...flags: string[]): Promise<{ child: ChildProcess; url: 
 const QUICK = ['--tuning', '{"coldLoadMsPerGb":0,"prefillMs":0,"tps":0}'];
 
 describe('the mock engine as a program', () => {
+  it.each([
+    [['--help'], 0, 'usage: lai-mock-engine'],
+    [['--dialect', 'lmstudio'], 1, '--dialect is one of ollama, llama-server, vllm, not "lmstudio"'],
+    [['--port', 'http'], 1, '--port is a number from 0 to 65535, not "http"'],
+    [['--vram-gb', ''], 1, '--vram-gb is a number from 0'],
+    [['--tuning', '{tps}'], 1, '--tuning is JSON'],
+    [['--tuning', '{"tps":-1}'], 1, '--tuning is JSON'],
+    [['--modles', 'x=1GB'], 1, "Unknown option '--modles'"],
+    [['--models', 'x=huge'], 1, '"huge" is not a size'],
+  ])('explains itself: %j', (flags, status, words) => {
+    const ended = spawnSync(process.execPath, [join(import.meta.dirname, 'main.ts'), ...flags], { encoding: 'utf8' });
+    expect([ended.status, `${ended.stdout}${ended.stderr}`]).toEqual([status, expect.stringContaining(words)]);
+    expect(ended.stderr).not.toMatch(/^ {4}at /m);
+    if (status !== 0) expect(ended.stderr).toContain('See lai-mock-engine --help.');
+  });
+
   it('says where it listens, answers, and ends with its parent', async () => {
     const { child, url } = await program('--name', 'big-gpu', '--vram-gb', '24', '--exit-with-parent', ...QUICK);
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
