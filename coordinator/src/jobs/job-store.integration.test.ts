@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { ERRORS } from '@lai/shared/errors';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LaiRedis } from '../redis/client.ts';
@@ -29,7 +29,6 @@ describe('durable jobs in Redis', () => {
     priority: 'batch',
     submittedAtMs: 1_000,
     deadlineMs: 9_000,
-    bodyHash: 'hash',
     payload: '{"messages":[{"role":"user","content":"canary-4711"}]}',
     webhook: null,
   };
@@ -54,7 +53,7 @@ describe('durable jobs in Redis', () => {
   it('submitted again are the same job, and another body under the same id is told apart', async () => {
     await store.submit(job);
     expect(await store.submit(job)).toBe('known');
-    expect(await store.submit({ ...job, bodyHash: 'other' })).toBe('different');
+    expect(await store.submit({ ...job, payload: '{}' })).toBe('different');
   });
 
   it('stay open when a run ends that was overtaken, for the one that has them now', async () => {
@@ -77,9 +76,9 @@ describe('durable jobs in Redis', () => {
     const first = await start();
     const second = await start();
     expect(second).toBe(first + 1);
-    expect(await store.finish(job as never, first, completed, 3_000)).toBe(false);
-    expect(await store.finish(job as never, second, completed, 3_001)).toBe(true);
-    expect(await store.finish(job as never, second, completed, 3_002)).toBe(false);
+    expect(await store.finish(job, first, completed, 3_000)).toBe(false);
+    expect(await store.finish(job, second, completed, 3_001)).toBe(true);
+    expect(await store.finish(job, second, completed, 3_002)).toBe(false);
     expect(await store.read(job.id)).toMatchObject({
       state: 'completed',
       result: completed.result,
@@ -97,8 +96,8 @@ describe('durable jobs in Redis', () => {
     const second = await start();
     expect(await store.requeue(job.id, first)).toBe(false);
     expect(await store.requeue(job.id, second)).toBe(true);
-    expect(await store.finish(job as never, first, completed, 3_000)).toBe(false);
-    expect(await store.finish(job as never, second, completed, 3_000)).toBe(true);
+    expect(await store.finish(job, first, completed, 3_000)).toBe(false);
+    expect(await store.finish(job, second, completed, 3_000)).toBe(true);
     expect(await store.requeue(job.id, second)).toBe(false);
   });
 
@@ -106,7 +105,7 @@ describe('durable jobs in Redis', () => {
     await store.submit(job);
     const fence = await start();
     expect(await store.cancel(job.id, 4_000)).toBe('running');
-    expect(await store.finish(job as never, fence, completed, 5_000)).toBe(false);
+    expect(await store.finish(job, fence, completed, 5_000)).toBe(false);
     expect(await store.start(job.id, 6_000)).toBeNull();
     expect(await store.read(job.id)).toMatchObject({ state: 'canceled' });
     expect(await store.readPayload(job)).toEqual({ kind: 'gone' });
@@ -114,12 +113,17 @@ describe('durable jobs in Redis', () => {
   });
 
   it('say nothing to who can read Redis, whether they wait, succeeded or failed', async () => {
-    await store.submit(job);
-    await store.finish(job as never, await start(), completed, 3_000);
+    await store.submit({ ...job, webhook: 'https://hooks.example/canary-4714' });
+    // Whoever guesses a prompt must not be able to see that the guess is right.
+    const guess = createHash('sha256').update(`${job.route}\n${job.payload}`).digest();
+    const [digest] = await redis.hmget(keys.job(job.id), 'bodyHash');
+    expect(['hex', 'base64', 'base64url'].map((form) => guess.toString(form as BufferEncoding))).not.toContain(digest);
+    await store.finish(job, await start(), completed, 3_000);
+    expect((await store.read(job.id))?.webhook).toBe('https://hooks.example/canary-4714');
     const bad = { ...job, id: 'job_2' };
     await store.submit(bad);
     const refused = { state: 'failed', errorCode: 'request_refused', errorMessage: 'No tool is called canary-4713.' } as const;
-    await store.finish(bad as never, (await store.start(bad.id, 2_000)) ?? 0, refused, 3_000);
+    await store.finish(bad, (await store.start(bad.id, 2_000)) ?? 0, refused, 3_000);
     expect(await store.read(bad.id)).toMatchObject(refused);
     await store.submit({ ...job, id: 'job_3' });
     const everything = await Promise.all(
@@ -140,7 +144,7 @@ describe('durable jobs in Redis', () => {
     await store.submit(job);
     const other = new JobStore(redis, payloadCipher(randomBytes(32)));
     expect(await other.readPayload(job)).toEqual({ kind: 'unreadable' });
-    await store.finish(job as never, await start(), completed, 3_000);
+    await store.finish(job, await start(), completed, 3_000);
     expect(await other.read(job.id)).toMatchObject({ state: 'failed', errorCode: 'job_unreadable', result: null });
     expect(await store.read(job.id)).toMatchObject({ state: 'completed', result: completed.result });
   });
@@ -148,7 +152,7 @@ describe('durable jobs in Redis', () => {
   it('that failed are told by the words for their code when their own cannot be read', async () => {
     await store.submit(job);
     const error = { state: 'failed', errorCode: 'engine_error', errorMessage: 'Own words.' } as const;
-    await store.finish(job as never, await start(), error, 3_000);
+    await store.finish(job, await start(), error, 3_000);
     const other = new JobStore(redis, payloadCipher(randomBytes(32)));
     expect(await other.read(job.id)).toMatchObject({ ...error, errorMessage: ERRORS.engine_error.sentence });
   });
@@ -169,7 +173,7 @@ describe('durable jobs in Redis', () => {
       expect(await redis.keys('*job_*')).toHaveLength(10);
       const known = another(answers.indexOf('new'));
       expect(await store.submit(known)).toBe('known');
-      expect(await store.submit({ ...known, bodyHash: 'other' })).toBe('different');
+      expect(await store.submit({ ...known, payload: '{}' })).toBe('different');
       // One that ends makes room for one.
       await store.cancel(known.id, 2_000);
       expect(await store.submit(another(100))).toBe('new');
@@ -193,7 +197,7 @@ describe('durable jobs in Redis', () => {
       // A refused one leaves nothing behind.
       expect(await openJobs()).toHaveLength(answers.length);
       expect(await store.submit(job)).toBe('known');
-      expect(await store.finish(job as never, fence, { ...completed, result: filler }, 3_000)).toBe(true);
+      expect(await store.finish(job, fence, { ...completed, result: filler }, 3_000)).toBe(true);
     });
 
     it('when Redis itself takes no more', async () => {

@@ -35,7 +35,10 @@ const json = <T>(schema: z.ZodType<T>) =>
   });
 const ms = z.coerce.number();
 
-/** The hash in Redis, but for the payload. `result` and `errorMessage` are sealed: what an engine says may quote what it was asked. */
+/**
+ * The hash in Redis, but for the payload. `result` and `errorMessage` are sealed: what an engine says may quote what it was asked. So is
+ * `webhook`: its address may hold a secret.
+ */
 const JobHash = z.object({
   state: JobState,
   fence: z.coerce.number(),
@@ -56,15 +59,17 @@ const JobHash = z.object({
   webhook: z.string().optional(),
 });
 
-/** What it takes to put a job in line, to see that it is due, and to end it. */
+/** What it takes to put a job in line, to see that it is due, and to end it; of its webhook, that there is one. */
 const OpenJobHash = JobHash.pick({
   ...{ state: true, fence: true, keyId: true, target: true, priority: true },
   ...{ submittedAtMs: true, deadlineMs: true, webhook: true },
 });
 export type OpenJob = Readonly<z.infer<typeof OpenJobHash>> & { readonly id: string };
 
-export type StoredJob = Readonly<Omit<z.infer<typeof JobHash>, 'result'>> & {
+export type StoredJob = Readonly<Omit<z.infer<typeof JobHash>, 'result' | 'webhook'>> & {
   readonly id: string;
+  /** Null also when it was sealed with another key. */
+  readonly webhook: string | null;
   /** The answer, JSON text. */
   readonly result: string | null;
 };
@@ -86,10 +91,12 @@ export interface NewJob {
   readonly priority: 'interactive' | 'normal' | 'batch';
   readonly submittedAtMs: number;
   readonly deadlineMs: number;
-  readonly bodyHash: string;
   readonly payload: string;
   readonly webhook: string | null;
 }
+
+/** What must be known of a job to end it. */
+export type EndingJob = Pick<StoredJob, 'id' | 'keyId'> & { readonly webhook?: string | null | undefined };
 
 export type JobEnd =
   | { readonly state: 'completed'; readonly result: string; readonly usage: Usage | null; readonly nodeName: string }
@@ -127,12 +134,14 @@ export class JobStore {
 
   /** Listed before: a listed job that is not there is harmless, one that is there but not listed would be forgotten by a crash. */
   async #record(job: NewJob): Promise<Submission> {
-    const { id, bodyHash, payload, webhook, target, ...plain } = job;
+    const { id, payload, webhook, target, ...plain } = job;
+    const seal = (text: string, field: string) => this.#cipher.seal(text, contextOf(id, job.keyId, field));
+    const bodyHash = this.#hashOf(job);
     const fields: Record<string, string> = {
       ...Object.fromEntries(Object.entries(plain).map(([field, value]) => [field, String(value)])),
       target: JSON.stringify(target),
-      payload: this.#cipher.seal(payload, contextOf(id, job.keyId, 'payload')),
-      ...(webhook === null ? {} : { webhook }),
+      payload: seal(payload, 'payload'),
+      ...(webhook === null ? {} : { webhook: seal(webhook, 'webhook') }),
     };
     const [answer, knownHash, knownState] = await this.#redis.submitJob(
       keys.job(id),
@@ -150,17 +159,22 @@ export class JobStore {
     return answer === -1 ? 'no_memory' : knownHash === bodyHash ? 'known' : 'different';
   }
 
-  async #known({ id, bodyHash }: NewJob): Promise<'known' | 'different' | null> {
-    const knownHash = await this.#redis.hget(keys.job(id), 'bodyHash');
-    return knownHash === null ? null : knownHash === bodyHash ? 'known' : 'different';
+  async #known(job: NewJob): Promise<'known' | 'different' | null> {
+    const knownHash = await this.#redis.hget(keys.job(job.id), 'bodyHash');
+    return knownHash === null ? null : knownHash === this.#hashOf(job) ? 'known' : 'different';
+  }
+
+  #hashOf({ route, payload }: NewJob): string {
+    return this.#cipher.digest(`${route}\n${payload}`);
   }
 
   /** A result that cannot be opened any more counts as a failure: nobody will ever read it. */
   async read(id: string): Promise<StoredJob | null> {
     const parsed = JobHash.safeParse(await this.#fields(id, JobHash));
     if (!parsed.success) return null;
-    const { result, errorMessage, ...job } = parsed.data;
-    const open = (sealed: string, field: string) => this.#cipher.open(sealed, contextOf(id, job.keyId, field));
+    const { result, errorMessage, webhook, ...plain } = parsed.data;
+    const open = (sealed: string, field: string) => this.#cipher.open(sealed, contextOf(id, plain.keyId, field));
+    const job = { ...plain, webhook: webhook === undefined ? null : open(webhook, 'webhook') };
     if (job.errorCode !== undefined) {
       const message = errorMessage === undefined ? null : open(errorMessage, 'errorMessage');
       return { ...job, id, result: null, errorMessage: message ?? ERRORS[job.errorCode].sentence };
@@ -205,7 +219,7 @@ export class JobStore {
   }
 
   /** False: this run was overtaken or the job has ended; its result counts for nothing. */
-  async finish(job: Pick<StoredJob, 'id' | 'keyId' | 'webhook'>, fence: number, end: JobEnd, nowMs: number): Promise<boolean> {
+  async finish(job: EndingJob, fence: number, end: JobEnd, nowMs: number): Promise<boolean> {
     const fields: Record<string, string> =
       end.state === 'completed'
         ? {

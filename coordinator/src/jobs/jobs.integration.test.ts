@@ -213,7 +213,7 @@ describe('the runs of a durable job', () => {
     await Promise.all(
       ids.map((id) =>
         store.submit({
-          ...{ id, keyId: 'k', route: 'chat.completions', target, priority: 'normal', bodyHash: 'hash', payload: '{}' },
+          ...{ id, keyId: 'k', route: 'chat.completions', target, priority: 'normal', payload: '{}' },
           ...{ submittedAtMs: nowMs, deadlineMs: nowMs + 3_600_000, webhook: null },
         }),
       ),

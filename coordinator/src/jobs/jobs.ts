@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { AttemptRoute, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { Logger } from 'pino';
@@ -9,6 +9,7 @@ import type { Grant } from '../dispatch/ticket.ts';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
 import {
+  type EndingJob,
   isOpen,
   JOB_LIMITS,
   type JobEnd,
@@ -71,6 +72,9 @@ export interface JobsOptions {
   readonly log: Logger;
 }
 
+/** What its line must know of a job. */
+type JobInLine = Pick<OpenJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>;
+
 /** A stored body, put to use. */
 interface Use {
   readonly said: Said;
@@ -111,9 +115,8 @@ export class Jobs {
     const { store, clock, newId } = this.#options;
     const { keyId, route, target, body, priority, idempotencyKey, deadlineMs, webhook } = submission;
     const id = idempotencyKey === null ? newId() : idFor(keyId, idempotencyKey);
-    const bodyHash = createHash('sha256').update(route).update('\n').update(body).digest('hex');
     const submittedAtMs = clock.nowMs();
-    const job = { id, keyId, route, target, priority, submittedAtMs, deadlineMs, bodyHash, payload: body, webhook };
+    const job = { id, keyId, route, target, priority, submittedAtMs, deadlineMs, payload: body, webhook };
     const answer = await this.#asking(() => store.submit(job));
     this.#refuseIfFull(answer);
     if (answer === 'different') {
@@ -275,13 +278,13 @@ export class Jobs {
     });
   }
 
-  async #queueAgain(job: OpenJob, fence: number): Promise<void> {
+  async #queueAgain(job: JobInLine, fence: number): Promise<void> {
     await this.#options.store.requeue(job.id, fence);
     await this.#enqueue(job, fence + 1);
   }
 
   /** Until it is recorded, or somebody else has the job. */
-  async #finish(job: Pick<StoredJob, 'id' | 'keyId' | 'webhook'>, fence: number, end: JobEnd): Promise<void> {
+  async #finish(job: EndingJob, fence: number, end: JobEnd): Promise<void> {
     const { store, clock, log } = this.#options;
     for (;;) {
       try {
@@ -300,7 +303,7 @@ export class Jobs {
     await this.#options.queues.of(taken.data.target).complete(taken, { outcome: 'obsolete', nodeId: null });
   }
 
-  async #enqueue(job: Pick<OpenJob, 'id' | 'keyId' | 'target' | 'deadlineMs' | 'priority'>, run = 0): Promise<void> {
+  async #enqueue(job: JobInLine, run = 0): Promise<void> {
     const { queues, hint } = this.#options;
     const data = { requestId: job.id, origin: null, keyId: job.keyId, target: job.target, deadlineMs: job.deadlineMs };
     await queues.of(job.target).add({ id: queueIdOf(job.id, run), data, priority: this.#options.priorityNow(job.priority) });
