@@ -99,7 +99,7 @@ export const ERRORS = {
   store_unavailable: entry(
     503,
     'server_error',
-    'The coordinator cannot reach its Redis right now; nothing was started. Try again shortly.',
+    'The coordinator cannot use its Redis right now: it does not answer, or it is full. Nothing was started. Try again shortly.',
   ),
   shutting_down: entry(503, 'server_error', 'The coordinator is shutting down. Try again shortly.'),
 
