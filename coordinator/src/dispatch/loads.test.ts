@@ -232,7 +232,11 @@ describe('a cold load', () => {
     await runsOut();
     expect(shortageBytes()).toBeNull();
     expect(loads.barsOn('a').get('m')?.untilMs).toBe(clock.nowMs() + 2_000);
-    clock.pass(3_500);
+    clock.pass(2_000);
+    await runsOut();
+    // Not so soon again, but nobody is told that it cannot be.
+    expect(loads.barsOn('a').get('m')).toMatchObject({ untilMs: clock.nowMs() + 30_000, isTelling: false });
+    clock.pass(30_000);
     has({ gpus: free(5) });
     await runsOut();
     expect(shortageBytes()).toBe(7 * GIB);

@@ -153,7 +153,7 @@ export class Loads {
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
     const leaving = new Set(this.#leaving.get(nodeId));
-    const isClear = this.isSettled(nodeId) && !this.#isBesideAnother(nodeId, model);
+    const wasClear = this.isSettled(nodeId) && !this.#isBesideAnother(nodeId, model);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {
@@ -174,18 +174,15 @@ export class Loads {
     finish();
     // Where it is believed to be it may not be for a while yet: its replica knows, and the news is on its way.
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
+    const isShort = outcome.code === 'out_of_memory';
     // With another load beside it, or just before it, nobody knows how much room there was.
-    const isShort =
-      outcome.code === 'out_of_memory' &&
-      before !== null &&
-      isClear &&
-      !this.#isBesideAnother(nodeId, model) &&
-      this.#noteShortage(model, before, leaving);
-    const roomBytes = isShort ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
+    const isClear = wasClear && !this.#isBesideAnother(nodeId, model);
+    const isKnown = isShort && isClear && before !== null && this.#noteShortage(model, before, leaving);
+    const roomBytes = isKnown ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
     this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
-    if (!isShort) this.#bar(nodeId, model, outcome.code);
+    if (!isKnown) this.#bar(nodeId, model, outcome.code, isShort && !isClear);
   }
 
   #settle(model: string, finish: () => void): void {
@@ -267,13 +264,14 @@ export class Loads {
     else this.#doubted.set(place, tookBytes);
   }
 
-  #bar(nodeId: string, model: string, code: ErrorCode): void {
+  /** `isChance`: another time it may do. */
+  #bar(nodeId: string, model: string, code: ErrorCode, isChance: boolean): void {
     if (code === 'node_lost') return;
     const bars = this.#bars.get(nodeId) ?? new Map<string, LoadBar & { readonly failures: number }>();
     const isBusy = NOT_ITS_FAULT.has(code);
     const failures = (bars.get(model)?.failures ?? 0) + (isBusy ? 0 : 1);
     const barMs = isBusy ? BUSY_BAR_MS : failures === 1 ? FIRST_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * (failures - 1));
-    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs, isTelling: !isBusy && failures > 1 });
+    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs, isTelling: !isBusy && !isChance && failures > 1 });
     this.#bars.set(nodeId, bars);
   }
 
