@@ -127,6 +127,7 @@ export const startDispatch = (options: {
     cooldowns,
     quarantine,
     affinity,
+    loads,
     clock,
     log,
   });

@@ -16,6 +16,7 @@ import type { Cooldowns } from './cooldowns.ts';
 import { afterFailure } from './failover.ts';
 import { type Figures, sampleOf } from './figures.ts';
 import type { TakenJob } from './job-queue.ts';
+import type { Loads } from './loads.ts';
 import type { Matching } from './matching.ts';
 import type { NodeLink, Nodes } from './nodes.ts';
 import type { Quarantine } from './quarantine.ts';
@@ -108,6 +109,7 @@ export interface DispatcherOptions {
   readonly cooldowns: Cooldowns;
   readonly quarantine: Quarantine;
   readonly affinity: Affinity;
+  readonly loads: Loads;
   readonly clock: Clock;
   /** Told of every request when it is over. */
   readonly onEnded?: (request: DispatchedRequest) => void;
@@ -193,7 +195,7 @@ export class Dispatcher {
         outcome = last.kind === 'end' ? 'end' : last.code;
         retryOver();
         retryOver = () => {};
-        const next = last.kind === 'end' ? STOP : this.#next(request, trail, last === GONE ? 'node_busy' : last.code);
+        const next = last.kind === 'end' ? STOP : this.#next(request, trail, this.#meaningOf(last, grant));
         const place = next.kind === 'again' && next.needsBudget ? this.#budget.take() : retryOver;
         if (next.kind === 'stop' || place === null || request.signal.aborted) {
           place?.();
@@ -232,6 +234,13 @@ export class Dispatcher {
     const another = matching.admitAgain(ticket);
     matching.release(granted.lease);
     return another;
+  }
+
+  /** A model that had just been sent away for another one, which the node had not told of yet, is to be loaded again. */
+  #meaningOf(last: Extract<Ending, { kind: 'failed' }>, { lease: { nodeId, model } }: Grant): ErrorCode {
+    if (last === GONE) return 'node_busy';
+    const isChance = last.code === 'out_of_memory' && !this.#options.loads.isClear(nodeId, model);
+    return isChance ? 'model_loading' : last.code;
   }
 
   #next(request: DispatchRequest, trail: Trail, code: ErrorCode) {

@@ -119,6 +119,11 @@ export class Loads {
     return holders === undefined || Math.abs(holders.last.takenAtMs - holders.sinceMs) >= READING_LAG_MS;
   }
 
+  /** What room the model finds there is not chance: no other one is on its way there, nor has come or gone a moment ago. */
+  isClear(nodeId: string, model: string): boolean {
+    return this.isSettled(nodeId) && !this.#isBesideAnother(nodeId, model);
+  }
+
   on(nodeId: string): ReadonlyMap<string, number> {
     return this.#loading.get(nodeId) ?? NO_MODELS;
   }
@@ -153,7 +158,7 @@ export class Loads {
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
     const leaving = new Set(this.#leaving.get(nodeId));
-    const wasClear = this.isSettled(nodeId) && !this.#isBesideAnother(nodeId, model);
+    const wasClear = this.isClear(nodeId, model);
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
     const finish = () => {

@@ -116,6 +116,7 @@ describe('with several replicas', () => {
   const setUp = () => {
     const counts = new Map<string, number>();
     let isAway = false;
+    let onItsWay: Promise<void> | null = null;
     const shared = {
       add: async (fingerprint: string, change: 1 | -1) => {
         if (isAway) throw new Error('away');
@@ -125,7 +126,9 @@ describe('with several replicas', () => {
       },
       all: async () => {
         if (isAway) throw new Error('away');
-        return new Map(counts);
+        const answer = new Map(counts);
+        await onItsWay;
+        return answer;
       },
     };
     const all: Quarantine[] = [];
@@ -151,6 +154,15 @@ describe('with several replicas', () => {
       away: (yes: boolean) => {
         isAway = yes;
       },
+      /** Answers are read now and arrive when the function that is returned is called. */
+      slow: () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        onItsWay = promise;
+        return () => {
+          onItsWay = null;
+          resolve();
+        };
+      },
     };
   };
 
@@ -175,6 +187,50 @@ describe('with several replicas', () => {
     await settled();
     expect([one, two].map((quarantine) => quarantine.permission('request').kind)).toEqual(['free', 'free']);
     expect(counts.get('request')).toBe(0);
+  });
+
+  it('those that two count at the same moment are both known to both, and when they are taken back the one before them is left', async () => {
+    const { counts, start, crash, settled, slow } = setUp();
+    const [one, two] = [start(), start()];
+    crash(one, 'first');
+    await settled();
+    const arrive = slow();
+    const lose = (quarantine: Quarantine, nodeId: string) => {
+      quarantine.started('request', nodeId);
+      quarantine.ended('request', nodeId, 'agent-1', 'node_lost');
+    };
+    lose(one, 'left');
+    await settled();
+    // The other has asked the store by now, whose answer knows nothing of this.
+    lose(two, 'right');
+    await settled();
+    arrive();
+    await settled();
+    expect(counts.get('request')).toBe(3);
+    one.nodeReturned('left', 'agent-1');
+    await settled();
+    expect([one, two].map((quarantine) => quarantine.permission('request').kind)).toEqual(['blocked', 'blocked']);
+    two.nodeReturned('right', 'agent-1');
+    await settled();
+    expect([one, two].map((quarantine) => quarantine.permission('request').kind)).toEqual(['alone', 'alone']);
+  });
+
+  it('one that is taken back while the store is asked is not taken over from its answer', async () => {
+    const { counts, start, settled, slow } = setUp();
+    const [one, two] = [start(), start()];
+    one.started('request', 'left');
+    one.ended('request', 'left', 'agent-1', 'node_lost');
+    await settled();
+    const arrive = slow();
+    const [asked, askedToo] = [one.refresh(), two.refresh()];
+    await settled();
+    one.nodeReturned('left', 'agent-1');
+    await settled();
+    arrive();
+    await Promise.all([asked, askedToo]);
+    await settled();
+    expect(counts.get('request')).toBe(0);
+    expect([one, two].map((quarantine) => quarantine.permission('request').kind)).toEqual(['free', 'free']);
   });
 
   it('those that nobody could be told of are told when the store is back, each once', async () => {

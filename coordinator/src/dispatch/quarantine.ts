@@ -57,7 +57,11 @@ export class Quarantine {
   readonly #onTold: (fingerprint: string, change: 1 | -1) => void;
   /** Changes that the store has not taken yet, oldest first. */
   readonly #untold: { readonly fingerprint: string; readonly change: 1 | -1 }[] = [];
-  #isTelling = false;
+  #telling = Promise.resolve();
+  #refreshing = Promise.resolve();
+  #isRefreshDue = false;
+  /** Fingerprints whose count has changed here since we last asked the store. */
+  readonly #changed = new Set<string>();
   readonly #strikes = new Map<string, Count>();
   readonly #suspicions = new Map<string, Count>();
   /** Engines (nodes) on which copies run now, by fingerprint. */
@@ -145,23 +149,36 @@ export class Quarantine {
   }
 
   /** Takes over what other replicas have counted. Never less than we have: Redis may have lost its memory. */
-  async refresh(): Promise<void> {
-    const untilMs = this.#clock.nowMs() + BLOCK_MS;
+  refresh(): Promise<void> {
+    if (!this.#isRefreshDue) {
+      this.#isRefreshDue = true;
+      this.#refreshing = this.#refreshing.then(() => this.#readAll());
+    }
+    return this.#refreshing;
+  }
+
+  async #readAll(): Promise<void> {
+    this.#isRefreshDue = false;
     try {
       await this.#tell();
-      for (const [fingerprint, count] of await this.#store.all()) {
+      this.#changed.clear();
+      const counts = await this.#store.all();
+      const untilMs = this.#clock.nowMs() + BLOCK_MS;
+      for (const [fingerprint, count] of counts) {
         const ours = this.#strikes.get(fingerprint);
-        if (!ours || ours.count < count) this.#strikes.set(fingerprint, { count, untilMs: ours?.untilMs ?? untilMs });
+        // What has changed here meanwhile may be counted in there, or not.
+        if (this.#changed.has(fingerprint)) void this.refresh();
+        else if (!ours || ours.count < count) this.#strikes.set(fingerprint, { count, untilMs: ours?.untilMs ?? untilMs });
       }
     } catch {
       // the store is away; what we have seen ourselves still counts
     }
   }
 
-  /** Another replica has counted a strike, or taken one back. */
+  /** Another replica has counted a strike, or taken one back that we need not have heard of. */
   hear(fingerprint: string, change: 1 | -1): void {
-    if (change === 1) void this.refresh();
-    else this.#add(this.#strikes, fingerprint, change);
+    if (change === -1) this.#add(this.#strikes, fingerprint, change);
+    void this.refresh();
   }
 
   close(): void {
@@ -189,24 +206,24 @@ export class Quarantine {
   }
 
   #add(counts: Map<string, Count>, fingerprint: string, change: 1 | -1): number {
+    this.#changed.add(fingerprint);
     const count = Math.max(0, this.#valid(counts, fingerprint) + change);
     if (count === 0) counts.delete(fingerprint);
     else counts.set(fingerprint, { count, untilMs: this.#clock.nowMs() + BLOCK_MS });
     return count;
   }
 
-  /** What the store was away for is told with what comes next, or with the next look. */
-  async #tell(): Promise<void> {
-    if (this.#isTelling) return;
-    this.#isTelling = true;
-    try {
-      for (let next = this.#untold[0]; next; next = this.#untold[0]) {
-        await this.#store.add(next.fingerprint, next.change, BLOCK_MS);
-        this.#untold.shift();
-        this.#onTold(next.fingerprint, next.change);
-      }
-    } finally {
-      this.#isTelling = false;
+  /** Resolves when all is told. What the store was away for is told with what comes next, or with the next look. */
+  #tell(): Promise<void> {
+    this.#telling = this.#telling.catch(() => {}).then(() => this.#tellAll());
+    return this.#telling;
+  }
+
+  async #tellAll(): Promise<void> {
+    for (let next = this.#untold[0]; next; next = this.#untold[0]) {
+      await this.#store.add(next.fingerprint, next.change, BLOCK_MS);
+      this.#untold.shift();
+      this.#onTold(next.fingerprint, next.change);
     }
   }
 

@@ -107,11 +107,11 @@ export class Replica {
     this.#queues = ground.queues(simulatedQueues(this.redis));
     const claims = ground.loadClaims(simulatedLoadClaims(this.redis, id));
     const loads = new Loads({ nodes, claims, figures, clock, onDone: () => this.matching.pump(), log: say });
-    const shared = { nodes, figures, affinity, clock, log: say, cooldowns: this.cooldowns, quarantine: this.quarantine };
+    const shared = { nodes, figures, affinity, loads, clock, log: say, cooldowns: this.cooldowns, quarantine: this.quarantine };
     this.matching = new Matching({
       replicaId: id,
       ...shared,
-      ...{ queues: this.#queues, leases: this.leases, loads },
+      ...{ queues: this.#queues, leases: this.leases },
       isStoreUp: () => this.redis.isUp,
       isAlone: () => this.#others.size === 0,
       isReplicaThere: (other) => other === id || this.#others.has(other),
