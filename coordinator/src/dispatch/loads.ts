@@ -187,7 +187,9 @@ export class Loads {
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
     this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
-    if (!isKnown) this.#bar(nodeId, model, outcome.code, isShort && !isClear);
+    if (isKnown) return;
+    if (isShort && !isClear) this.#barFor(nodeId, model, READING_LAG_MS);
+    else this.#bar(nodeId, model, outcome.code);
   }
 
   #settle(model: string, finish: () => void): void {
@@ -269,14 +271,20 @@ export class Loads {
     else this.#doubted.set(place, tookBytes);
   }
 
-  /** `isChance`: another time it may do. */
-  #bar(nodeId: string, model: string, code: ErrorCode, isChance: boolean): void {
+  #bar(nodeId: string, model: string, code: ErrorCode): void {
     if (code === 'node_lost') return;
+    if (NOT_ITS_FAULT.has(code)) return this.#barFor(nodeId, model, BUSY_BAR_MS);
+    const failures = (this.#bars.get(nodeId)?.get(model)?.failures ?? 0) + 1;
+    const barMs = failures === 1 ? FIRST_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * (failures - 1));
+    this.#barFor(nodeId, model, barMs, failures);
+  }
+
+  /** Without a number of failures it is none of the model, and nobody is told. */
+  #barFor(nodeId: string, model: string, barMs: number, failures?: number): void {
     const bars = this.#bars.get(nodeId) ?? new Map<string, LoadBar & { readonly failures: number }>();
-    const isBusy = NOT_ITS_FAULT.has(code);
-    const failures = (bars.get(model)?.failures ?? 0) + (isBusy ? 0 : 1);
-    const barMs = isBusy ? BUSY_BAR_MS : failures === 1 ? FIRST_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * (failures - 1));
-    bars.set(model, { failures, untilMs: this.#clock.nowMs() + barMs, isTelling: !isBusy && !isChance && failures > 1 });
+    const untilMs = this.#clock.nowMs() + barMs;
+    const isTelling = failures !== undefined && failures > 1;
+    bars.set(model, { failures: failures ?? bars.get(model)?.failures ?? 0, untilMs, isTelling });
     this.#bars.set(nodeId, bars);
   }
 
