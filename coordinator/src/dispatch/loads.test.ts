@@ -208,11 +208,19 @@ describe('a cold load', () => {
     expect(asked.map(({ nodeId }) => nodeId)).toEqual(['a', 'b', 'a', 'a']);
   });
 
-  it('that ran out of memory while another replica had another model loaded there is tried again soon', async () => {
-    const { clock, loads, asked, request, has } = setUp();
-    has({ others: [model('n', { state: 'loading' })] });
+  const cold = model('n', { state: 'cold' });
+  it.each<[string, LoadedModel, LoadedModel, LoadedModel]>([
+    ['was having another model loaded there', model('n', { state: 'loading' }), model('n'), model('n')],
+    ['had another one loaded there, which we have seen neither begin nor be on its way', cold, cold, model('n')],
+    ['had tried to load another one there meanwhile', cold, model('n', { state: 'loading' }), cold],
+  ])('that ran out of memory while another replica %s is tried again soon', async (_, before, between, after) => {
+    const { clock, loads, asked, request, has, shows } = setUp();
+    has({ others: [before] });
     await request('a');
-    has({ others: [model('n')] });
+    has({ others: [between] });
+    await shows('a', 'loading');
+    has({ others: [after] });
+    await shows('a', 'cold');
     asked[0]?.end({ ok: false, code: 'out_of_memory' } as LoadOutcome);
     await settled();
     expect(loads.shortageBytes({ id: 'm', contextLength: 4_096 })).toBeNull();

@@ -158,9 +158,13 @@ export class Loads {
     const stopRenewing = repeat(this.#clock, RENEW_MS, () => void this.#claims.claim(model).catch(() => {}));
     const before = this.#nodes.snapshot(nodeId);
     const leaving = new Set(this.#leaving.get(nodeId));
-    const wasClear = this.isClear(nodeId, model);
+    let isClear = this.isClear(nodeId, model);
+    const forget = this.#nodes.onChange(() => {
+      isClear &&= !this.#isBesideAnother(nodeId, model);
+    });
     const startedAtMs = this.#clock.nowMs();
     const outcome = await link.loadModel(model);
+    forget();
     const finish = () => {
       stopRenewing();
       // Another node is at it, because this one took so long.
@@ -181,7 +185,7 @@ export class Loads {
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     const isShort = outcome.code === 'out_of_memory';
     // With another load beside it, or just before it, nobody knows how much room there was.
-    const isClear = wasClear && !this.#isBesideAnother(nodeId, model);
+    isClear &&= !this.#isBesideAnother(nodeId, model) && !this.#hasCome(nodeId, model, before);
     const isKnown = isShort && isClear && before !== null && this.#noteShortage(model, before, leaving);
     const roomBytes = isKnown ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
@@ -217,6 +221,12 @@ export class Loads {
     const shown = this.#nodes.snapshot(nodeId)?.models.filter(({ state }) => state === 'loading') ?? [];
     const elsewhere = shown.filter(({ id }) => !this.#leaving.get(nodeId)?.has(id));
     return [...this.on(nodeId).keys(), ...elsewhere.map(({ id }) => id)].some((id) => id !== model);
+  }
+
+  /** Another model is there that was not: loaded by another replica, which we may not have seen. */
+  #hasCome(nodeId: string, model: string, before: NodeSnapshot | null): boolean {
+    const [was, is] = [before, this.#nodes.snapshot(nodeId)].map((snapshot) => (snapshot ? holdersOf(snapshot) : []));
+    return is?.some((id) => id !== model && !was?.includes(id)) ?? false;
   }
 
   #leave(nodeId: string, model: string): void {
