@@ -283,7 +283,10 @@ export class Loads {
 
   #bar(nodeId: string, model: string, code: ErrorCode): void {
     if (code === 'node_lost') return;
-    if (NOT_ITS_FAULT.has(code)) return this.#barFor(nodeId, model, BUSY_BAR_MS);
+    if (NOT_ITS_FAULT.has(code)) {
+      this.#barFor(nodeId, model, BUSY_BAR_MS);
+      return;
+    }
     const failures = (this.#bars.get(nodeId)?.get(model)?.failures ?? 0) + 1;
     const barMs = failures === 1 ? FIRST_BAR_MS : Math.min(LONGEST_BAR_MS, BAR_MS * (failures - 1));
     this.#barFor(nodeId, model, barMs, failures);
