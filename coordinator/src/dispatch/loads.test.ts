@@ -270,6 +270,10 @@ describe('a cold load', () => {
     expect(await isSettled([model('n'), model('o')])).toBe(true);
     expect(await isSettled([model('n'), model('o', { state: 'unloading' })])).toBe(true);
     expect(await isSettled([model('n'), model('o', { state: 'cold' })])).toBe(false);
+    clock.pass(3_500);
+    // Too little to matter.
+    expect(await isSettled([model('n'), model('p', { sizeBytes: 0.5 * GIB })])).toBe(true);
+    expect(await isSettled([model('n')])).toBe(true);
     expect(loads.isSettled('b')).toBe(true);
   });
 

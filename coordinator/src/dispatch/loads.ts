@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
 import type { Logger } from 'pino';
-import { freeRoomOf, holdersOf, mostRoomOf } from '../scheduler/fit.ts';
+import { freeRoomOf, hasCome, holdingsOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { LoadBar } from '../scheduler/fleet.ts';
 import type { Candidate } from '../scheduler/place.ts';
 import { type Clock, repeat } from './clock.ts';
@@ -67,8 +67,8 @@ export class Loads {
   readonly #loading = new Map<string, Map<string, number>>();
   /** By node: models whose load failed a moment ago. The GPU may show their memory as taken, still. */
   readonly #leaving = new Map<string, Set<string>>();
-  /** By node: the last snapshot that we have seen, the models that held memory then, and since when these (the node's time). */
-  readonly #holders = new Map<string, { readonly last: NodeSnapshot; readonly ids: string; readonly sinceMs: number }>();
+  /** By node: the last snapshot that we have seen, what models held then, and when that was first told (the node's time). */
+  readonly #held = new Map<string, { last: NodeSnapshot; holdings: ReadonlyMap<string, number>; sinceMs: number }>();
   readonly #bars = new Map<string, Map<string, LoadBar & { readonly failures: number }>>();
   /** By model. */
   readonly #shortages = new Map<string, Shortage>();
@@ -111,12 +111,12 @@ export class Loads {
     });
   }
 
-  /** No model had come or gone for as long as readings may be old when the node last told of its memory. */
+  /** No model worth speaking of had come or gone for as long as readings may be old when the node last told of its memory. */
   isSettled(nodeId: string): boolean {
     this.#look(nodeId);
-    const holders = this.#holders.get(nodeId);
+    const held = this.#held.get(nodeId);
     // Its clock may have been put back.
-    return holders === undefined || Math.abs(holders.last.takenAtMs - holders.sinceMs) >= READING_LAG_MS;
+    return held === undefined || Math.abs(held.last.takenAtMs - held.sinceMs) >= READING_LAG_MS;
   }
 
   /** What room the model finds there is not chance: no other one is on its way there, nor has come or gone a moment ago. */
@@ -185,7 +185,7 @@ export class Loads {
     if (outcome.code === 'node_lost') this.#askAgainLater(model);
     const isShort = outcome.code === 'out_of_memory';
     // With another load beside it, or just before it, nobody knows how much room there was.
-    isClear &&= !this.#isBesideAnother(nodeId, model) && !this.#hasCome(nodeId, model, before);
+    isClear &&= !this.#isBesideAnother(nodeId, model) && !this.#isJoined(nodeId, before);
     const isKnown = isShort && isClear && before !== null && this.#noteShortage(model, before, leaving);
     const roomBytes = isKnown ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
@@ -209,11 +209,13 @@ export class Loads {
   /** Nothing is known to have changed on a node that is seen for the first time. */
   #look(nodeId: string): void {
     const snapshot = this.#nodes.snapshot(nodeId);
-    const known = this.#holders.get(nodeId);
+    const known = this.#held.get(nodeId);
     if (!snapshot || snapshot === known?.last) return;
-    const ids = holdersOf(snapshot).toSorted().join('\n');
-    const changedMs = known === undefined ? Number.NEGATIVE_INFINITY : snapshot.takenAtMs;
-    this.#holders.set(nodeId, { last: snapshot, ids, sinceMs: known?.ids === ids ? known.sinceMs : changedMs });
+    const holdings = holdingsOf(snapshot);
+    const was = known?.holdings ?? holdings;
+    const hasChanged = hasCome(was, holdings) || hasCome(holdings, was);
+    const sinceMs = hasChanged ? snapshot.takenAtMs : (known?.sinceMs ?? Number.NEGATIVE_INFINITY);
+    this.#held.set(nodeId, { last: snapshot, holdings, sinceMs });
   }
 
   /** One of ours, or of another replica. What failed a moment ago may be shown as under way, still. */
@@ -223,10 +225,10 @@ export class Loads {
     return [...this.on(nodeId).keys(), ...elsewhere.map(({ id }) => id)].some((id) => id !== model);
   }
 
-  /** Another model is there that was not: loaded by another replica, which we may not have seen. */
-  #hasCome(nodeId: string, model: string, before: NodeSnapshot | null): boolean {
-    const [was, is] = [before, this.#nodes.snapshot(nodeId)].map((snapshot) => (snapshot ? holdersOf(snapshot) : []));
-    return is?.some((id) => id !== model && !was?.includes(id)) ?? false;
+  /** Models are there that were not: loaded by another replica, which we may not have seen. */
+  #isJoined(nodeId: string, before: NodeSnapshot | null): boolean {
+    const now = this.#nodes.snapshot(nodeId);
+    return before !== null && now !== null && hasCome(holdingsOf(before), holdingsOf(now));
   }
 
   #leave(nodeId: string, model: string): void {

@@ -104,9 +104,17 @@ const needOf = (model: LoadedModel, node: FleetNode, totalBytes: number): number
 
 const isHeld = ({ state }: LoadedModel): boolean => state !== 'cold' && state !== 'failed';
 
-/** Ids of the models that hold memory, all told: `loading` may take more yet. */
-export const holdersOf = ({ models }: NodeSnapshot): string[] =>
-  models.flatMap((model) => (isHeld(model) && model.state !== 'loading' ? [model.id] : []));
+/** What each model holds, in bytes by id. Without those that are on their way and may take more yet. */
+export const holdingsOf = (snapshot: NodeSnapshot): ReadonlyMap<string, number> =>
+  new Map(
+    snapshot.models
+      .filter((model) => isHeld(model) && model.state !== 'loading')
+      .map((model) => [model.id, heldBytes(model, snapshot)]),
+  );
+
+/** More memory has come into use by models that were not there before than may be overlooked. */
+export const hasCome = (was: ReadonlyMap<string, number>, is: ReadonlyMap<string, number>): boolean =>
+  [...is].reduce((sum, [id, bytes]) => sum + (was.has(id) ? 0 : bytes), 0) > CHANGE_THAT_MATTERS_BYTES;
 
 /** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
 const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>
