@@ -43,6 +43,8 @@ export interface EngineEvents {
 }
 
 const CALL_LIMIT_MS = 5_000;
+/** A call that fails so much later than its limit tells of us: the machine slept, we were stopped, and the answer may lie here unread. */
+const AWAY_MS = 1_000;
 const PROBE_LIMIT_MS = 20_000;
 /** A process that does not even open its port in this time hangs. Weights load after that, not before, except in vLLM. */
 const START_LIMIT_MS = 10 * 60_000;
@@ -193,6 +195,8 @@ export class Engine implements EngineHandle {
   async #look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
+    const startedAtMs = performance.now();
+    let wasAway = false;
     try {
       if (this.isOwned && this.#process === undefined) return;
       const signal = AbortSignal.timeout(CALL_LIMIT_MS);
@@ -203,19 +207,25 @@ export class Engine implements EngineHandle {
       this.#events.models(this.spec.runtime, models);
     } catch (error) {
       if (this.#isClosed) return;
+      wasAway = performance.now() - startedAtMs > CALL_LIMIT_MS + AWAY_MS;
+      if (wasAway) return;
       this.#log.trace({ err: error }, 'engine does not answer');
       this.#silentSinceMs ??= performance.now();
       this.#move({ kind: 'silent', reason: this.isOwned ? 'it does not answer' : 'it went away' });
       this.#events.lost(this.spec.runtime);
     } finally {
       this.#isLooking = false;
-      this.#guard();
-      this.#settle();
-      if (!this.#isClosed) {
-        clearTimeout(this.#lookTimer);
-        this.#lookTimer = setTimeout(() => void this.#look(), this.#lookEveryMs());
-      }
+      if (wasAway) this.look();
+      else this.#looked();
     }
+  }
+
+  #looked(): void {
+    this.#guard();
+    this.#settle();
+    if (this.#isClosed) return;
+    clearTimeout(this.#lookTimer);
+    this.#lookTimer = setTimeout(() => void this.#look(), this.#lookEveryMs());
   }
 
   async #version(signal: AbortSignal): Promise<string | null> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Runtime, RuntimeModel } from '../runtimes/runtime.ts';
 import { freePort } from './adopt.ts';
 import type { EngineSpec } from './engine.ts';
@@ -223,6 +223,28 @@ describe('an engine of somebody else', () => {
     await supervisor.close();
     const handle = { isAlive: () => false, stop: async () => {}, start: () => {}, listen: () => () => [] };
     await expect(source.find(handle)).resolves.not.toBeNull();
+  });
+
+  it('is not missed because this machine slept while it was asked', async () => {
+    const { seen, make } = setUp();
+    const { open, source } = await somebodys();
+    await open();
+    const supervisor = make([source]);
+    await supervisor.start();
+    const [engine] = supervisor.engines;
+    const { runtime } = engine?.spec ?? expect.fail('no engine');
+    // As after any sleep: timers are served before what lies in the sockets, so the limit strikes first.
+    vi.spyOn(runtime, 'listModels').mockImplementationOnce(async () => {
+      const awoken = performance.now() + 60_000;
+      vi.spyOn(performance, 'now').mockReturnValueOnce(awoken);
+      throw new DOMException('The operation was aborted due to timeout', 'TimeoutError');
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    const before = seen.models.length;
+    await engine?.looked();
+    expect(seen).toMatchObject({ lost: 0, warnings: [] });
+    expect(seen.models).toHaveLength(before + 1);
+    expect(supervisor.reports()[0]?.state).toBe('ready');
   });
 
   it('that comes later is adopted, and the stand-in goes', { timeout: 20_000 }, async () => {
