@@ -53,10 +53,10 @@ export const closeBooks = async (stage: Stage, before: Gauges): Promise<void> =>
   const { history } = stage;
   await Promise.all(stage.nodes.filter(({ state }) => state !== 'down').map((node) => node.ready(15_000).catch(() => {})));
   const quietFromMs = performance.now();
-  const left = await taken(stage);
+  // Side by side: what is believed has nothing to wait for, leases of the dead have.
+  const [left] = await Promise.all([taken(stage), compareCapacity(stage, quietFromMs)]);
   history.add({ type: 'info', what: 'quiet', ...left.counts });
   for (const slots of left.slots) history.add({ type: 'info', what: 'slots', ...slots });
-  await compareCapacity(stage, quietFromMs);
   for (const node of stage.nodes)
     for (const line of node.outcries) history.add({ type: 'info', what: 'outcry', program: `agent ${node.name}`, line });
   for (const [name, { value, slack }] of await settledGauges(stage, before)) {

@@ -59,7 +59,7 @@ const broken = (name: Break): Partial<Ground> => {
     case 'commit':
       return { link: (link) => ({ ...plain(link), startAttempt: (request) => twice(link, request) }) };
     case 'quarantine':
-      return { link: (link) => onAttempts(link, ({ frames, settled }) => ({ frames: harmless(frames), settled })) };
+      return { link: (link) => onAttempts(link, (running) => ({ ...running, frames: harmless(running.frames) })) };
     case 'load':
       return { loadClaims: () => ({ claim: async () => true, release: async () => {} }) };
     case 'fairness':
@@ -79,7 +79,7 @@ const onAttempts = (link: NodeLink, change: (running: RunningAttempt) => Running
   startAttempt: (request) => change(link.startAttempt(request)),
 });
 
-const withoutRelease = ({ frames }: RunningAttempt): RunningAttempt => ({ frames, settled: new Promise(() => {}) });
+const withoutRelease = (running: RunningAttempt): RunningAttempt => ({ ...running, settled: new Promise(() => {}) });
 
 const twice = (link: NodeLink, request: AttemptRequest): RunningAttempt => {
   const first = link.startAttempt(request);
@@ -94,7 +94,7 @@ const twice = (link: NodeLink, request: AttemptRequest): RunningAttempt => {
       yield frame;
     }
   };
-  return { frames: frames(), settled: first.settled };
+  return { ...first, frames: frames() };
 };
 
 async function* harmless(frames: AsyncIterable<Frame>): AsyncGenerator<Frame, void> {

@@ -293,7 +293,7 @@ export class Dispatcher {
       const { outcome } = record;
       const end = (how: Outcome) => {
         const fate = this.#fate(lease.nodeId, link, how);
-        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, fate, outcome !== 'accept_timeout');
+        quarantine.ended(ticket.fingerprint, lease.nodeId, link.instanceId, fate, running.reach());
         if (how === 'node_lost') clock.after(CERTAIN_MS, () => this.#acquit(lease.nodeId, link));
       };
       // Where we turned away, the node may still be at it, and may still die of it; or has, and the news is on its way.

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Reach } from '../nodes/node-session.ts';
 import type { Clock } from './clock.ts';
-import { Quarantine } from './quarantine.ts';
+import { Quarantine, type StrikeChange } from './quarantine.ts';
 
 const clock: Clock = { nowMs: () => 1_000, after: () => () => {} };
 const store = { add: async () => 1, all: async () => new Map<string, number>() };
@@ -54,18 +55,25 @@ describe('a request whose node was lost', () => {
 });
 
 describe('a request that nodes were lost with before they had accepted it', () => {
-  const lose = (quarantine: Quarantine, nodeId: string, wasAccepted = false) => {
+  const lose = (quarantine: Quarantine, nodeId: string, reach: Reach = 'wire') => {
     quarantine.started('request', nodeId);
-    quarantine.ended('request', nodeId, `agent-${nodeId}`, 'node_lost', wasAccepted);
+    quarantine.ended('request', nodeId, `agent-${nodeId}`, 'node_lost', reach);
   };
 
   it('is suspicious, however many they are, also when one more has accepted it', () => {
     const quarantine = newQuarantine();
     for (const nodeId of ['a', 'b', 'c']) lose(quarantine, nodeId);
-    lose(quarantine, 'd', true);
+    lose(quarantine, 'd', 'node');
     expect(quarantine.permission('request').kind).toBe('alone');
-    lose(quarantine, 'e', true);
+    lose(quarantine, 'e', 'node');
     expect(quarantine.permission('request').kind).toBe('blocked');
+  });
+
+  it('is not suspected of what it was never sent to', () => {
+    const quarantine = newQuarantine();
+    for (const nodeId of ['a', 'b']) lose(quarantine, nodeId, 'nowhere');
+    for (const nodeId of ['a', 'b']) quarantine.nodeReturned(nodeId, 'another');
+    expect(quarantine.permission('request').kind).toBe('free');
   });
 
   it('is free again once it has been answered', () => {
@@ -78,6 +86,16 @@ describe('a request that nodes were lost with before they had accepted it', () =
     expect(quarantine.permission('request').kind).toBe('free');
   });
 
+  it('that has been answered is struck by what happens later, whoever returns meanwhile', () => {
+    const quarantine = newQuarantine();
+    lose(quarantine, 'a', 'node');
+    quarantine.started('request', 'b');
+    quarantine.ended('request', 'b', 'agent-b', 'end');
+    lose(quarantine, 'c', 'node');
+    quarantine.nodeReturned('a', 'agent-a');
+    expect(quarantine.permission('request').kind).toBe('alone');
+  });
+
   it('is free again when all of them have returned with the same agent process, and not before', () => {
     const quarantine = newQuarantine();
     for (const nodeId of ['a', 'b']) lose(quarantine, nodeId);
@@ -87,13 +105,14 @@ describe('a request that nodes were lost with before they had accepted it', () =
     expect(quarantine.permission('request').kind).toBe('free');
   });
 
-  it('is blocked when two of them return with another agent process', () => {
+  it('is free again when they have returned with another agent process, be it before their loss was noticed', () => {
     const quarantine = newQuarantine();
     for (const nodeId of ['a', 'b']) lose(quarantine, nodeId);
-    quarantine.nodeReturned('a', 'another');
-    expect(quarantine.permission('request').kind).toBe('alone');
-    quarantine.nodeReturned('b', 'another');
-    expect(quarantine.permission('request').kind).toBe('blocked');
+    for (const nodeId of ['a', 'b']) quarantine.nodeReturned(nodeId, 'another');
+    quarantine.started('request', 'c');
+    quarantine.nodeReturned('c', 'another');
+    quarantine.ended('request', 'c', 'agent-c', 'node_lost', 'wire');
+    expect(quarantine.permission('request').kind).toBe('free');
   });
 });
 
@@ -115,13 +134,17 @@ describe('with several replicas', () => {
   /** A store that both count in, which may be away, and each hears of the other. */
   const setUp = () => {
     const counts = new Map<string, number>();
+    const told = new Set<string>();
     let isAway = false;
+    let isDumb = false;
     let onItsWay: Promise<void> | null = null;
     const shared = {
-      add: async (fingerprint: string, change: 1 | -1) => {
+      add: async ({ id, fingerprint, change }: StrikeChange) => {
         if (isAway) throw new Error('away');
-        const count = (counts.get(fingerprint) ?? 0) + change;
+        const count = (counts.get(fingerprint) ?? 0) + (told.has(id) ? 0 : change);
+        told.add(id);
         counts.set(fingerprint, count);
+        if (isDumb) throw new Error('its answer was lost');
         return count;
       },
       all: async () => {
@@ -154,6 +177,9 @@ describe('with several replicas', () => {
       away: (yes: boolean) => {
         isAway = yes;
       },
+      dumb: (yes: boolean) => {
+        isDumb = yes;
+      },
       /** Answers are read now and arrive when the function that is returned is called. */
       slow: () => {
         const { promise, resolve } = Promise.withResolvers<void>();
@@ -165,6 +191,18 @@ describe('with several replicas', () => {
       },
     };
   };
+
+  it('a strike counts once, also when the store took it and its answer was lost', async () => {
+    const { counts, start, crash, settled, dumb } = setUp();
+    const quarantine = start();
+    dumb(true);
+    crash(quarantine, 'left');
+    await settled();
+    dumb(false);
+    await quarantine.refresh();
+    expect(counts).toEqual(new Map([['request', 1]]));
+    expect(quarantine.permission('request').kind).toBe('alone');
+  });
 
   it('a strike counts everywhere at once', async () => {
     const { start, crash, settled } = setUp();

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import type { ErrorCode } from '@lai/shared/errors';
+import type { Reach } from '../nodes/node-session.ts';
 import { type Clock, repeat } from './clock.ts';
 
 /** Crashes after which a request is blocked, and for how long. */
@@ -9,10 +11,17 @@ const REFRESH_MS = 5_000;
 const UNPROVEN_ENGINES = 2;
 const MOST_PROVEN = 50_000;
 
+/** A strike, or one that is taken back. `id` is its own: a change that was told in vain, as it seemed, is told again. */
+export interface StrikeChange {
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly change: 1 | -1;
+}
+
 /** Where strikes are counted for all replicas. */
 export interface StrikeStore {
-  /** Adds a strike (or takes one back) and returns how many there are now. */
-  add(fingerprint: string, change: 1 | -1, ttlMs: number): Promise<number>;
+  /** Counts a change, once however often it is told, and returns how many strikes there are now. */
+  add(change: StrikeChange, ttlMs: number): Promise<number>;
   /** Fingerprints that have strikes, with their number. */
   all(): Promise<ReadonlyMap<string, number>>;
 }
@@ -45,9 +54,9 @@ interface Count {
  * does, and innocents pass on their retry. After one strike a request runs only where nothing else runs, one copy at a time; after two
  * it is blocked for an hour. Whatever the size of the fleet, one request kills two engines at most.
  *
- * A node that was lost counts like a crash until it returns with the same agent process: then it was the network. One that was lost before
- * it had accepted the request has hardly given it to an engine: that is a suspicion, for which the request runs alone, and no strike before
- * the node returns with another agent process. Otherwise two machines that fall asleep would block whoever asked for them.
+ * A node that was lost counts like a crash until it returns with the same agent process: then it was the network. One that was lost without
+ * having accepted the request has hardly given it to an engine, whatever became of it: that is a suspicion, for which the request runs alone
+ * until the node returns. Otherwise two machines that fall asleep or lose their power would block whoever asked for them.
  * Single writer of its memory; the store is the other replicas' view.
  */
 export class Quarantine {
@@ -56,7 +65,7 @@ export class Quarantine {
   readonly #onBlocked: (fingerprint: string) => void;
   readonly #onTold: (fingerprint: string, change: 1 | -1) => void;
   /** Changes that the store has not taken yet, oldest first. */
-  readonly #untold: { readonly fingerprint: string; readonly change: 1 | -1 }[] = [];
+  readonly #untold: StrikeChange[] = [];
   #telling = Promise.resolve();
   #refreshing = Promise.resolve();
   #isRefreshDue = false;
@@ -112,40 +121,40 @@ export class Quarantine {
   }
 
   /** For each that started, once. `instanceId` names the agent process that ran it. */
-  ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode, wasAccepted = true): void {
+  ended(fingerprint: string, nodeId: string, instanceId: string, outcome: 'end' | ErrorCode, reach: Reach = 'node'): void {
     const nodes = this.#running.get(fingerprint);
     const left = (nodes?.get(nodeId) ?? 1) - 1;
     if (left > 0) nodes?.set(nodeId, left);
     else nodes?.delete(nodeId);
     if (nodes?.size === 0) this.#running.delete(fingerprint);
-    const hasReturned = this.#hasReturnedSince(fingerprint, nodeId, instanceId);
+    const returnedAs = this.#returnedSince(fingerprint, nodeId);
     if (left <= 0) this.#startedAfter.delete(`${fingerprint}\n${nodeId}`);
     if (outcome === 'end') this.#prove(fingerprint);
     if (outcome === 'engine_crashed') this.#strike(fingerprint, 1);
-    if (outcome === 'node_lost' && !hasReturned) {
-      if (wasAccepted) this.#strike(fingerprint, 1);
-      else this.#add(this.#suspicions, fingerprint, 1);
-      this.#lost.push({ fingerprint, nodeId, instanceId, wasAccepted });
-      if (this.#lost.length > 1_000) this.#lost.shift();
-    }
+    if (outcome !== 'node_lost' || reach === 'nowhere') return;
+    const wasAccepted = reach === 'node';
+    if (wasAccepted && returnedAs !== instanceId) this.#strike(fingerprint, 1);
+    if (returnedAs !== null) return;
+    if (!wasAccepted) this.#add(this.#suspicions, fingerprint, 1);
+    this.#lost.push({ fingerprint, nodeId, instanceId, wasAccepted });
+    if (this.#lost.length > 1_000) this.#lost.shift();
   }
 
-  /** The node is connected again: with the same agent process nothing had died, and its strikes are taken back. */
+  /** The node is connected again: with the same agent process nothing had died, and its strikes are taken back; suspicions always. */
   nodeReturned(nodeId: string, instanceId: string): void {
     this.#returns.set(nodeId, { instanceId, count: this.#returnsOf(nodeId) + 1 });
     for (const lost of this.#lost.filter((candidate) => candidate.nodeId === nodeId)) {
       this.#lost.splice(this.#lost.indexOf(lost), 1);
-      const hasDied = lost.instanceId !== instanceId;
-      if (lost.wasAccepted && !hasDied) this.#strike(lost.fingerprint, -1);
       if (!lost.wasAccepted) this.#add(this.#suspicions, lost.fingerprint, -1);
-      if (!lost.wasAccepted && hasDied) this.#strike(lost.fingerprint, 1);
+      else if (lost.instanceId === instanceId) this.#strike(lost.fingerprint, -1);
     }
   }
 
-  /** News of a loss may come after the node has connected anew (its coordinator died, its old socket hung): then nothing had died either. */
-  #hasReturnedSince(fingerprint: string, nodeId: string, instanceId: string): boolean {
+  /** News of a loss may come after the node has connected anew (its coordinator died, its old socket hung): as which agent process, or null. */
+  #returnedSince(fingerprint: string, nodeId: string): string | null {
     const last = this.#returns.get(nodeId);
-    return last?.instanceId === instanceId && last.count > (this.#startedAfter.get(`${fingerprint}\n${nodeId}`) ?? last.count);
+    if (!last || last.count <= (this.#startedAfter.get(`${fingerprint}\n${nodeId}`) ?? last.count)) return null;
+    return last.instanceId;
   }
 
   /** Takes over what other replicas have counted. Never less than we have: Redis may have lost its memory. */
@@ -201,7 +210,7 @@ export class Quarantine {
     if (change === 1) this.#proven.delete(fingerprint);
     const count = this.#add(this.#strikes, fingerprint, change);
     if (count === STRIKES && change === 1) this.#onBlocked(fingerprint);
-    this.#untold.push({ fingerprint, change });
+    this.#untold.push({ id: randomUUID(), fingerprint, change });
     void this.#tell().catch(() => {});
   }
 
@@ -221,7 +230,7 @@ export class Quarantine {
 
   async #tellAll(): Promise<void> {
     for (let next = this.#untold[0]; next; next = this.#untold[0]) {
-      await this.#store.add(next.fingerprint, next.change, BLOCK_MS);
+      await this.#store.add(next, BLOCK_MS);
       this.#untold.shift();
       this.#onTold(next.fingerprint, next.change);
     }
@@ -231,6 +240,8 @@ export class Quarantine {
     for (let count = this.#valid(this.#strikes, fingerprint); count > 0; count -= 1) this.#strike(fingerprint, -1);
     this.#strikes.delete(fingerprint);
     this.#suspicions.delete(fingerprint);
+    // What it was suspected of is settled: a node that returns later takes nothing back twice.
+    this.#lost.splice(0, this.#lost.length, ...this.#lost.filter((lost) => lost.fingerprint !== fingerprint));
     this.#proven.add(fingerprint);
     if (this.#proven.size > MOST_PROVEN) for (const oldest of this.#proven) return void this.#proven.delete(oldest);
   }

@@ -3,7 +3,8 @@ import { keys } from '../redis/keys.ts';
 import type { StrikeStore } from './quarantine.ts';
 
 export const redisStrikeStore = (redis: LaiRedis): StrikeStore => ({
-  add: (fingerprint, change, ttlMs) => redis.addStrike(keys.strikes, keys.strikesUntil, fingerprint, change, ttlMs),
+  add: ({ id, fingerprint, change }, ttlMs) =>
+    redis.addStrike(keys.strikes, keys.strikesUntil, keys.strikesTold, fingerprint, change, ttlMs, id),
   all: async () => {
     const live = new Set(await redis.zrangebyscore(keys.strikesUntil, String(Date.now()), '+inf'));
     const pairs = await redis.zrange(keys.strikes, 0, '-1', 'WITHSCORES');

@@ -43,10 +43,15 @@ export interface AttemptRequest {
 /** How an attempt ended. */
 export type Outcome = 'end' | ErrorCode;
 
+/** How far a request has come: it was never sent, it was sent, or the node has said that it took it. */
+export type Reach = 'nowhere' | 'wire' | 'node';
+
 /** A running attempt: its frames, and the moment its slot is really free, with what the node said last, whoever still reads. */
 export interface RunningAttempt {
   readonly frames: AsyncIterableIterator<Frame>;
   readonly settled: Promise<Outcome>;
+  /** As far as is known by now. */
+  reach(): Reach;
 }
 
 /** The connection below the WebSocket, for writing several frames at once. */
@@ -70,6 +75,7 @@ interface Stream {
   readonly totalLimitMs: number;
   /** What ends the stream if nothing else does: accept, then total, then settle. */
   timer: NodeJS.Timeout | undefined;
+  reach: Reach;
   unreturnedCredit: number;
 }
 
@@ -153,12 +159,15 @@ export class NodeSession implements CommandLink {
       acceptMs: request.acceptMs,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
       timer: undefined,
+      reach: 'wire',
       unreturnedCredit: 0,
     };
+    const running = { frames: stream.frames, settled, reach: () => stream.reach };
     if (this.#socket.readyState !== WebSocket.OPEN) {
+      stream.reach = 'nowhere';
       stream.frames.push(failure('node_lost'));
       settle('node_lost');
-      return { frames: stream.frames, settled };
+      return running;
     }
     this.#streams.set(id, stream);
     this.#byAttempt.set(request.attemptId, stream);
@@ -170,7 +179,7 @@ export class NodeSession implements CommandLink {
     this.#sendBody(id, body);
     this.#wire.uncork();
     this.#pingBusy();
-    return { frames: stream.frames, settled };
+    return running;
   }
 
   /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
@@ -229,6 +238,7 @@ export class NodeSession implements CommandLink {
       case 'attempt.accept': {
         const stream = this.#byAttempt.get(message.attemptId);
         if (!stream) return;
+        stream.reach = 'node';
         clearTimeout(stream.timer);
         stream.timer = setTimeout(() => this.#giveUp(stream, 'deadline_exceeded'), stream.totalLimitMs);
         return;

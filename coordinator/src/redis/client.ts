@@ -40,7 +40,15 @@ export type LaiRedis = Redis & {
   finishJob(job: string, fence: number, state: string, ttlSeconds: number, ...fields: string[]): Promise<number>;
   cancelJob(job: string, nowMs: number): Promise<'queued' | 'running' | 'completed' | 'failed' | 'canceled' | null>;
   nextEpoch(epochKey: string): Promise<string>;
-  addStrike(counts: string, until: string, fingerprint: string, change: number, ttlMs: number): Promise<number>;
+  addStrike(
+    counts: string,
+    until: string,
+    told: string,
+    fingerprint: string,
+    change: number,
+    ttlMs: number,
+    id: string,
+  ): Promise<number>;
   seeReplicas(replicas: string, replicaId: string, goneMs: number): Promise<string[]>;
   publishNode(record: string, epochKey: string, epoch: string, json: string, ttlMs: number): Promise<number>;
 };
@@ -69,7 +77,7 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
   for (const name of ['list', 'submit', 'start', 'requeue', 'finish', 'cancel'])
     redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
-  redis.defineCommand('addStrike', { numberOfKeys: 2, lua: script('add-strike') });
+  redis.defineCommand('addStrike', { numberOfKeys: 3, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });
   redis.defineCommand('seeReplicas', { numberOfKeys: 1, lua: script('see-replicas') });
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });

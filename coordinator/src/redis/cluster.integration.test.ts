@@ -77,8 +77,13 @@ describe('on Redis Cluster', () => {
     expect((await leases.claim(slot('b'), 5_000)).kind).toBe('taken');
     const first = await redis.nextEpoch('lai:{node:n1}:epoch');
     expect(Number(await redis.nextEpoch('lai:{node:n1}:epoch'))).toBeGreaterThan(Number(first));
-    expect(await redisStrikeStore(redis).add('print', 1, 60_000)).toBe(1);
-    expect([...(await redisStrikeStore(redis).all())]).toEqual([['print', 1]]);
+    const strikes = redisStrikeStore(redis);
+    const strike = (id: string, change: 1 | -1 = 1) => ({ id, fingerprint: 'print', change });
+    const counts = [strike('a'), strike('a'), strike('b'), strike('c', -1), strike('c', -1)];
+    const told: number[] = [];
+    for (const change of counts) told.push(await strikes.add(change, 60_000));
+    expect(told).toEqual([1, 1, 2, 1, 1]);
+    expect([...(await strikes.all())]).toEqual([['print', 1]]);
     expect(await redisLoadClaims(redis, 'me').claim('m')).toBe(true);
     expect(await redisLoadClaims(redis, 'you').claim('m')).toBe(false);
   });

@@ -17,9 +17,10 @@ export const keys = {
   modelLeases: (nodeId: string, epoch: number, model: string) => `lai:{node:${nodeId}}:leases:${epoch}:${model}`,
   /** SET of node ids that have a record or had one recently. */
   nodes: 'lai:nodes',
-  /** ZSET, fingerprint → strikes, and ZSET, fingerprint → when they are forgotten (ms). */
+  /** ZSET, fingerprint → strikes; ZSET, fingerprint → when they are forgotten (ms); ZSET, change that was counted → likewise. */
   strikes: 'lai:{strikes}:counts',
   strikesUntil: 'lai:{strikes}:until',
+  strikesTold: 'lai:{strikes}:told',
   /** HASH, model → learned figures of the node (JSON). */
   figures: (nodeId: string) => `lai:{node:${nodeId}}:figures`,
   /** STRING, replica that has asked for a cold load of the model; one in the fleet at a time. */

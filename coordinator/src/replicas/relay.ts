@@ -3,7 +3,7 @@ import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { BODY_PIECE_BYTES, STREAM_WINDOW_BYTES } from '@lai/shared/protocol/codec';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import type { AttemptRequest, NodeSession, Outcome, RunningAttempt } from '../nodes/node-session.ts';
+import type { AttemptRequest, NodeSession, Outcome, Reach, RunningAttempt } from '../nodes/node-session.ts';
 import type { NodeRecord } from '../nodes/registry.ts';
 import { FrameStream } from '../streams/frame-stream.ts';
 import type { DataItem, Item } from './envelope.ts';
@@ -13,6 +13,7 @@ import type { Replicas } from './replicas.ts';
 export const CHECKS = 4;
 
 const stream = z.number().int();
+const reach = z.enum(['nowhere', 'wire', 'node']).default('node');
 const Ending = z.union([z.literal('end'), FailureCode]);
 const Seen = z.object({ stream, returnedBytes: z.number(), isWanted: z.boolean() });
 type Seen = z.infer<typeof Seen>;
@@ -37,8 +38,14 @@ export const RelayMessage = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('attempt.cancel'), stream }),
   z.object({ type: z.literal('attempt.credit'), stream, bytes: z.number() }),
-  z.object({ type: z.literal('attempt.last'), stream, sequence: z.number(), frame: LastFrame }),
-  z.object({ type: z.literal('attempt.settled'), stream, outcome: Ending.optional() }),
+  z.object({
+    type: z.literal('attempt.last'),
+    stream,
+    sequence: z.number(),
+    frame: LastFrame,
+    reach,
+  }),
+  z.object({ type: z.literal('attempt.settled'), stream, outcome: Ending.optional(), reach }),
   // What follows repeats as levels what was said above as edges; see `#compare`.
   z.object({
     type: z.literal('streams.check'),
@@ -65,6 +72,8 @@ interface Outgoing {
   readBytes: number;
   returnedBytes: number;
   isWanted: boolean;
+  /** As its owner says; until then it is on its way, unless something of its answer has come. */
+  reach: Reach;
   /** Its last frame has come; its slot is not free yet. */
   isOver: boolean;
   /** Times it was asked for in vain. */
@@ -184,6 +193,7 @@ export class Relay {
       readBytes: 0,
       returnedBytes: 0,
       isWanted: true,
+      reach: 'wire',
       isOver: false,
       unanswered: 0,
       frames: new FrameStream({
@@ -202,7 +212,7 @@ export class Relay {
       const kind = at + BODY_PIECE_BYTES >= body.length ? 'body-end' : 'body';
       this.#replicas.send(replicaId, { kind, stream: id, sequence: at / BODY_PIECE_BYTES, bytes });
     }
-    return { frames: outgoing.frames, settled };
+    return { frames: outgoing.frames, settled, reach: () => outgoing.reach };
   }
 
   #takeChunk({ kind, stream: id, sequence, bytes }: DataItem): void {
@@ -213,6 +223,7 @@ export class Relay {
       return;
     }
     outgoing.nextSequence += 1;
+    outgoing.reach = 'node';
     outgoing.frames.push({ kind: 'chunk', chunk: kind, bytes });
   }
 
@@ -270,13 +281,17 @@ export class Relay {
         const outgoing = this.#outgoing.get(message.stream);
         if (!outgoing) return;
         outgoing.isOver = true;
+        outgoing.reach = message.reach;
         const isWhole = outgoing.nextSequence === message.sequence;
         outgoing.frames.push(isWhole ? (message.frame as Frame) : failure('node_lost'));
         return;
       }
-      case 'attempt.settled':
+      case 'attempt.settled': {
+        const outgoing = this.#outgoing.get(message.stream);
+        if (outgoing) outgoing.reach = message.reach;
         this.#endOutgoing(message.stream, failure('node_lost'), message.outcome ?? 'canceled');
         return;
+      }
       case 'streams.check':
         this.#say(sender, { type: 'streams.known', streams: message.streams.map((seen) => this.#knownOf(sender, seen)) });
         return;
@@ -313,7 +328,7 @@ export class Relay {
     let outcome: Outcome = 'node_lost';
     try {
       if (session?.epoch !== epoch || incoming.isCanceled) {
-        this.#say(origin, { type: 'attempt.last', stream: id, sequence: 0, frame: failure('node_lost') });
+        this.#say(origin, { type: 'attempt.last', stream: id, sequence: 0, frame: failure('node_lost'), reach: 'nowhere' });
         return;
       }
       const running = session.startAttempt({ ...request, body: Buffer.concat(incoming.body.splice(0)) });
@@ -321,7 +336,9 @@ export class Relay {
       for await (const frame of running.frames) {
         if (frame.kind !== 'chunk') {
           incoming.isOver = true;
-          this.#say(origin, { type: 'attempt.last', stream: id, sequence: incoming.sequence, frame: { ...frame } });
+          const { sequence } = incoming;
+          const reach = running.reach();
+          this.#say(origin, { type: 'attempt.last', stream: id, sequence, frame: { ...frame }, reach });
           break;
         }
         this.#replicas.send(origin, { kind: frame.chunk, stream: id, sequence: incoming.sequence, bytes: frame.bytes });
@@ -335,7 +352,8 @@ export class Relay {
       outcome = await running.settled;
     } finally {
       this.#incoming.delete(keyOf(origin, id));
-      this.#say(origin, { type: 'attempt.settled', stream: id, outcome });
+      const reach = incoming.running?.reach() ?? 'nowhere';
+      this.#say(origin, { type: 'attempt.settled', stream: id, outcome, reach });
       // The origin does so, too, unless it is gone, which nobody may know yet.
       this.#release({ id: request.attemptId, nodeId, epoch, model: request.model });
     }

@@ -267,6 +267,7 @@ export class Engine {
 
   /** The machine is gone; nobody is told anything. */
   die(): void {
+    this.#died(null, true);
     for (const attemptId of this.#runs.keys()) this.#history.tell({ kind: 'run.ended', nodeId: this.#nodeId, attemptId });
     this.#runs.clear();
   }

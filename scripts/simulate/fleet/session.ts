@@ -4,6 +4,7 @@ import {
   type LoadOutcome,
   loadOutcome,
   type Outcome,
+  type Reach,
   type RunningAttempt,
 } from '../../../coordinator/src/nodes/node-session.ts';
 import { type CommandRequest, RunningCommand } from '../../../coordinator/src/nodes/running-command.ts';
@@ -24,6 +25,7 @@ interface Stream {
   readonly frames: FrameStream;
   readonly settle: (outcome: Outcome) => void;
   readonly totalLimitMs: number;
+  reach: Reach;
   cancelTimer: () => void;
 }
 
@@ -99,12 +101,15 @@ export class SimulatedSession {
       frames,
       settle,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
+      reach: 'wire',
       cancelTimer: () => {},
     };
+    const running = { frames, settled, reach: () => stream.reach };
     if (!this.#isOpen) {
+      stream.reach = 'nowhere';
       frames.push(failure('node_lost'));
       settle('node_lost');
-      return { frames, settled };
+      return running;
     }
     stream.cancelTimer = this.#clock.after(request.acceptMs, () => this.#giveUp(stream, 'accept_timeout'));
     this.#streams.set(attemptId, stream);
@@ -112,7 +117,7 @@ export class SimulatedSession {
     if (AttemptDeadlines.safeParse(request.deadlines).success) this.#wire.toNode({ type: 'attempt.start', request });
     else this.#events.unreadable(`deadlines ${JSON.stringify(request.deadlines)}`);
     if (this.#streams.size === 1) this.#schedulePing(0);
-    return { frames, settled };
+    return running;
   }
 
   async loadModel(model: string): Promise<LoadOutcome> {
@@ -143,6 +148,7 @@ export class SimulatedSession {
       case 'attempt.accept': {
         const stream = this.#streams.get(message.attemptId);
         if (!stream) return;
+        stream.reach = 'node';
         stream.cancelTimer();
         stream.cancelTimer = this.#clock.after(stream.totalLimitMs, () => this.#giveUp(stream, 'deadline_exceeded'));
         return;

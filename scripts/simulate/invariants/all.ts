@@ -1,4 +1,4 @@
-import { fewEnginesKilled, oneLoadAtATime, redisIsSpared } from './dangers.ts';
+import { fewEnginesKilled, noInnocentBlocked, oneLoadAtATime, redisIsSpared } from './dangers.ts';
 import { lightKeyGoesFirst } from './fairness.ts';
 import type { Invariant } from './invariant.ts';
 import { endsOnceInTime, fewAttempts, nodesUnderstand, noStaleEpoch, oneAnswer } from './requests.ts';
@@ -14,6 +14,7 @@ export const invariants: readonly Invariant[] = [
   slotsAgree,
   nobodyWaitsBesideAFreeSlot,
   fewEnginesKilled,
+  noInnocentBlocked,
   oneLoadAtATime,
   redisIsSpared,
   lightKeyGoesFirst,

@@ -35,6 +35,52 @@ export const fewEnginesKilled: Invariant = {
   },
 };
 
+interface Try {
+  readonly asked: string;
+  readonly nodeId: string;
+  mayHaveKilled: boolean;
+}
+
+/** Nobody is blocked for the network: what was never on an engine, nor on its way to a machine that then died, has killed nothing. */
+export const noInnocentBlocked: Invariant = {
+  name: 'only who was on two engines is blocked',
+  watch: (_world, violated) => {
+    const asked = new Map<string, string>();
+    const tries = new Map<string, Try>();
+    return {
+      see: (happening) => {
+        switch (happening.kind) {
+          case 'request.arrived': {
+            const { id, text, tokens, poison, failChance } = happening.request;
+            asked.set(id, JSON.stringify([text, tokens, poison, failChance]));
+            return;
+          }
+          case 'attempt.started': {
+            const { attemptId, requestId, nodeId } = happening;
+            tries.set(attemptId, { asked: asked.get(requestId) ?? '', nodeId, mayHaveKilled: false });
+            return;
+          }
+          case 'run.began': {
+            const attempt = tries.get(happening.attemptId);
+            if (attempt) attempt.mayHaveKilled = true;
+            return;
+          }
+          case 'engine.died':
+            for (const attempt of tries.values()) attempt.mayHaveKilled ||= attempt.nodeId === happening.nodeId;
+            return;
+          case 'request.ended': {
+            if (happening.how !== 'request_quarantined') return;
+            const what = asked.get(happening.requestId);
+            const suspects = [...tries.values()].filter((attempt) => attempt.asked === what && attempt.mayHaveKilled);
+            if (suspects.length < MOST_ENGINES)
+              violated(`${happening.requestId} was on ${suspects.length} engines and is blocked`);
+          }
+        }
+      },
+    };
+  },
+};
+
 /** T19: as long as Redis is there to agree on it, and by one coordinator always. */
 export const oneLoadAtATime: Invariant = {
   name: 'one cold load of a model at a time',

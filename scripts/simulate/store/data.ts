@@ -7,6 +7,7 @@ export interface RedisData {
   /** By node and epoch, and by node, epoch and model: lease → expiry (ms). */
   readonly leases: Map<string, Map<string, number>>;
   readonly strikes: Map<string, { count: number; untilMs: number }>;
+  readonly strikesTold: Set<string>;
   /** By model: who has asked for a cold load. */
   readonly loadClaims: Map<string, { readonly replicaId: string; readonly untilMs: number }>;
   readonly queues: Map<string, QueueData>;
@@ -41,6 +42,7 @@ export const emptyData = (): RedisData => ({
   epochs: new Map(),
   leases: new Map(),
   strikes: new Map(),
+  strikesTold: new Set(),
   loadClaims: new Map(),
   queues: new Map(),
   records: new Map(),

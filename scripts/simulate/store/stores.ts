@@ -57,8 +57,10 @@ const liveLeases = (data: RedisData, key: string, nowMs: number): Map<string, nu
 };
 
 export const simulatedStrikeStore = (redis: RedisConnection): StrikeStore => ({
-  add: (fingerprint, change, ttlMs) =>
-    redis.ask(({ strikes }, nowMs) => {
+  add: ({ id, fingerprint, change }, ttlMs) =>
+    redis.ask(({ strikes, strikesTold }, nowMs) => {
+      if (strikesTold.has(id)) return liveStrikes(strikes, nowMs).get(fingerprint) ?? 0;
+      strikesTold.add(id);
       const count = (liveStrikes(strikes, nowMs).get(fingerprint) ?? 0) + change;
       if (count > 0) strikes.set(fingerprint, { count, untilMs: nowMs + ttlMs });
       else strikes.delete(fingerprint);
