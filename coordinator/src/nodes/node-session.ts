@@ -75,6 +75,7 @@ interface Stream {
   readonly totalLimitMs: number;
   /** What ends the stream if nothing else does: accept, then total, then settle. */
   timer: NodeJS.Timeout | undefined;
+  readonly onAccepted: () => void;
   reach: Reach;
   unreturnedCredit: number;
 }
@@ -144,7 +145,7 @@ export class NodeSession implements CommandLink {
     setTimeout(() => this.#socket.terminate(), 1_000).unref();
   }
 
-  startAttempt(request: AttemptRequest): RunningAttempt {
+  startAttempt(request: AttemptRequest, onAccepted: () => void = () => {}): RunningAttempt {
     this.#lastStream = (this.#lastStream % 0xfffffffe) + 1;
     const id = this.#lastStream;
     const { promise: settled, resolve: settle } = Promise.withResolvers<Outcome>();
@@ -159,6 +160,7 @@ export class NodeSession implements CommandLink {
       acceptMs: request.acceptMs,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
       timer: undefined,
+      onAccepted,
       reach: 'wire',
       unreturnedCredit: 0,
     };
@@ -239,6 +241,7 @@ export class NodeSession implements CommandLink {
         const stream = this.#byAttempt.get(message.attemptId);
         if (!stream) return;
         stream.reach = 'node';
+        stream.onAccepted();
         clearTimeout(stream.timer);
         stream.timer = setTimeout(() => this.#giveUp(stream, 'deadline_exceeded'), stream.totalLimitMs);
         return;

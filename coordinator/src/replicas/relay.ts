@@ -13,7 +13,6 @@ import type { Replicas } from './replicas.ts';
 export const CHECKS = 4;
 
 const stream = z.number().int();
-const reach = z.enum(['nowhere', 'wire', 'node']).default('node');
 const Ending = z.union([z.literal('end'), FailureCode]);
 const Seen = z.object({ stream, returnedBytes: z.number(), isWanted: z.boolean() });
 type Seen = z.infer<typeof Seen>;
@@ -38,14 +37,15 @@ export const RelayMessage = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('attempt.cancel'), stream }),
   z.object({ type: z.literal('attempt.credit'), stream, bytes: z.number() }),
+  z.object({ type: z.literal('attempt.accepted'), stream }),
   z.object({
     type: z.literal('attempt.last'),
     stream,
     sequence: z.number(),
     frame: LastFrame,
-    reach,
+    wasSent: z.boolean().default(true),
   }),
-  z.object({ type: z.literal('attempt.settled'), stream, outcome: Ending.optional(), reach }),
+  z.object({ type: z.literal('attempt.settled'), stream, outcome: Ending.optional() }),
   // What follows repeats as levels what was said above as edges; see `#compare`.
   z.object({
     type: z.literal('streams.check'),
@@ -53,7 +53,9 @@ export const RelayMessage = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('streams.known'),
-    streams: z.array(z.object({ stream, sequence: z.number().nullable(), isOver: z.boolean() })),
+    streams: z.array(
+      z.object({ stream, sequence: z.number().nullable(), isOver: z.boolean(), isAccepted: z.boolean().default(false) }),
+    ),
   }),
   z.object({ type: z.literal('streams.running'), streams: z.array(stream) }),
 ]);
@@ -72,7 +74,6 @@ interface Outgoing {
   readBytes: number;
   returnedBytes: number;
   isWanted: boolean;
-  /** As its owner says; until then it is on its way, unless something of its answer has come. */
   reach: Reach;
   /** Its last frame has come; its slot is not free yet. */
   isOver: boolean;
@@ -223,7 +224,6 @@ export class Relay {
       return;
     }
     outgoing.nextSequence += 1;
-    outgoing.reach = 'node';
     outgoing.frames.push({ kind: 'chunk', chunk: kind, bytes });
   }
 
@@ -251,10 +251,11 @@ export class Relay {
 
   /** What the owner knows of our streams; it had everything that we said before we asked. */
   #hearKnown(streams: Extract<RelayMessage, { type: 'streams.known' }>['streams']): void {
-    for (const { stream: id, sequence, isOver } of streams) {
+    for (const { stream: id, sequence, isOver, isAccepted } of streams) {
       const outgoing = this.#outgoing.get(id);
       if (!outgoing) continue;
       outgoing.unanswered = 0;
+      if (isAccepted) outgoing.reach = 'node';
       if (sequence === null) this.#endOutgoing(id, failure('node_lost'));
       else if (!outgoing.isOver && (sequence !== outgoing.nextSequence || isOver)) this.#gap(id, outgoing);
     }
@@ -277,21 +278,23 @@ export class Relay {
         if (incoming) credit(incoming, incoming.returnedBytes + message.bytes);
         return;
       }
+      case 'attempt.accepted': {
+        const outgoing = this.#outgoing.get(message.stream);
+        if (outgoing) outgoing.reach = 'node';
+        return;
+      }
       case 'attempt.last': {
         const outgoing = this.#outgoing.get(message.stream);
         if (!outgoing) return;
         outgoing.isOver = true;
-        outgoing.reach = message.reach;
+        if (!message.wasSent) outgoing.reach = 'nowhere';
         const isWhole = outgoing.nextSequence === message.sequence;
         outgoing.frames.push(isWhole ? (message.frame as Frame) : failure('node_lost'));
         return;
       }
-      case 'attempt.settled': {
-        const outgoing = this.#outgoing.get(message.stream);
-        if (outgoing) outgoing.reach = message.reach;
+      case 'attempt.settled':
         this.#endOutgoing(message.stream, failure('node_lost'), message.outcome ?? 'canceled');
         return;
-      }
       case 'streams.check':
         this.#say(sender, { type: 'streams.known', streams: message.streams.map((seen) => this.#knownOf(sender, seen)) });
         return;
@@ -309,10 +312,11 @@ export class Relay {
     const incoming = this.#incoming.get(keyOf(origin, id));
     // Its body was sent before it was asked for: what has not begun by now never will.
     if (incoming && !incoming.running) this.#incoming.delete(keyOf(origin, id));
-    if (!incoming?.running) return { stream: id, sequence: null, isOver: true };
+    if (!incoming?.running) return { stream: id, sequence: null, isOver: true, isAccepted: false };
     if (!isWanted) this.#cancelIncoming(incoming);
     credit(incoming, returnedBytes);
-    return { stream: id, sequence: incoming.sequence, isOver: incoming.isOver };
+    const isAccepted = incoming.running.reach() === 'node';
+    return { stream: id, sequence: incoming.sequence, isOver: incoming.isOver, isAccepted };
   }
 
   #takeBody(sender: string, item: DataItem): void {
@@ -328,17 +332,18 @@ export class Relay {
     let outcome: Outcome = 'node_lost';
     try {
       if (session?.epoch !== epoch || incoming.isCanceled) {
-        this.#say(origin, { type: 'attempt.last', stream: id, sequence: 0, frame: failure('node_lost'), reach: 'nowhere' });
+        this.#say(origin, { type: 'attempt.last', stream: id, sequence: 0, frame: failure('node_lost'), wasSent: false });
         return;
       }
-      const running = session.startAttempt({ ...request, body: Buffer.concat(incoming.body.splice(0)) });
+      const running = session.startAttempt({ ...request, body: Buffer.concat(incoming.body.splice(0)) }, () =>
+        this.#say(origin, { type: 'attempt.accepted', stream: id }),
+      );
       incoming.running = running;
       for await (const frame of running.frames) {
         if (frame.kind !== 'chunk') {
           incoming.isOver = true;
-          const { sequence } = incoming;
-          const reach = running.reach();
-          this.#say(origin, { type: 'attempt.last', stream: id, sequence, frame: { ...frame }, reach });
+          const wasSent = running.reach() !== 'nowhere';
+          this.#say(origin, { type: 'attempt.last', stream: id, sequence: incoming.sequence, frame: { ...frame }, wasSent });
           break;
         }
         this.#replicas.send(origin, { kind: frame.chunk, stream: id, sequence: incoming.sequence, bytes: frame.bytes });
@@ -352,8 +357,7 @@ export class Relay {
       outcome = await running.settled;
     } finally {
       this.#incoming.delete(keyOf(origin, id));
-      const reach = incoming.running?.reach() ?? 'nowhere';
-      this.#say(origin, { type: 'attempt.settled', stream: id, outcome, reach });
+      this.#say(origin, { type: 'attempt.settled', stream: id, outcome });
       // The origin does so, too, unless it is gone, which nobody may know yet.
       this.#release({ id: request.attemptId, nodeId, epoch, model: request.model });
     }

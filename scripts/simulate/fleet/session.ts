@@ -25,6 +25,7 @@ interface Stream {
   readonly frames: FrameStream;
   readonly settle: (outcome: Outcome) => void;
   readonly totalLimitMs: number;
+  readonly onAccepted: () => void;
   reach: Reach;
   cancelTimer: () => void;
 }
@@ -92,7 +93,7 @@ export class SimulatedSession {
     this.#wire.closeReplica(5);
   }
 
-  startAttempt(request: AttemptRequest): RunningAttempt {
+  startAttempt(request: AttemptRequest, onAccepted: () => void = () => {}): RunningAttempt {
     const { attemptId } = request;
     const { promise: settled, resolve: settle } = Promise.withResolvers<Outcome>();
     const frames = new FrameStream({ onAbandon: () => this.#cancel(stream) });
@@ -101,6 +102,7 @@ export class SimulatedSession {
       frames,
       settle,
       totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
+      onAccepted,
       reach: 'wire',
       cancelTimer: () => {},
     };
@@ -149,6 +151,7 @@ export class SimulatedSession {
         const stream = this.#streams.get(message.attemptId);
         if (!stream) return;
         stream.reach = 'node';
+        stream.onAccepted();
         stream.cancelTimer();
         stream.cancelTimer = this.#clock.after(stream.totalLimitMs, () => this.#giveUp(stream, 'deadline_exceeded'));
         return;
