@@ -29,6 +29,7 @@ export const BREAKS = {
   epoch: 'a connection passes for the one that the slot was claimed on',
   commit: 'a second answer is begun after content of the first was sent',
   quarantine: 'a crashed engine is reported as one that made an error',
+  suspicion: 'whoever was given a slot passes for being on the engine',
   load: 'everybody who wants to load a model may',
   fairness: 'the queue forgets priorities',
 } as const;
@@ -60,6 +61,8 @@ const broken = (name: Break): Partial<Ground> => {
       return { link: (link) => ({ ...plain(link), startAttempt: (request) => twice(link, request) }) };
     case 'quarantine':
       return { link: (link) => onAttempts(link, (running) => ({ ...running, frames: harmless(running.frames) })) };
+    case 'suspicion':
+      return { link: (link) => onAttempts(link, (running) => ({ ...running, reach: () => 'node' })) };
     case 'load':
       return { loadClaims: () => ({ claim: async () => true, release: async () => {} }) };
     case 'fairness':

@@ -39,6 +39,7 @@ const CAUGHT_BY: Record<Break, { readonly profile: Parameters<typeof drawPlan>[1
   epoch: { profile: 'everything', violated: 'no attempt starts on another connection than its lease is for' },
   commit: { profile: 'calm', violated: 'nobody sees pieces of two answers' },
   quarantine: { profile: 'poison', violated: 'one request kills two engines at most' },
+  suspicion: { profile: 'replicas', violated: 'only who was on two engines is blocked' },
   load: { profile: 'cold', violated: 'one cold load of a model at a time' },
   fairness: { profile: 'flood', violated: 'a light key does not wait behind a flooding one' },
 };
