@@ -1,0 +1,5 @@
+import { bodies } from './bodies.ts';
+import type { Campaign } from './campaign.ts';
+
+/** Every campaign by the name under which it is run. */
+export const CAMPAIGNS: Readonly<Record<string, Campaign>> = { bodies };
