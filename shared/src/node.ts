@@ -159,6 +159,8 @@ export const NodeSnapshot = z.object({
   /** Downloads under way. Absent from agents of before they were told. */
   pulls: z.array(ModelPull).optional(),
   holds: z.array(Hold),
+  /** What of this snapshot was left out, and why, for people. Absent when nothing was. */
+  troubles: z.array(z.string().max(500)).max(64).optional(),
   /** Absent from agents of before gaming mode. */
   gaming: GamingReport.optional(),
   preemption: Preemption.nullable().optional(),

@@ -13,6 +13,7 @@ export const statusText = (status: FleetStatus): string => {
     const name = styleText('bold', node.snapshot?.name ?? node.nodeId);
     lines.push('', `${name}  ${node.liveness}${node.snapshot ? describeNode(node.snapshot) : ''}`);
     for (const model of node.snapshot?.models ?? []) lines.push(`  ${describeModel(model)}`);
+    for (const trouble of node.snapshot?.troubles ?? []) lines.push(`  ! ${trouble}`);
   }
   return `${lines.join('\n')}\n`;
 };

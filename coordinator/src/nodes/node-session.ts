@@ -5,12 +5,13 @@ import { ERRORS } from '@lai/shared/errors';
 import type { NodeSnapshot } from '@lai/shared/node';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import {
+  type AgentReading,
   BODY_PIECE_BYTES,
-  decodeAgentMessage,
   decodeData,
   encodeData,
   encodeMessage,
   isChunkKind,
+  readAgentMessage,
   STREAM_WINDOW_BYTES,
 } from '@lai/shared/protocol/codec';
 import type { CoordinatorMessage } from '@lai/shared/protocol/coordinator-message';
@@ -19,6 +20,7 @@ import WebSocket from 'ws';
 import { FrameStream } from '../streams/frame-stream.ts';
 import { type Liveness, PING_BUSY_MS, PING_IDLE_MS, Pulse } from './liveness.ts';
 import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
+import { withTroubles } from './unreadable-node.ts';
 
 /** A deadline that is noticed so much later tells of us: the answer may lie in the socket, unread. */
 const LATE_MS = 100;
@@ -82,6 +84,8 @@ interface Stream {
 
 export interface SessionEvents {
   snapshot(snapshot: NodeSnapshot): void;
+  /** The node said something about itself that cannot be read: what was known of it is no longer true. */
+  unreadable(problem: string): void;
   liveness(liveness: Liveness): void;
   closed(): void;
 }
@@ -227,15 +231,29 @@ export class NodeSession implements CommandLink {
       }
       return;
     }
-    const decoded = decodeAgentMessage(data.toString());
-    if (decoded.ok) this.#take(decoded.message);
-    else this.#log.warn({ nodeId: this.nodeId, problem: decoded.problem }, 'message of a node dropped');
+    const reading = readAgentMessage(data.toString());
+    if (reading.kind === 'read') this.#take(reading.message, reading.leftOut);
+    else if (reading.kind === 'unreadable') this.#takeUnreadable(reading);
+    else this.#log.debug({ nodeId: this.nodeId, type: reading.type }, 'message of an unknown type dropped');
   }
 
-  #take(message: AgentMessage): void {
+  /** Nobody must wait for what such a message would have said. */
+  #takeUnreadable({ problem, type, attemptId, commandId }: Extract<AgentReading, { kind: 'unreadable' }>): void {
+    this.#log.warn({ nodeId: this.nodeId, type, attemptId, commandId, problem }, 'message of a node cannot be read');
+    const isEnd = type === 'attempt.end' || type === 'attempt.fail';
+    if (isEnd && attemptId !== null) this.#end(attemptId, failure('internal_error'));
+    else if (type === 'command.result' && commandId !== null)
+      this.#commands.get(commandId)?.take({ kind: 'failed', code: 'internal_error', detail: problem });
+    else if (type === null || isEnd || type === 'command.result') this.#socket.terminate();
+    else if (type === 'node.status') this.#events.unreadable(problem);
+  }
+
+  #take(message: AgentMessage, leftOut: readonly string[]): void {
+    if (leftOut.length > 0)
+      this.#log.warn({ nodeId: this.nodeId, type: message.type, leftOut }, 'message of a node read in part');
     switch (message.type) {
       case 'node.status':
-        this.#events.snapshot(message.snapshot);
+        this.#events.snapshot(withTroubles(message.snapshot, leftOut));
         return;
       case 'attempt.accept': {
         const stream = this.#byAttempt.get(message.attemptId);

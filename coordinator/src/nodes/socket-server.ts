@@ -17,6 +17,7 @@ import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
 import type { Registry } from './registry.ts';
 import { Strangers } from './strangers.ts';
+import { heldAsUnreadable } from './unreadable-node.ts';
 
 const STATUS_INTERVAL_MS = 5_000;
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -123,6 +124,10 @@ export const acceptAgents = (options: {
           if (!isConfirmed) void confirmGeneration(db, nodeId, generation).catch(() => {});
           isConfirmed = true;
           registry.observe(session, { ...snapshot, name: member.name });
+        },
+        unreadable: (problem) => {
+          const last = registry.snapshot(nodeId);
+          registry.observe(session, heldAsUnreadable(last, { name: member.name, problem, nowMs: Date.now() }));
         },
         liveness: (liveness) => registry.setLiveness(session, liveness),
         closed: () => {

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { ChunkKind } from '../attempt.ts';
 import { AgentMessage } from './agent-message.ts';
 import { CoordinatorMessage } from './coordinator-message.ts';
+import { readForgivingly } from './forgiving.ts';
 
 /**
  * Two kinds of WebSocket frames. Text: one JSON control message. Binary: five bytes of header, then raw bytes,
@@ -67,6 +68,45 @@ const decodeWith =
 
 /** Unknown fields are dropped; unknown message types are reported as a problem, so that the receiver can count and ignore them. */
 export const decodeAgentMessage: (text: string) => Decoded<AgentMessage> = decodeWith(AgentMessage);
+const AGENT_MESSAGE_TYPES: ReadonlySet<string> = new Set(AgentMessage.options.map(({ shape }) => shape.type.value));
+
+/** A message of a node as far as it can be read. Ids are null where the message names none. */
+export type AgentReading =
+  | { readonly kind: 'read'; readonly message: AgentMessage; readonly leftOut: readonly string[] }
+  /** Of a newer agent: of no meaning here. */
+  | { readonly kind: 'unknown'; readonly type: string }
+  | {
+      readonly kind: 'unreadable';
+      readonly problem: string;
+      readonly type: string | null;
+      readonly attemptId: string | null;
+      readonly commandId: string | null;
+    };
+
+/** For a node that is known: one part that does not fit must not cost the rest of its message. Handshakes are read strictly. */
+export const readAgentMessage = (text: string): AgentReading => {
+  const unreadable = (problem: string, about: Record<string, unknown> = {}): AgentReading => {
+    const [type = null, attemptId = null, commandId = null] = ['type', 'attemptId', 'commandId'].map((name) =>
+      typeof about[name] === 'string' ? about[name] : null,
+    );
+    return { kind: 'unreadable', problem, type, attemptId, commandId };
+  };
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return unreadable('not JSON');
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return unreadable('not an object');
+  const about = json as Record<string, unknown>;
+  const { type } = about;
+  if (typeof type === 'string' && !AGENT_MESSAGE_TYPES.has(type)) return { kind: 'unknown', type };
+  const forgiven = readForgivingly(AgentMessage, json);
+  if (forgiven) return { kind: 'read', message: forgiven.value, leftOut: forgiven.leftOut };
+  const strict = decodeWith(AgentMessage)(text);
+  return unreadable(strict.ok ? 'unreadable' : strict.problem, about);
+};
+
 export const decodeCoordinatorMessage: (text: string) => Decoded<CoordinatorMessage> = decodeWith(CoordinatorMessage);
 
 export const encodeMessage = (message: AgentMessage | CoordinatorMessage): string => JSON.stringify(message);

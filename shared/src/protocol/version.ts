@@ -6,6 +6,7 @@
  *                Added since: gaming wish in desired state, gaming and preemption in snapshots, `isForced` of attempts.
  *                Model unload, pull, delete, cancel; progress of commands; downloads in snapshots.
  *                Updates of agents, and how they stand in snapshots.
+ *                Troubles in snapshots; a name that another model of the node shares its memory with.
  */
 export const PROTOCOL = 1;
 export const MIN_PROTOCOL = 1;
