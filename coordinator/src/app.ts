@@ -16,6 +16,7 @@ import type { Sessions } from './access/sessions.ts';
 import type { SignInContext } from './access/sign-in.ts';
 import { readExplanation } from './api/admin/explanation.ts';
 import { commandNode } from './api/admin/node-commands.ts';
+import { actorIn, mountOperations } from './api/admin/operations.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
 import { mountSignInRoutes } from './api/admin/sign-in-routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
@@ -38,7 +39,7 @@ import { findModel, listModels } from './api/openai/models.ts';
 import { newRequestId } from './api/openai/request-options.ts';
 import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
-import { actorOf, type Call, type Door } from './api/openai/serve.ts';
+import type { Call, Door } from './api/openai/serve.ts';
 import { mountDocs } from './api/openapi/mount.ts';
 import { mountReleaseFiles } from './api/release-files.ts';
 import type { Matching } from './dispatch/matching.ts';
@@ -114,9 +115,6 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.get('/readyz', may('health.read'), (c) =>
     options.isDraining() ? c.text('draining\n', 503) : options.isRedisUp() ? c.text('ok\n') : c.text('redis is away\n', 503),
   );
-  app.post('/api/v1/enroll', may('node.enroll'), async (c) =>
-    c.json(await enroll({ request: c.env.incoming, address: c.var.client.address }, options)),
-  );
 
   app.post('/v1/chat/completions', inference, answered(chatCompletions));
   app.post('/v1/responses', inference, answered(responses()));
@@ -156,17 +154,15 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/api/pull', inference, answered(pullModel));
   app.delete('/api/delete', inference, answered(deleteModel));
 
-  app.get('/api/v1/requests/:id/explanation', may('request.explain'), async (c) =>
-    c.json(await readExplanation(options.db, c.req.param('id'), ownerOf(c.var.principal))),
-  );
-  app.get('/api/v1/status', may('fleet.read'), (c) => c.json(fleetStatus(options)));
-  app.post('/api/v1/nodes/:id/commands', may('node.write'), (c) =>
-    answered((call, door) => commandNode(call, door, c.req.param('id')))(c),
-  );
-  app.delete('/api/v1/nodes/:id/commands/:command', may('node.write'), async (c) => {
-    const actor = actorOf({ principal: c.var.principal, address: c.var.client.address });
-    await options.nodeCommands.cancel(actor, c.req.param('id'), c.req.param('command').slice(0, 64));
-    return c.body(null, 204);
+  mountOperations(app, may, {
+    'POST /api/v1/enroll': ({ c, body }) => enroll({ request: body, address: c.get('client').address }, options),
+    'GET /api/v1/requests/{id}/explanation': ({ c, path }) => readExplanation(options.db, path.id, ownerOf(c.get('principal'))),
+    'GET /api/v1/status': () => fleetStatus(options),
+    'POST /api/v1/nodes/{id}/commands': ({ c, path, body }) =>
+      answered((call, door) => commandNode(call, door, { nodeId: path.id, command: body }))(c),
+    'DELETE /api/v1/nodes/{id}/commands/{command}': async ({ c, path }) => {
+      await options.nodeCommands.cancel(actorIn(c), path.id, path.command.slice(0, 64));
+    },
   });
   mountAdminRoutes(app, { may, as: options.administration });
   mountSignInRoutes(app, { may, signIns: options.signIns, announceEnd: options.announceEnd });

@@ -1,22 +1,17 @@
-import type { IncomingMessage } from 'node:http';
-import { EnrollRequest, type EnrollResponse } from '@lai/shared/admin-api';
+import type { EnrollRequest, EnrollResponse } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { FailureLimits } from '../access/failure-limits.ts';
 import { admitNode } from '../access/node-membership.ts';
 import type { Database } from '../store/database.ts';
-import { readJsonBody } from './openai/body.ts';
-
-const MAX_BODY_BYTES = 4_096;
 
 /** `POST /api/v1/enroll`: a registration token and a public key in, a place in the fleet out. */
 export const enroll = async (
-  call: { request: IncomingMessage; address: string },
+  call: { request: EnrollRequest; address: string },
   options: { db: Database; coordinatorKey: string; failures: FailureLimits; log: Logger },
 ): Promise<EnrollResponse> => {
-  const { value } = await readJsonBody(call.request, EnrollRequest, { maxTextBytes: MAX_BODY_BYTES });
   const nowMs = Date.now();
-  const admitted = await admitNode(value, { address: call.address, nowMs }, options);
+  const admitted = await admitNode(call.request, { address: call.address, nowMs }, options);
   if (admitted) return admitted;
   const waitSeconds = options.failures.failed(call.address, nowMs);
   if (waitSeconds !== null) throw new CodedError('rate_limit_exceeded', { retryAfterSeconds: waitSeconds });

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { JOIN_SYSTEMS, JoinCommand, type NewJoinCommand } from '@lai/shared/release-api';
+import { JOIN_SYSTEMS, type JoinCommand, type NewJoinCommand } from '@lai/shared/release-api';
 import type { Command } from 'commander';
 import { keyedPlace } from './place.ts';
 import { adminCall } from './remote-administration.ts';
@@ -32,7 +32,7 @@ export const addJoinCommand = (program: Command, withSettings: (command: Command
         ...(flags.uses === undefined ? {} : { maxUses: flags.uses }),
         ...(flags.group ? { group: flags.group } : {}),
       };
-      const made = await adminCall(keyedPlace(flags))(JoinCommand, 'POST', 'join-commands', wish);
+      const made = await adminCall(keyedPlace(flags))('POST /api/v1/join-commands', { body: wish });
       if (flags.json) return console.log(JSON.stringify(made, null, 2));
       for (const warning of made.warnings) process.stderr.write(`${styleText('yellow', warning, { stream: process.stderr })}\n`);
       console.log(made.command);

@@ -1,15 +1,25 @@
-import { AuditEntry, AuditVerdict, IssuedKey, IssuedToken, KeyView, NodeEntry, TokenView, UserView } from '@lai/shared/admin-api';
+import { addressOf, type Filling } from '@lai/shared/contract/address';
+import { MANAGEMENT, type ManagementName, type QueryOf, type RequestOf, type ResponseOf } from '@lai/shared/contract/management';
+import type { Operation } from '@lai/shared/contract/operation';
 import { z } from 'zod';
 import type { Administration } from '../access/administration.ts';
 
 const LIMIT_MS = 10_000;
 export const Problem = z.object({ error: z.object({ message: z.string() }) });
 
-/** Asks the admin API of a running coordinator; fails in its words. */
+type Wish<Name extends ManagementName> = Filling<Name, QueryOf<Name>> &
+  (RequestOf<Name> extends undefined ? { readonly body?: undefined } : { readonly body: RequestOf<Name> });
+
+/** Asks a running coordinator for an operation of the contract; fails in its words. */
 export const adminCall =
   ({ url, key }: { url: string; key: string }) =>
-  async <T>(schema: z.ZodType<T>, method: string, path: string, body?: unknown): Promise<T> => {
-    const response = await fetch(`${url}/api/v1/${path}`, {
+  async <Name extends ManagementName>(
+    name: Name,
+    ...[wish]: Record<never, never> extends Wish<Name> ? [Wish<Name>?] : [Wish<Name>]
+  ): Promise<ResponseOf<Name>> => {
+    const { method, path } = addressOf(name, wish);
+    const body = wish?.body;
+    const response = await fetch(`${url}${path}`, {
       method,
       headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -17,37 +27,34 @@ export const adminCall =
       signal: AbortSignal.timeout(LIMIT_MS),
     });
     const text = await response.text();
-    if (response.ok) return schema.parse(JSON.parse(text));
+    const { response: schema }: Operation = MANAGEMENT[name];
+    if (response.ok) return (schema ? schema.parse(JSON.parse(text)) : undefined) as ResponseOf<Name>;
     throw new Error(Problem.safeParse(jsonOr(text)).data?.error.message ?? `${url} answered HTTP ${response.status}`);
   };
 
 /** Over the admin API of a running coordinator. */
 export const remoteAdministration = (place: { url: string; key: string }): Administration => {
   const call = adminCall(place);
-  const at = (...pieces: string[]): string => pieces.map(encodeURIComponent).join('/');
-
   return {
-    createKey: (wish) => call(IssuedKey, 'POST', 'keys', wish),
-    listKeys: () => call(z.array(KeyView), 'GET', 'keys'),
-    changeKey: (id, change) => call(KeyView, 'PATCH', at('keys', id), change),
-    rotateKey: (id, rotation) => call(IssuedKey, 'POST', at('keys', id, 'rotate'), rotation),
-    revokeKey: (id) => call(KeyView, 'DELETE', at('keys', id)),
-    createToken: (wish) => call(IssuedToken, 'POST', 'tokens', wish),
-    listTokens: () => call(z.array(TokenView), 'GET', 'tokens'),
-    revokeToken: (id) => call(TokenView, 'DELETE', at('tokens', id)),
-    listNodes: () => call(z.array(NodeEntry), 'GET', 'nodes'),
-    approveNode: (id) => call(NodeEntry, 'POST', at('nodes', id, 'approve')),
-    revokeNode: (id) => call(NodeEntry, 'POST', at('nodes', id, 'revoke')),
-    changeNode: (id, change) => call(NodeEntry, 'PATCH', at('nodes', id), change),
-    removeNode: (id) => call(NodeEntry, 'DELETE', at('nodes', id)),
-    createUser: (wish) => call(UserView, 'POST', 'users', wish),
-    listUsers: () => call(z.array(UserView), 'GET', 'users'),
-    changeUser: (id, change) => call(UserView, 'PATCH', at('users', id), change),
-    removeUser: (id) => call(UserView, 'DELETE', at('users', id)),
-    listAudit: ({ limit, before }) =>
-      call(z.array(AuditEntry), 'GET', `audit?limit=${limit}${before === undefined ? '' : `&before=${before}`}`),
-    verifyAudit: (expected) =>
-      call(AuditVerdict, 'GET', `audit/verify${expected === undefined ? '' : `?expected=${encodeURIComponent(expected)}`}`),
+    createKey: (body) => call('POST /api/v1/keys', { body }),
+    listKeys: () => call('GET /api/v1/keys'),
+    changeKey: (id, body) => call('PATCH /api/v1/keys/{id}', { path: { id }, body }),
+    rotateKey: (id, body) => call('POST /api/v1/keys/{id}/rotate', { path: { id }, body }),
+    revokeKey: (id) => call('DELETE /api/v1/keys/{id}', { path: { id } }),
+    createToken: (body) => call('POST /api/v1/tokens', { body }),
+    listTokens: () => call('GET /api/v1/tokens'),
+    revokeToken: (id) => call('DELETE /api/v1/tokens/{id}', { path: { id } }),
+    listNodes: () => call('GET /api/v1/nodes'),
+    approveNode: (id) => call('POST /api/v1/nodes/{id}/approve', { path: { id } }),
+    revokeNode: (id) => call('POST /api/v1/nodes/{id}/revoke', { path: { id } }),
+    changeNode: (id, body) => call('PATCH /api/v1/nodes/{id}', { path: { id }, body }),
+    removeNode: (id) => call('DELETE /api/v1/nodes/{id}', { path: { id } }),
+    createUser: (body) => call('POST /api/v1/users', { body }),
+    listUsers: () => call('GET /api/v1/users'),
+    changeUser: (id, body) => call('PATCH /api/v1/users/{id}', { path: { id }, body }),
+    removeUser: (id) => call('DELETE /api/v1/users/{id}', { path: { id } }),
+    listAudit: (query) => call('GET /api/v1/audit', { query }),
+    verifyAudit: (expected) => call('GET /api/v1/audit/verify', { query: { expected } }),
   };
 };
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { FleetStatus } from '@lai/shared/admin-api';
-import { UpdateStatus } from '@lai/shared/release-api';
+import type { UpdateStatus } from '@lai/shared/release-api';
 import type { CoordinatorConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
 import { createLogger } from '../logger.ts';
@@ -60,7 +60,7 @@ export const up = async ({ config, once, demo }: UpOptions): Promise<number> => 
     else say(dim(`— ${answer.sentence}\n`));
     if (once) return answer.isComplete ? 0 : 1;
     invite(coordinator.url, key, logs);
-    say(dim(wayIn(await adminCall({ url: coordinator.url, key })(UpdateStatus, 'GET', 'updates'))));
+    say(dim(wayIn(await adminCall({ url: coordinator.url, key })('GET /api/v1/updates'))));
     if (coordinator.setupUrl) say(dim(`Operators with a password: the first one signs up, once, at ${coordinator.setupUrl}`));
     await stopped;
     say('\nStopping …');

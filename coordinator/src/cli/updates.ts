@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { type NewRollout, Rollout, UpdateStatus } from '@lai/shared/release-api';
+import type { NewRollout, Rollout, UpdateStatus } from '@lai/shared/release-api';
 import type { Command } from 'commander';
 import { keyedPlace } from './place.ts';
 import { adminCall } from './remote-administration.ts';
@@ -13,7 +13,7 @@ export const addUpdateCommands = (program: Command, withSettings: (command: Comm
     .description('which releases are here, which node has which, and how the rollout stands')
     .option('--json', 'as JSON')
     .action(async (flags) => {
-      const status = await adminCall(keyedPlace(flags))(UpdateStatus, 'GET', 'updates');
+      const status = await adminCall(keyedPlace(flags))('GET /api/v1/updates');
       process.stdout.write(flags.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
     });
 
@@ -31,7 +31,7 @@ export const addUpdateCommands = (program: Command, withSettings: (command: Comm
         ...(flags.first ? { first: flags.first } : {}),
         ...(flags.parallel === undefined ? {} : { parallel: flags.parallel }),
       };
-      const rollout = await adminCall(keyedPlace(flags))(Rollout, 'POST', 'updates', wish);
+      const rollout = await adminCall(keyedPlace(flags))('POST /api/v1/updates', { body: wish });
       process.stdout.write(flags.json ? `${JSON.stringify(rollout, null, 2)}\n` : rolloutText(rollout));
     });
 
@@ -39,7 +39,7 @@ export const addUpdateCommands = (program: Command, withSettings: (command: Comm
     .description('tell no further node; what is at it finishes')
     .option('--json', 'as JSON')
     .action(async (flags) => {
-      const rollout = await adminCall(keyedPlace(flags))(Rollout, 'DELETE', 'updates');
+      const rollout = await adminCall(keyedPlace(flags))('DELETE /api/v1/updates');
       process.stdout.write(flags.json ? `${JSON.stringify(rollout, null, 2)}\n` : rolloutText(rollout));
     });
 };

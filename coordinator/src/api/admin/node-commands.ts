@@ -1,17 +1,17 @@
-import { NodeCommand, type NodeCommandEvent } from '@lai/shared/admin-api';
-import { readJsonBody } from '../openai/body.ts';
+import type { NodeCommand, NodeCommandEvent } from '@lai/shared/admin-api';
 import { actorOf, type Call, type Door } from '../openai/serve.ts';
-
-const MAX_BODY_BYTES = 64 * 1024;
 
 /**
  * `POST /api/v1/nodes/:id/commands`: what becomes of it, a line of JSON for each step. It goes on when the client leaves; the id in the
  * first line is what stops it.
  */
-export const commandNode = async (call: Call, { nodeCommands }: Door, nodeId: string): Promise<void> => {
-  const { request, response, requestId } = call;
-  const { value } = await readJsonBody(request, NodeCommand, { maxTextBytes: MAX_BODY_BYTES });
-  const running = await nodeCommands.run(actorOf(call), nodeId, value);
+export const commandNode = async (
+  call: Call,
+  { nodeCommands }: Door,
+  { nodeId, command }: { nodeId: string; command: NodeCommand },
+): Promise<void> => {
+  const { response, requestId } = call;
+  const running = await nodeCommands.run(actorOf(call), nodeId, command);
   const say = (event: NodeCommandEvent) => response.write(`${JSON.stringify(event)}\n`);
   response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-cache', 'x-request-id': requestId });
   say({ kind: 'started', commandId: running.commandId });

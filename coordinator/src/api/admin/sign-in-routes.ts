@@ -1,8 +1,5 @@
-import type { IncomingMessage } from 'node:http';
-import { PasswordChange, SetupRequest, SignInRequest, type WhoAmI } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
 import type { Context, Hono, MiddlewareHandler } from 'hono';
-import type { z } from 'zod';
 import type { Action } from '../../access/authorize.ts';
 import { originHeaders } from '../../access/middleware.ts';
 import type { Principal } from '../../access/principal.ts';
@@ -10,10 +7,9 @@ import { isCrossSite } from '../../access/same-origin.ts';
 import { sessionCookie } from '../../access/session-cookie.ts';
 import type { Session } from '../../access/sessions.ts';
 import { changePassword, finishSetup, type SignInContext, signIn, userView, type Visit } from '../../access/sign-in.ts';
-import { readJsonBody } from '../openai/body.ts';
+import { mountOperations } from './operations.ts';
 import { SIGN_IN_PAGE, SIGN_IN_SCRIPT, SIGN_IN_STYLE } from './sign-in-page.ts';
 
-const MAX_BODY_BYTES = 4_096;
 /** The page runs its own script, asks us and nobody else, and makes no markup of anything. */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; " +
@@ -37,11 +33,6 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
     browser: c.req.header('user-agent') ?? '',
     nowMs: Date.now(),
   });
-  const body = async <T>(c: Context, schema: z.ZodType<T>): Promise<T> => {
-    // A form of another site can send text, but no JSON.
-    if (c.req.header('content-type') === undefined) throw new CodedError('unsupported_media_type');
-    return (await readJsonBody(c.env.incoming as IncomingMessage, schema, { maxTextBytes: MAX_BODY_BYTES })).value;
-  };
   const mine = (c: Context): Session => {
     const own = session(c);
     if (!own) throw new CodedError('permission_denied', { message: 'This is for people who have signed in, not for keys.' });
@@ -49,6 +40,8 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
   };
   /** Sets the cookie, or says why nobody can sign in here. `open` makes the session only when it can be kept. */
   const opened = async (c: Context, open: () => Promise<string>) => {
+    // A form of another site can send text, but no JSON.
+    if (c.req.header('content-type') === undefined) throw new CodedError('unsupported_media_type');
     if (isCrossSite(originHeaders(c), c.get('ownOrigin'))) throw new CodedError('cross_site_refused');
     const name = cookieName(c);
     if (name === null)
@@ -72,41 +65,35 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
   page('/sign-in/page.js', 'text/javascript', SIGN_IN_SCRIPT);
   page('/sign-in/style.css', 'text/css', SIGN_IN_STYLE);
 
-  app.post('/api/v1/setup', may('setup.finish'), async (c) => {
-    const request = await body(c, SetupRequest);
-    return opened(c, () => finishSetup(request, visit(c), signIns));
-  });
-  app.post('/api/v1/session', may('session.begin'), async (c) => {
-    const request = await body(c, SignInRequest);
-    return opened(c, () => signIn(request, visit(c), signIns));
-  });
-  app.get('/api/v1/session', may('session.read'), (c) => {
-    const { name, scopes } = principal(c);
-    const user = session(c)?.user;
-    const answer: WhoAmI = { name, scopes: [...scopes], user: user ? userView(user) : null };
-    return c.json(answer);
-  });
-  app.delete('/api/v1/session', may('session.end'), async (c) => {
-    const { user, id } = mine(c);
-    await signIns.sessions.end(user.id, id);
-    return ended(c, user.id, { 'set-cookie': sessionCookie(cookieName(c) ?? '', null) });
-  });
-  app.post('/api/v1/session/password', may('session.end'), async (c) => {
-    const { user } = mine(c);
-    const change = await body(c, PasswordChange);
-    return opened(c, async () => {
-      const secret = await changePassword(user, change, visit(c), signIns);
-      announceEnd(user.id);
-      return secret;
-    });
-  });
-  app.get('/api/v1/sessions', may('session.read'), async (c) => {
-    const { user, digest } = mine(c);
-    return c.json(await signIns.sessions.list(user.id, digest, Date.now()));
-  });
-  app.delete('/api/v1/sessions/:id', may('session.end'), async (c) => {
-    const { user } = mine(c);
-    if ((await signIns.sessions.end(user.id, c.req.param('id') ?? '')) === 0) throw new CodedError('entry_not_found');
-    return ended(c, user.id);
+  mountOperations(app, may, {
+    'POST /api/v1/setup': ({ c, body }) => opened(c, () => finishSetup(body, visit(c), signIns)),
+    'POST /api/v1/session': ({ c, body }) => opened(c, () => signIn(body, visit(c), signIns)),
+    'GET /api/v1/session': ({ c }) => {
+      const { name, scopes } = principal(c);
+      const user = session(c)?.user;
+      return { name, scopes: [...scopes], user: user ? userView(user) : null };
+    },
+    'DELETE /api/v1/session': async ({ c }) => {
+      const { user, id } = mine(c);
+      await signIns.sessions.end(user.id, id);
+      return ended(c, user.id, { 'set-cookie': sessionCookie(cookieName(c) ?? '', null) });
+    },
+    'POST /api/v1/session/password': ({ c, body }) => {
+      const { user } = mine(c);
+      return opened(c, async () => {
+        const secret = await changePassword(user, body, visit(c), signIns);
+        announceEnd(user.id);
+        return secret;
+      });
+    },
+    'GET /api/v1/sessions': ({ c }) => {
+      const { user, digest } = mine(c);
+      return signIns.sessions.list(user.id, digest, Date.now());
+    },
+    'DELETE /api/v1/sessions/{id}': async ({ c, path }) => {
+      const { user } = mine(c);
+      if ((await signIns.sessions.end(user.id, path.id)) === 0) throw new CodedError('entry_not_found');
+      return ended(c, user.id);
+    },
   });
 };

@@ -79,12 +79,10 @@ const parametersOf = ({ path, query = {} }: DocumentedRoute): Json => {
     required: true,
     schema: { type: 'string' },
   }));
-  const inQuery = Object.entries(query).map(([name, description]) => ({
-    name,
-    in: 'query',
-    description,
-    schema: { type: 'string' },
-  }));
+  const inQuery = Object.entries(query).map(([name, schema]) => {
+    const { description, ...json } = schemaOf(schema, 'input');
+    return { name, in: 'query', required: !z.safeParse(schema, undefined).success, description, schema: json };
+  });
   return inPath.length + inQuery.length > 0 ? { parameters: [...inPath, ...inQuery] } : {};
 };
 
@@ -120,7 +118,7 @@ const errorsOf = ({ api, isOpen, request, path }: DocumentedRoute): Json => {
   };
 };
 
-const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): Json => {
+const schemaOf = (schema: z.core.$ZodType, io: 'input' | 'output'): Json => {
   const { $schema: _, ...json } = z.toJSONSchema(schema, { io, unrepresentable: 'any', reused: 'inline' });
   return json;
 };

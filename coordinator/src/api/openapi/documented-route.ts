@@ -20,5 +20,6 @@ export interface DocumentedRoute {
   readonly event?: z.ZodType;
   /** Open to everybody: no key. */
   readonly isOpen?: true;
-  readonly query?: Readonly<Record<string, string>>;
+  /** By name; each with its description. */
+  readonly query?: Readonly<Record<string, z.core.$ZodType>>;
 }
