@@ -8,6 +8,10 @@ export const Target = z.object({
   capabilities: z.array(z.enum(CAPABILITIES)).readonly(),
   /** Tokens that prompt and answer need at least; estimated. */
   contextTokens: z.number(),
+  /** Ids of the nodes that may serve it, sorted; absent means every node. */
+  nodes: z.array(z.string()).readonly().optional(),
+  /** A gaming hold does not stand in its way where the node's owner allows forced requests. */
+  overridesGaming: z.literal(true).optional(),
 });
 export type Target = Readonly<z.infer<typeof Target>>;
 
