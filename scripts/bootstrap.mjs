@@ -3,8 +3,10 @@
  *
  *   node scripts/bootstrap.mjs start [args]        starts Lai (`lai up`)
  *   node scripts/bootstrap.mjs test [--with X]     every test suite (and suite X), then `N passed, N failed`
- *   node scripts/bootstrap.mjs run <file> [args]   a script of ours
- *   node scripts/bootstrap.mjs exec <cmd> [args]   any command with our tools first on PATH
+ *   node scripts/bootstrap.mjs check               style, types, imports and unit tests
+ *   node scripts/bootstrap.mjs run <file> [args]   a script of ours; everything is built and there is a Redis
+ *   node scripts/bootstrap.mjs exec <cmd> [args]   any command with our tools first on PATH, as `run`
+ *   node scripts/bootstrap.mjs tool <cmd> [args]   the same where nothing needs to be built, and no Redis is needed
  *
  * Plain JavaScript without dependencies, and so is everything in `toolchain/`: it runs before there is a Node that understands
  * TypeScript and before any package is installed.
@@ -22,20 +24,22 @@ import { Stop, stopLines } from './toolchain/say.mjs';
 import { closingLine, runSuites, suitesFor } from './toolchain/suites.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const usage =
-  'usage: node scripts/bootstrap.mjs start [args] | test [--with engines] | run <file> [args] | exec <command> [args]';
+const usage = `usage: npm start [-- options of lai up]
+       npm test [-- --with engines|clients]
+       npm run check
+       node scripts/bootstrap.mjs run <file> [args] | exec <command> [args] | tool <command> [args]`;
 
 /**
  * Every step is instant and silent when it is already done; each adds what children need to `env`.
- * @param {{ withRedis: boolean }} needs
+ * @param {{ isBuilt?: boolean, withRedis?: boolean }} needs
  */
-async function prepare({ withRedis } = { withRedis: true }) {
+async function prepare({ isBuilt = true, withRedis = true } = {}) {
   /** @type {import('./toolchain/path.mjs').Env} */
   const prepared = { ...env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
   await ensureNode(root, prepared);
   await ensurePnpm(root, prepared);
   await installPackages(root, prepared);
-  await buildPackages(root, prepared);
+  if (isBuilt) await buildPackages(root, prepared);
   if (withRedis) await ensureRedis(root, prepared);
   return prepared;
 }
@@ -53,6 +57,16 @@ async function start(args) {
   prepared['LAI_DATA_DIR'] ||= join(root, '.lai');
   // A small young generation halves the memory of a coordinator with hundreds of streams, at the same CPU (measured: 269 → 181 MB).
   return foreground('node', ['--max-semi-space-size=4', lai, 'up', ...args], { env: prepared, alone: true });
+}
+
+/** What a person runs before a commit. Stops at the first that fails. */
+async function check() {
+  const prepared = await prepare({ isBuilt: false, withRedis: false });
+  for (const script of ['check:style', 'check:types', 'check:imports', 'unit']) {
+    const code = await foreground('pnpm', ['run', script], { env: prepared, alone: false });
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
 /** @param {string[]} args */
@@ -76,11 +90,21 @@ async function test(args) {
 
 /** @param {string[]} words */
 async function main([command, ...args]) {
+  const [first, ...rest] = args;
   if (command === 'start') return start(args);
+  if ((command === 'test' || command === 'check') && first === '--help') {
+    console.log(usage);
+    return 0;
+  }
   if (command === 'test') return test(args);
-  if (command === 'run' && args.length > 0) return foreground('node', args, { env: await prepare(), alone: false });
-  if (command === 'exec' && args.length > 0)
-    return foreground(args[0] ?? '', args.slice(1), { env: await prepare(), alone: false });
+  if (command === 'check' && first === undefined) return check();
+  // Usage needs no Redis, and nothing to be built.
+  const isHelp = rest.includes('--help');
+  if (command === 'run' && first !== undefined)
+    return foreground('node', args, { env: await prepare({ isBuilt: !isHelp, withRedis: !isHelp }), alone: false });
+  if (command === 'exec' && first !== undefined) return foreground(first, rest, { env: await prepare(), alone: false });
+  if (command === 'tool' && first !== undefined)
+    return foreground(first, rest, { env: await prepare({ isBuilt: false, withRedis: false }), alone: false });
   console.error(usage);
   return 2;
 }

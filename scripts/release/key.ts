@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { generateIdentityKeys, type IdentityKeys } from '../../shared/src/ed25519.ts';
+import { readOrExplain } from '../command-line.ts';
 
 export const readReleaseKey = (path: string): IdentityKeys => {
   const { publicKey, privateKey } = JSON.parse(readFileSync(path, 'utf8')) as Partial<IdentityKeys>;
@@ -20,11 +21,10 @@ export const makeReleaseKey = async (path: string): Promise<IdentityKeys> => {
 };
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [path] = process.argv.slice(2);
-  if (path === undefined) {
-    console.error('usage: npm run release:key -- FILE');
-    process.exit(2);
-  }
+  const path = readOrExplain('usage: npm run release:key -- FILE', ([file, ...others]) => {
+    if (file === undefined || others.length > 0) throw new Error('One file is needed, which must not exist yet.');
+    return file;
+  });
   const { publicKey } = await makeReleaseKey(path);
   console.log(`${path}: keep it secret, and keep a copy.`);
   console.log(`Public key, for --public-key and LAI_RELEASE_KEY: ${publicKey}`);

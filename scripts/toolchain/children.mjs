@@ -1,28 +1,52 @@
 /** Starting other programs: quietly to their end, in the foreground, or as a suite with a deadline. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { say } from './say.mjs';
 
 /** @typedef {import('./path.mjs').Env} Env */
+
+/** How often a long step says that it goes on. */
+const patienceMs = 5_000;
 
 /**
  * Runs a program to its end and keeps what it prints; a program that cannot start counts as failed with the reason as output.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ env: Env, cwd?: string }} options
+ * @param {{ env: Env, cwd?: string, patience?: string }} options `patience`: what goes on, said every 5 s with the newest line of
+ * progress
  * @returns {Promise<{ ok: boolean, output: string }>}
  */
-export function quietly(command, args, { env, cwd }) {
+export function quietly(command, args, { env, cwd, patience }) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { env, ...(cwd === undefined ? {} : { cwd }), stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     const keep = (/** @type {Buffer} */ chunk) => {
       output += chunk;
     };
+    const startedAt = performance.now();
+    const ticking =
+      patience === undefined
+        ? undefined
+        : setInterval(() => say(stillGoing(patience, Math.round((performance.now() - startedAt) / 1_000), output)), patienceMs);
+    /** @type {(result: { ok: boolean, output: string }) => void} */
+    const end = (result) => {
+      clearInterval(ticking);
+      resolve(result);
+    };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
-    child.once('error', (error) => resolve({ ok: false, output: error.message }));
-    child.once('close', (code) => resolve({ ok: code === 0, output: output.trim() }));
+    child.once('error', (error) => end({ ok: false, output: error.message }));
+    child.once('close', (code) => end({ ok: code === 0, output: output.trim() }));
   });
+}
+
+/**
+ * One line about a step that takes its time: pnpm counts packages in lines of its own.
+ * @param {string} what @param {number} seconds @param {string} output
+ */
+export function stillGoing(what, seconds, output) {
+  const counted = [...output.matchAll(/^Progress: (.+)$/gm)].at(-1)?.[1]?.replace(/, done$/, '');
+  return `still ${what}, ${seconds} s${counted === undefined ? '' : ` (${counted})`}`;
 }
 
 /** The exit status that a shell would report. @param {number | null} code @param {NodeJS.Signals | null} signal */

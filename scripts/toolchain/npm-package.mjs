@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quietly } from './children.mjs';
+import { downloadAdvice } from './network.mjs';
 import { Stop } from './say.mjs';
 
 /**
@@ -27,6 +28,14 @@ export function npmCommand(env) {
   const cli = env['npm_execpath'];
   return cli !== undefined && /\bnpm-cli\.[cm]?js$/.test(cli) ? [process.execPath, cli] : ['npm'];
 }
+
+/** By npm's own settings, a network that swallows packets is reported only after several minutes. */
+const impatience = [
+  '--fetch-retries=3',
+  '--fetch-retry-mintimeout=1000',
+  '--fetch-retry-maxtimeout=5000',
+  '--fetch-timeout=60000',
+];
 
 /** A lock file holding the pinned hash, so that `npm ci` accepts these bytes only. @param {Pin} pin */
 export function lockFiles(pin) {
@@ -58,13 +67,13 @@ export async function fetchPackage(root, pin, env, verify) {
   mkdirSync(partial, { recursive: true });
   for (const [name, content] of Object.entries(lockFiles(pin))) writeFileSync(join(partial, name), JSON.stringify(content));
   const [npm, ...first] = npmCommand(env);
-  const flags = ['ci', '--prefix', partial, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const fetched = await quietly(npm, [...first, ...flags], { env, cwd: partial });
+  const flags = ['ci', '--prefix', partial, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...impatience];
+  const patience = `fetching ${pin.name} ${pin.version}`;
+  const fetched = await quietly(npm, [...first, ...flags], { env, cwd: partial, patience });
   if (!fetched.ok) {
-    const next = fetched.output.includes('EINTEGRITY')
-      ? 'do not go on: your npm registry serves other bytes than Lai was made with'
-      : 'check the network connection (npm needs its registry once), then give the same command again';
-    throw new Stop(`npm could not fetch ${pin.name} ${pin.version}`, fetched.output.split('\n').slice(0, 4).join('\n'), next);
+    rmSync(partial, { recursive: true, force: true });
+    const { why, next } = downloadAdvice(fetched.output);
+    throw new Stop(`npm could not fetch ${pin.name} ${pin.version}`, why, next);
   }
   const problem = await verify(join(partial, 'node_modules', pin.name));
   if (problem !== undefined) {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quietly } from './children.mjs';
+import { downloadAdvice } from './network.mjs';
 import { Stop, say } from './say.mjs';
 
 /** @typedef {import('./path.mjs').Env} Env */
@@ -31,13 +32,11 @@ export async function installPackages(root, env) {
   say('installing packages (seconds when pnpm knows them, otherwise up to a minute)');
   // Under NODE_ENV=production pnpm would leave out the tools that build Lai.
   const flags = ['install', '--frozen-lockfile', '--prod=false', '--config.confirmModulesPurge=false', '--reporter=append-only'];
-  const { ok, output } = await quietly('pnpm', flags, { env: { ...env, NODE_ENV: undefined }, cwd: root });
+  const patience = 'installing packages';
+  const { ok, output } = await quietly('pnpm', flags, { env: { ...env, NODE_ENV: undefined }, cwd: root, patience });
   if (!ok) {
-    throw new Stop(
-      'pnpm could not install the packages',
-      lastLines(output),
-      'check the network connection, then give the same command again',
-    );
+    const { why, next } = downloadAdvice(output);
+    throw new Stop('pnpm could not install the packages', why, next);
   }
   writeFileSync(stampFile(root), fingerprint(root));
 }
@@ -52,7 +51,11 @@ const buildIsSlowMs = 600;
 export async function buildPackages(root, env) {
   const slow = setTimeout(() => say('building'), buildIsSlowMs);
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
-  const { ok, output } = await quietly(turbo, ['run', 'build', '--output-logs=errors-only'], { env, cwd: root });
+  const { ok, output } = await quietly(turbo, ['run', 'build', '--output-logs=errors-only'], {
+    env,
+    cwd: root,
+    patience: 'building',
+  });
   clearTimeout(slow);
   if (!ok)
     throw new Stop(

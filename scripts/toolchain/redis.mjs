@@ -1,7 +1,12 @@
-/** Redis (or Valkey, its free twin): found on this machine, else installed by the machine's own package manager. */
+/**
+ * Redis (or Valkey, its free twin): found on this machine; else unpacked into `.toolchain` on Debian and Ubuntu; else installed by the
+ * machine's own package manager.
+ */
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { quietly } from './children.mjs';
+import { canUnpackDebian, unpackDebianRedis, unpackedRedis } from './debian-redis.mjs';
+import { downloadAdvice } from './network.mjs';
 import { isExecutable, onPath } from './path.mjs';
 import { Stop, say } from './say.mjs';
 
@@ -24,13 +29,6 @@ const debianProgram = '/usr/bin/redis-check-rdb';
  * @type {Installer[]}
  */
 const installers = [
-  {
-    tool: 'apt-get',
-    needsRoot: true,
-    verb: 'install',
-    flags: ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120'],
-    packages: ['redis-tools'],
-  },
   { tool: 'dnf', needsRoot: true, verb: 'install', flags: ['-y', '-q'], packages: ['valkey', 'redis'] },
   { tool: 'pacman', needsRoot: true, verb: '-S', flags: ['--noconfirm', '--needed'], packages: ['valkey', 'redis'] },
   { tool: 'apk', needsRoot: true, verb: 'add', flags: ['--no-cache'], packages: ['redis', 'valkey'] },
@@ -42,11 +40,18 @@ const typed = ({ tool, needsRoot, verb, packages }) => `${needsRoot ? 'sudo ' : 
 
 /**
  * The way to install Redis here, or what a person has to type because it needs rights that we do not have.
- * @param {{ has: (tool: string) => boolean, isRoot: boolean, sudoWorks: boolean }} machine
+ * @param {{ has: (tool: string) => boolean, isRoot: boolean, sudoWorks: boolean, platform?: NodeJS.Platform }} machine
  * @returns {{ kind: 'install', installer: Installer, prefix: string[] } | { kind: 'advice', why: string, type: string }}
  */
-export function redisPlan({ has, isRoot, sudoWorks }) {
+export function redisPlan({ has, isRoot, sudoWorks, platform = process.platform }) {
   const installer = installers.find(({ tool }) => has(tool));
+  if (installer === undefined && platform === 'darwin') {
+    return {
+      kind: 'advice',
+      why: 'neither redis-server nor valkey-server is on PATH, and this Mac has no Homebrew to install one with',
+      type: 'install Homebrew (https://brew.sh), then give the same command again; or, with MacPorts: sudo port install redis',
+    };
+  }
   if (installer === undefined) {
     const tools = installers.map(({ tool }) => tool).join(', ');
     return {
@@ -64,9 +69,6 @@ export function redisPlan({ has, isRoot, sudoWorks }) {
   };
 }
 
-/** @param {string} root */
-const debianLink = (root) => join(root, '.toolchain', 'bin', 'redis-server');
-
 /**
  * @param {string} root
  * @param {Env} env
@@ -76,7 +78,7 @@ export function findRedis(root, env) {
   const onUsualPath = { PATH: [env['PATH'] ?? '', ...usualDirs].join(':') };
   const found = programs.map((program) => onPath(program, onUsualPath)).find((path) => path !== undefined);
   if (found !== undefined) return found;
-  return isExecutable(debianLink(root)) ? debianLink(root) : undefined;
+  return isExecutable(unpackedRedis(root)) ? unpackedRedis(root) : undefined;
 }
 
 /**
@@ -87,7 +89,7 @@ export function findRedis(root, env) {
  */
 async function linkDebianProgram(root, env) {
   if (!isExecutable(debianProgram)) return undefined;
-  const link = debianLink(root);
+  const link = unpackedRedis(root);
   mkdirSync(join(root, '.toolchain', 'bin'), { recursive: true });
   rmSync(link, { force: true });
   symlinkSync(debianProgram, link);
@@ -104,22 +106,27 @@ async function linkDebianProgram(root, env) {
  * @returns {Promise<string>} what the last try printed
  */
 async function runInstaller({ tool, verb, flags, packages }, prefix, env) {
-  // sudo drops the environment, so the one setting that apt needs travels as an argument.
-  const [command = '', ...first] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', tool];
-  const attempt = async () => {
-    let output = '';
-    for (const name of packages) {
-      const result = await quietly(command, [...first, verb, ...flags, name], { env });
-      if (result.ok) return { ok: true, output };
-      output = result.output;
-    }
-    return { ok: false, output };
-  };
-  const tried = await attempt();
-  if (tried.ok || tool !== 'apt-get') return tried.output;
-  // A fresh Debian knows no package before its first update.
-  await quietly(command, [...first, 'update', '-q'], { env });
-  return (await attempt()).output;
+  const [command = '', ...first] = [...prefix, tool];
+  let output = '';
+  for (const name of packages) {
+    const result = await quietly(command, [...first, verb, ...flags, name], { env, patience: `installing ${name}` });
+    output = result.output;
+    if (result.ok) break;
+  }
+  return output;
+}
+
+/**
+ * @param {string} root
+ * @param {Env} env
+ * @returns {Promise<string>}
+ */
+async function unpackRedis(root, env) {
+  say('fetching Redis into .toolchain with apt-get download; nothing is installed on this machine');
+  const unpacked = await unpackDebianRedis(root, env, say);
+  if (unpacked.kind === 'ready') return unpacked.program;
+  const { why, next } = downloadAdvice(unpacked.output);
+  throw new Stop('Redis could not be fetched with apt-get', why, `${next}; or install it: sudo apt-get install redis-tools`);
 }
 
 /**
@@ -128,6 +135,7 @@ async function runInstaller({ tool, verb, flags, packages }, prefix, env) {
  * @returns {Promise<string>}
  */
 async function installRedis(root, env) {
+  if (canUnpackDebian(env)) return unpackRedis(root, env);
   const isRoot = process.getuid?.() === 0;
   const sudoWorks = !isRoot && onPath('sudo', env) !== undefined && (await quietly('sudo', ['-n', 'true'], { env })).ok;
   const plan = redisPlan({ has: (tool) => onPath(tool, env) !== undefined, isRoot, sudoWorks });
@@ -135,7 +143,7 @@ async function installRedis(root, env) {
   const { installer, prefix } = plan;
   say(`installing Redis with ${[...prefix, installer.tool].join(' ')}; Lai runs it privately, no service is started`);
   const output = await runInstaller(installer, prefix, env);
-  const found = findRedis(root, env) ?? (await linkDebianProgram(root, env));
+  const found = findRedis(root, env);
   if (found !== undefined) return found;
   const why = output.split('\n').slice(-5).join('\n') || 'it printed nothing';
   throw new Stop(`${installer.tool} could not install Redis`, why, typed(installer));

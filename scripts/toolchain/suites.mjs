@@ -74,6 +74,27 @@ export function resultLine({ name, passed, failed, skipped }) {
   return `  ${name.padEnd(12)} ${parts.filter((part) => part !== '').join(', ')}`;
 }
 
+/**
+ * Files of tests by how long they ran, longest first, from vitest's JSON reports.
+ * @param {readonly unknown[]} reports
+ * @returns {{ file: string, ms: number }[]}
+ */
+export function slowestFiles(reports) {
+  const files = reports.flatMap((report) => {
+    const results = typeof report === 'object' && report !== null ? Reflect.get(report, 'testResults') : undefined;
+    return Array.isArray(results) ? results : [];
+  });
+  return files
+    .map(({ name, startTime, endTime }) => ({ file: String(name), ms: Number(endTime) - Number(startTime) }))
+    .filter(({ ms }) => ms > 0)
+    .sort((one, other) => other.ms - one.ms);
+}
+
+/** @param {readonly { file: string, ms: number }[]} files @param {string} root */
+export function slowestLines(files, root) {
+  return files.slice(0, 5).map(({ file, ms }) => `${(ms / 1_000).toFixed(1).padStart(7)} s  ${file.replace(root, '')}`);
+}
+
 /** @param {string} file @returns {unknown} */
 function readReport(file) {
   try {
@@ -92,6 +113,11 @@ function readReport(file) {
 export async function runSuites(suites, root, env) {
   /** @type {Result[]} */
   const results = [];
+  /** @type {unknown[]} */
+  const reports = [];
+  /** @type {number[]} */
+  const seconds = [];
+  const startedAt = performance.now();
   // Relative to the root, so that no shell in between has to quote a path.
   const folder = join('.toolchain', 'reports');
   mkdirSync(join(root, folder), { recursive: true });
@@ -100,13 +126,20 @@ export async function runSuites(suites, root, env) {
     rmSync(join(root, file), { force: true });
     const reporters = counts === 'vitest' ? ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`] : [];
     console.log(`\n── ${name} ──`);
+    const suiteStartedAt = performance.now();
     const { ok, late } = await suiteProcess('pnpm', ['run', script, ...reporters], { env, cwd: root, limitMs });
     if (late) console.log(`${name} was stopped: it took longer than ${limitMs / minutes} minutes`);
     const report = counts === 'vitest' ? readReport(join(root, file)) : { numPassedTests: ok ? 1 : 0 };
     results.push(resultOf(name, report, ok));
+    reports.push(report);
+    seconds.push((performance.now() - suiteStartedAt) / 1_000);
   }
-  console.log('');
-  for (const result of results) console.log(resultLine(result));
+  console.log('\nThe five slowest files:');
+  for (const line of slowestLines(slowestFiles(reports), root)) console.log(line);
+  console.log(`\nIn ${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes:`);
+  results.forEach((result, at) => {
+    console.log(`${resultLine(result)} (${seconds[at]?.toFixed(0)} s)`);
+  });
   console.log('');
   return results;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { env } from 'node:process';
 import { afterAll, describe, expect, it } from 'vitest';
 import { exitStatus, quietly, suiteProcess } from './children.mjs';
-import { closingLine, resultLine, resultOf, suitesFor } from './suites.mjs';
+import { closingLine, resultLine, resultOf, slowestFiles, slowestLines, suitesFor } from './suites.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'lai suites '));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -53,6 +53,25 @@ describe('counting a suite', () => {
     ];
     expect(closingLine(results)).toBe('41 passed, 2 failed');
     expect(results.map(resultLine)).toEqual(['  style        1 ok', '  unit         40 ok, 2 NOT OK, 1 left out']);
+  });
+});
+
+describe('the slowest files', () => {
+  const took = (name: string, ms: number) => ({ name: `/clone/${name}`, startTime: 1_000, endTime: 1_000 + ms });
+  it('come from all reports, longest first, five of them', () => {
+    const reports = [
+      { testResults: [took('a.test.ts', 20), took('b.test.ts', 70_120)] },
+      undefined,
+      'nonsense',
+      { testResults: [took('c.test.ts', 3_000), took('d.test.ts', 1), took('e.test.ts', 2), took('f.test.ts', 3)] },
+    ];
+    expect(slowestLines(slowestFiles(reports), '/clone/')).toEqual([
+      '   70.1 s  b.test.ts',
+      '    3.0 s  c.test.ts',
+      '    0.0 s  a.test.ts',
+      '    0.0 s  f.test.ts',
+      '    0.0 s  e.test.ts',
+    ]);
   });
 });
 

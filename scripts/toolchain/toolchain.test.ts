@@ -2,6 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { stillGoing } from './children.mjs';
+import { packagesToFetch } from './debian-redis.mjs';
+import { downloadAdvice } from './network.mjs';
 import { isNodeNewEnough, nodeAdvice } from './node.mjs';
 import { lockFiles, npmCommand } from './npm-package.mjs';
 import { arePackagesInstalled, fingerprint } from './packages.mjs';
@@ -126,8 +129,8 @@ describe('installing Redis', () => {
     (tool: string) =>
       tools.includes(tool);
   it('uses the package manager directly as root', () => {
-    const plan = redisPlan({ has: on('apt-get'), isRoot: true, sudoWorks: false });
-    expect(plan).toMatchObject({ kind: 'install', prefix: [], installer: { tool: 'apt-get' } });
+    const plan = redisPlan({ has: on('pacman'), isRoot: true, sudoWorks: false });
+    expect(plan).toMatchObject({ kind: 'install', prefix: [], installer: { tool: 'pacman' } });
   });
   it('goes through sudo only where sudo asks nothing', () => {
     expect(redisPlan({ has: on('dnf'), isRoot: false, sudoWorks: true })).toMatchObject({
@@ -145,6 +148,69 @@ describe('installing Redis', () => {
   it('says what to do where there is no package manager', () => {
     const plan = redisPlan({ has: () => false, isRoot: true, sudoWorks: false });
     expect(plan).toMatchObject({ kind: 'advice', type: expect.stringContaining('LAI_REDIS_SERVER') });
+  });
+});
+
+describe('Redis on a Mac without Homebrew', () => {
+  it('gets a sentence that names Homebrew', () => {
+    const plan = redisPlan({ has: () => false, isRoot: false, sudoWorks: false, platform: 'darwin' });
+    expect(plan).toMatchObject({ kind: 'advice', type: expect.stringContaining('https://brew.sh') });
+  });
+});
+
+describe('packagesToFetch', () => {
+  it('takes what apt would add or replace, without the C library', () => {
+    const simulated = `NOTE: This is only a simulation!
+Inst libjemalloc2 (5.3.0-1 Debian:12.11/oldstable [amd64])
+Inst libc6 [2.36-9+deb12u9] (2.36-9+deb12u10 Debian:12.11/oldstable [amd64])
+Inst redis-tools (5:7.0.15-1~deb12u5 Debian-Security:12/oldstable-security [amd64])
+Conf redis-tools (5:7.0.15-1~deb12u5 Debian-Security:12/oldstable-security [amd64])`;
+    expect(packagesToFetch(simulated)).toEqual(['libjemalloc2', 'redis-tools']);
+  });
+  it('takes nothing when apt would do nothing', () => {
+    expect(packagesToFetch('redis-tools is already the newest version.')).toEqual([]);
+  });
+});
+
+describe('downloadAdvice', () => {
+  it.each([
+    ['npm error code SELF_SIGNED_CERT_IN_CHAIN', /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ['npm error code UNABLE_TO_GET_ISSUER_CERT_LOCALLY', /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ['ERR_PNPM_META_FETCH_FAIL unable to verify the first certificate', /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ['Certificate verification failed: The certificate is NOT trusted.', /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ['npm error code CERT_HAS_EXPIRED', /clock/, /date/],
+    ['npm error code EINTEGRITY', /other bytes/, /do not go on/],
+    ['npm error code ENOTFOUND\nnpm error getaddrinfo ENOTFOUND registry.example', /looked up/, /HTTPS_PROXY/],
+    ["W: Failed to fetch x  Temporary failure resolving 'deb.debian.org'", /looked up/, /HTTPS_PROXY/],
+    ['npm error code ECONNREFUSED', /does not answer/, /another network/],
+    ['npm error network Socket timeout ERR_SOCKET_TIMEOUT', /does not answer/, /another network/],
+    ['npm error code E401', /refuses/, /npm config get registry/],
+    ['npm error code E404', /does not have/, /mirror/],
+    ['HTTP 407 Proxy Authentication Required', /password/, /HTTPS_PROXY/],
+    ['ENOSPC: no space left on device', /full/, /1 GB/],
+    ['EACCES: permission denied, mkdir', /may not be written/, /owner/],
+  ])('explains %j', (output, why, next) => {
+    const advice = downloadAdvice(`first line\n${output}\nlast line`);
+    expect(advice.why).toMatch(why);
+    expect(advice.why).toContain(output.split('\n')[0]);
+    expect(advice.next).toMatch(next);
+  });
+  it('shows the last lines of what it does not know', () => {
+    expect(downloadAdvice('one\n\ntwo\nthree\nfour\nfive\nsix')).toEqual({
+      why: 'two\nthree\nfour\nfive\nsix',
+      next: 'check the network connection, then give the same command again; what has arrived is kept',
+    });
+    expect(downloadAdvice('').why).toBe('it printed nothing');
+  });
+});
+
+describe('stillGoing', () => {
+  it('adds the newest count of packages when there is one', () => {
+    const output = 'Progress: resolved 0, reused 1\nProgress: resolved 300, reused 299, downloaded 0, added 12\n';
+    expect(stillGoing('installing packages', 10, output)).toBe(
+      'still installing packages, 10 s (resolved 300, reused 299, downloaded 0, added 12)',
+    );
+    expect(stillGoing('building', 5, 'turbo')).toBe('still building, 5 s');
   });
 });
 
