@@ -117,7 +117,12 @@ withSettings(program.command('run'))
     process.on('SIGINT', () => void leave(0, 'SIGINT'));
     process.on('SIGTERM', () => void leave(0, 'SIGTERM'));
     if (flags.exitWithParent) process.stdin.resume().once('end', () => void leave(0, 'parent gone'));
-    await agent.start();
+    try {
+      await agent.start();
+    } catch (error) {
+      await agent.close();
+      throw error;
+    }
   });
 
 const cli: CliEnv = {

@@ -142,6 +142,7 @@ describe('the door', () => {
       preview: () => ({ decision: { kind: 'later' } }),
     };
     app = createApp({
+      explanations: { find: async () => null },
       ...{ db, apiKeys, coordinatorKey: publicKey, log, queueWaitMs: 100, keepAliveMs: 100, maxTextBodyBytes: 1_000_000 },
       sessions: {
         find: async (secret: string) => people.get(secret) ?? null,

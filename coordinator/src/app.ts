@@ -14,7 +14,7 @@ import type { FailureLimits } from './access/failure-limits.ts';
 import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
 import type { Sessions } from './access/sessions.ts';
 import type { SignInContext } from './access/sign-in.ts';
-import { readExplanation } from './api/admin/explanation.ts';
+import { type Explanations, readExplanation } from './api/admin/explanation.ts';
 import { commandNode } from './api/admin/node-commands.ts';
 import { actorIn, mountOperations } from './api/admin/operations.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
@@ -66,6 +66,7 @@ export interface AppOptions extends Door, JobsDoor {
   readonly coordinatorKey: string;
   readonly registry: Registry;
   readonly matching: Matching;
+  readonly explanations: Explanations;
   readonly releases: Releases;
   readonly rollouts: Rollouts;
   /** Base URL where machines reach us, when it was configured. */
@@ -156,7 +157,8 @@ export const createApp = (options: AppOptions): Hono<Env> => {
 
   mountOperations(app, may, {
     'POST /api/v1/enroll': ({ c, body }) => enroll({ request: body, address: c.get('client').address }, options),
-    'GET /api/v1/requests/{id}/explanation': ({ c, path }) => readExplanation(options.db, path.id, ownerOf(c.get('principal'))),
+    'GET /api/v1/requests/{id}/explanation': ({ c, path }) =>
+      readExplanation(options.explanations, path.id, ownerOf(c.get('principal'))),
     'GET /api/v1/status': () => fleetStatus(options),
     'POST /api/v1/nodes/{id}/commands': ({ c, path, body }) =>
       answered((call, door) => commandNode(call, door, { nodeId: path.id, command: body }))(c),

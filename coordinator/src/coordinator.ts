@@ -53,21 +53,53 @@ export interface Coordinator {
   close(): Promise<void>;
 }
 
-/** Stores → rooms → door. What is started last is stopped first. */
+/** Starts a coordinator, or leaves nothing of it behind: each step that fails undoes the steps before it, the last one first. */
 export const startCoordinator = async (config: CoordinatorConfig, log: Logger): Promise<Coordinator> => {
+  const undo = new AsyncDisposableStack();
+  try {
+    return await startSteps(config, log, undo);
+  } catch (error) {
+    await undo.disposeAsync().catch((err: unknown) => log.error({ err }, 'not everything of a failed start could be undone'));
+    throw error;
+  }
+};
+
+/** Stores → rooms → door. Each step registers in `undo` how it is stopped. */
+const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDisposableStack): Promise<Coordinator> => {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const location = databaseLocation(config);
+  undo.defer(() => log.info('coordinator stopped'));
   const presence = await joinUsers(databasePlace(location));
   if (!presence) throw new Error('A backup is being restored into this database. Start again when that is done.');
+  undo.defer(() => presence.release());
   const db = await openDatabase(location);
+  undo.defer(() => db.destroy());
   const identity = await coordinatorIdentity(db);
-  const embedded = config.redisUrl ? null : await startEmbeddedRedis(config, log);
+  const apiKeys = new ApiKeys(db);
+  undo.defer(() => apiKeys.close().catch(() => {}));
+  const embedded = config.redisUrl ? null : embeddedRedis(config, log);
+  if (embedded) {
+    // Before it has started: a start that is given up leaves a process, too.
+    undo.defer(() => embedded.close());
+    await embedded.start();
+  }
   const redis = await connectRedis(config.redisUrl ?? embedded?.url ?? '', log);
+  undo.defer(() => redis.disconnect());
   const policyProblem = await checkPolicy(redis);
   if (policyProblem) log.error(policyProblem);
+  const sessions = new Sessions({ redis, db });
+  undo.defer(() => sessions.close());
 
   const subscriber = new Subscriber(redis);
+  undo.defer(() => subscriber.close());
   const replicas = new Replicas({ id: randomUUID(), redis, subscriber, log });
+  undo.defer(() => replicas.close());
+  let server: Server | undefined;
+  undo.defer(async () => {
+    const open = server;
+    open?.closeAllConnections();
+    if (open) await new Promise((resolve) => open.close(resolve));
+  });
   const relay: Relay = new Relay({
     ...{ replicas, log },
     session: (nodeId) => registry.session(nodeId),
@@ -81,12 +113,14 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     log,
   });
   const explainLog = new ExplainLog({ db, log });
+  undo.defer(() => explainLog.close());
   const dispatch = startDispatch({
     ...{ redis, registry, replicas, log },
     onEnded: (request) => explainLog.record(request),
     onDurableJob: (job, grant) => void jobs.run(job, grant),
     onQuarantined: (fingerprint) => log.error({ fingerprint }, 'a request crashed two engines and is blocked for an hour'),
   });
+  undo.defer(() => dispatch.close());
   const { matching, dispatcher } = dispatch;
   const limits = { maxTextBytes: config.maxTextBodyBytes };
   const durable = startJobs({
@@ -100,6 +134,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       describe: describeJob,
     },
   });
+  undo.defer(() => durable.close());
   const { jobs, webhooks } = durable;
   await subscriber.listen(keys.nodeChannel, (json) => registry.hear(json.toString()));
   subscriber.onBack(() => void registry.readAll());
@@ -123,9 +158,8 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
       dispatch.retell();
     },
   });
+  undo.defer(() => memory.close());
 
-  const apiKeys = new ApiKeys(db);
-  const sessions = new Sessions({ redis, db });
   const proxies = trustedProxies(config.trustedProxies);
   const announce = (revocation: Revocation) => revocations.announce(revocation);
   const agents = acceptAgents({ db, redis, registry, identity, proxies, announce, log });
@@ -143,6 +177,22 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
   const rollouts = new Rollouts({ db, registry, releases, log });
 
   let isDraining = false;
+  undo.defer(async () => {
+    isDraining = true;
+    const deadline = performance.now() + DRAIN_MS;
+    registry.drain();
+    matching.drain();
+    while (matching.running + relay.carried > 0 && performance.now() < deadline) await pause(50);
+    await rollouts.close();
+    agents.close();
+    registry.close();
+    // Who is still here is told why it ends, before the lines are cut.
+    const lastWordsUntil = performance.now() + LAST_WORDS_MS;
+    while (matching.running + matching.waiting > 0 && performance.now() < lastWordsUntil) {
+      matching.turnAway();
+      await pause(20);
+    }
+  });
   const app = createApp({
     ...config,
     db,
@@ -160,6 +210,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     rollouts,
     publicUrl: config.publicUrl,
     matching,
+    explanations: explainLog,
     dispatcher,
     jobs,
     webhooks,
@@ -167,7 +218,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     isDraining: () => isDraining,
     log,
   });
-  const server = await listen(app.fetch, config);
+  server = await listen(app.fetch, config);
   server.on('upgrade', (request, socket, head) => agents.upgrade(request, socket, head));
   const { port } = server.address() as AddressInfo;
   const url = `${config.tlsCert ? 'https' : 'http'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -181,50 +232,18 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
     db,
     // Behind the #: browsers keep that part to themselves.
     setupUrl: setup && `${config.publicUrl ?? localUrl({ ...config, port })}/setup#${setup}`,
-    close: async () => {
-      isDraining = true;
-      const deadline = performance.now() + DRAIN_MS;
-      registry.drain();
-      matching.drain();
-      while (matching.running + relay.carried > 0 && performance.now() < deadline) await pause(50);
-      await rollouts.close();
-      agents.close();
-      registry.close();
-      // Who is still here is told why it ends, before the lines are cut.
-      const lastWordsUntil = performance.now() + LAST_WORDS_MS;
-      while (matching.running + matching.waiting > 0 && performance.now() < lastWordsUntil) {
-        matching.turnAway();
-        await pause(20);
-      }
-      memory.close();
-      durable.close();
-      dispatch.close();
-      await explainLog.close();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-      await replicas.close();
-      subscriber.close();
-      redis.disconnect();
-      await embedded?.close();
-      sessions.close();
-      await apiKeys.close().catch(() => {});
-      await db.destroy();
-      await presence.release();
-      log.info('coordinator stopped');
-    },
+    close: () => undo.disposeAsync(),
   };
 };
 
-const startEmbeddedRedis = async (config: CoordinatorConfig, log: Logger): Promise<EmbeddedRedis> => {
+const embeddedRedis = (config: CoordinatorConfig, log: Logger): EmbeddedRedis => {
   const program = config.redisServer ?? findRedisServer(process.env['PATH'] ?? '');
   if (!program) {
     throw new Error(
       'No redis-server or valkey-server on PATH. Install one (Debian: apt-get install redis-server), or point LAI_REDIS_URL at a Redis.',
     );
   }
-  const embedded = new EmbeddedRedis({ dataDir: config.dataDir, program, log });
-  await embedded.start();
-  return embedded;
+  return new EmbeddedRedis({ dataDir: config.dataDir, program, log });
 };
 
 /** Who listens to the network without encryption should know it: keys and prompts can be read on the way. */
@@ -258,8 +277,8 @@ const listen = (fetch: Parameters<typeof serve>[0]['fetch'], config: Coordinator
             createServer: createTlsServer,
             serverOptions: {
               ...HTTP_LIMITS,
-              cert: readFileSync(tlsCert),
-              key: readFileSync(tlsKey),
+              cert: readPem(tlsCert, 'LAI_TLS_CERT'),
+              key: readPem(tlsKey, 'LAI_TLS_KEY'),
               minVersion: 'TLSv1.2' as const,
             },
           }
@@ -267,11 +286,22 @@ const listen = (fetch: Parameters<typeof serve>[0]['fetch'], config: Coordinator
     const server = serve({ fetch, hostname: host, port, ...door, overrideGlobalObjects: false }, () => resolve(server)) as Server;
     server.maxHeadersCount = 100;
     server.maxConnections = MAX_CONNECTIONS;
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new Error(`Port ${port} on ${host} is taken. Choose another with --port or LAI_PORT.`)
-          : error,
-      ),
-    );
+    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(whyNoDoor(error, config), { cause: error })));
   });
+
+const readPem = (file: string, setting: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`${setting} is ${file}, which cannot be read (${code}). Name a PEM file that this user may read.`);
+  }
+};
+
+const whyNoDoor = ({ code, message }: NodeJS.ErrnoException, { host, port }: CoordinatorConfig): string => {
+  if (code === 'EADDRINUSE') return `Port ${port} on ${host} is taken. Choose another with --port or LAI_PORT.`;
+  if (code === 'EACCES') return `This user may not listen on port ${port}. Choose one above 1023 with --port or LAI_PORT.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `This machine has no address ${host} to listen on (${code}). Choose another with --host or LAI_HOST.`;
+  return `The coordinator cannot listen on ${host}, port ${port} (${code ?? message}). Choose others with --host and --port.`;
+};

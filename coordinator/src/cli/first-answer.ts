@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { DONE, EventSplitter } from '@lai/shared/sse';
 import { fetchExplanation } from './explain.ts';
 
@@ -63,15 +62,11 @@ export const askFirstQuestion = async (options: {
   };
 };
 
-/** Headers that went out while the model was being loaded could not name anybody yet; then the request's explanation does, once it is kept. */
+/** Headers that went out while the model was being loaded could not name anybody yet; the request's explanation can. */
 const whoServed = async (headers: Headers, place: { url: string; key: string }): Promise<string> => {
   const [node, model] = [headers.get('x-lai-node'), headers.get('x-lai-model')];
   if (node && model) return `served by ${node} with ${decodeURI(model)}; `;
-  for (let tries = 0; tries < 20; tries += 1) {
-    const explanation = await fetchExplanation(place, headers.get('x-request-id') ?? '').catch(() => null);
-    const attempt = explanation?.attempts.at(-1);
-    if (attempt) return `served by ${attempt.node} with ${attempt.model}; `;
-    await pause(100);
-  }
-  return '';
+  const explanation = await fetchExplanation(place, headers.get('x-request-id') ?? '').catch(() => null);
+  const attempt = explanation?.attempts.at(-1);
+  return attempt ? `served by ${attempt.node} with ${attempt.model}; ` : '';
 };

@@ -1,11 +1,15 @@
-import type { ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
 import type { Logger } from 'pino';
 import type { DispatchedRequest } from '../dispatch/dispatcher.ts';
 import type { Placement } from '../scheduler/place.ts';
 import type { Database } from '../store/database.ts';
-import { deleteExplanationsBefore, insertExplanations } from '../store/explanations.ts';
+import { deleteExplanationsBefore, findExplanation, insertExplanations } from '../store/explanations.ts';
 
 const WRITE_MS = 1_000;
+/** How long an unknown request may still turn up: another replica writes once a second, and an answer's last byte leaves before its end is noted. */
+const UNKNOWN_FOR_MS = 1_500;
+const LOOK_AGAIN_MS = 250;
 const PRUNE_MS = 10 * 60_000;
 const KEEP_MS = 24 * 60 * 60_000;
 /** Requests between two writes beyond this are not explained: the log must not become the load. */
@@ -19,6 +23,7 @@ export class ExplainLog {
   readonly #log: Logger;
   #unwritten: DispatchedRequest[] = [];
   readonly #timers: NodeJS.Timeout[];
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(options: { db: Database; log: Logger }) {
     this.#db = options.db;
@@ -30,7 +35,26 @@ export class ExplainLog {
     if (this.#unwritten.length < MOST_UNWRITTEN) this.#unwritten.push(request);
   }
 
-  async write(): Promise<void> {
+  /** Why this request went where it went, also when its answer has just ended; null when nothing is known of it. */
+  async find(requestId: string): Promise<Explanation | null> {
+    const deadline = performance.now() + UNKNOWN_FOR_MS;
+    for (;;) {
+      const unwritten = this.#unwritten.find(({ request }) => request.requestId === requestId);
+      if (unwritten) return explain(unwritten);
+      await this.#writing;
+      const json = await findExplanation(this.#db, requestId);
+      if (json !== undefined) return Explanation.parse(JSON.parse(json));
+      if (performance.now() > deadline) return null;
+      await pause(LOOK_AGAIN_MS);
+    }
+  }
+
+  write(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
     if (this.#unwritten.length === 0) return;
     const requests = this.#unwritten;
     this.#unwritten = [];

@@ -83,9 +83,24 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('publishNode', { numberOfKeys: 2, lua: script('publish-node') });
   if (!asCluster(redis)) writeTogether(redis);
   logOutages(redis, log);
-  await redis.connect();
+  let reason = 'no answer';
+  redis.on('error', (error: NodeJS.ErrnoException) => {
+    reason = error.code ?? error.message;
+  });
+  try {
+    await redis.connect();
+  } catch {
+    // Otherwise it would go on trying behind a start that has failed.
+    redis.disconnect();
+    throw new Error(
+      `Redis cannot be used at ${withoutPassword(url)} (${reason}). Start it, or correct LAI_REDIS_URL; without it Lai runs a Redis of its own.`,
+    );
+  }
   return redis as LaiRedis;
 };
+
+/** What may be shown of an address: host and port, not who signs in with what. */
+const withoutPassword = (url: string): string => url.replaceAll(/\/\/[^/@]*@/g, '//');
 
 /**
  * Commands of one turn of the event loop leave in one write: a request sends several side by side, and each write of its own costs more

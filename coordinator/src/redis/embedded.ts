@@ -26,6 +26,9 @@ export class EmbeddedRedis {
   readonly #log: Logger;
   #child: ReturnType<typeof spawn> | undefined;
   #isClosed = false;
+  #hasAnswered = false;
+  /** How the process ended before it has answered once; null while it may still come up. */
+  #failure: string | null = null;
 
   constructor(options: { dataDir: string; program: string; log: Logger }) {
     this.#directory = join(options.dataDir, 'redis');
@@ -38,6 +41,7 @@ export class EmbeddedRedis {
   async start(): Promise<void> {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     if (await this.#answers()) {
+      this.#hasAnswered = true;
       this.#log.info('using the private redis that is still running');
       return;
     }
@@ -45,10 +49,15 @@ export class EmbeddedRedis {
     this.#spawn();
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await this.#answers())) {
-      if (performance.now() > deadline)
-        throw new Error(`${this.#program} did not come up within ${START_LIMIT_MS / 1_000} s; see ${this.#directory}/redis.log`);
+      const problem =
+        this.#failure ?? (performance.now() > deadline ? `does not answer after ${START_LIMIT_MS / 1_000} s` : null);
+      if (problem !== null)
+        throw new Error(
+          `The private Redis cannot be started: ${this.#program} ${problem}. Its last words are in ${this.#directory}/redis.log; LAI_REDIS_SERVER names another program, LAI_REDIS_URL a Redis that runs already.`,
+        );
       await pause(20);
     }
+    this.#hasAnswered = true;
   }
 
   /** Saves and stops, also when the process was adopted. */
@@ -73,7 +82,8 @@ export class EmbeddedRedis {
     this.#child = child;
     void child.then(async (result) => {
       this.#child = undefined;
-      if (this.#isClosed) return;
+      if (!this.#hasAnswered) this.#failure = endingOf(result);
+      if (this.#isClosed || !this.#hasAnswered) return;
       this.#log.error({ exitCode: result.exitCode, signal: result.signal }, 'private redis stopped; starting it again');
       await pause(RESTART_WAIT_MS);
       if (!this.#isClosed) this.#spawn();
@@ -115,6 +125,19 @@ export class EmbeddedRedis {
     ].join('\n');
   }
 }
+
+const endingOf = ({
+  exitCode,
+  signal,
+  code,
+}: {
+  exitCode?: number | undefined;
+  signal?: string | undefined;
+  code?: string | undefined;
+}): string => {
+  if (exitCode !== undefined) return `ended with exit code ${exitCode}`;
+  return signal === undefined ? `could not be run (${code ?? 'unknown'})` : `was ended by ${signal}`;
+};
 
 /** Own process group: Ctrl-C in the terminal must not take Redis away from under a coordinator that is draining. */
 const spawn = (program: string, settings: string, cwd: string) =>

@@ -147,6 +147,7 @@ describe('a reason lasts', () => {
       making_room: false,
       does_not_fit: false,
       too_large: true,
+      simulated: true,
     };
     for (const [reason, isLasting] of Object.entries(table)) expect(LASTING.has(reason as RefusalReason)).toBe(isLasting);
   });

@@ -14,6 +14,7 @@ export type RefusalReason =
   | 'context_too_short'
   | 'already_tried'
   | 'no_slots'
+  | 'simulated'
   | 'unloading'
   | 'reserved'
   | 'not_alone'
@@ -34,7 +35,13 @@ export interface Refusal {
 }
 
 /** Reasons that no waiting will change while the node has the models it has. */
-export const LASTING: ReadonlySet<RefusalReason> = new Set(['no_model', 'capability_missing', 'context_too_short', 'too_large']);
+export const LASTING: ReadonlySet<RefusalReason> = new Set([
+  'no_model',
+  'capability_missing',
+  'context_too_short',
+  'too_large',
+  'simulated',
+]);
 
 /** Loads that were tried and failed: what may change that is nothing that a request should wait for. */
 export const FAILURES = ['load_failed', 'out_of_memory'] as const satisfies readonly (RefusalReason & ErrorCode)[];
@@ -97,5 +104,12 @@ export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target,
   }
   return null;
 };
+
+/**
+ * Does this verdict on a real model leave hope that it will serve the request? Then no simulated one may: an answer that is late, or an
+ * honest error, is better than one that is made up. A node that is not connected may be away for days and keeps nobody from trying.
+ */
+export const isHopeful = (verdict: Verdict): boolean =>
+  verdict === null || (!LASTING.has(verdict.reason) && verdict.reason !== 'offline');
 
 const gib = (bytes: number): string => (bytes / 1024 ** 3).toFixed(1);

@@ -466,3 +466,38 @@ describe('whatever the fleet looks like', () => {
     });
   });
 });
+
+describe('a simulated model', () => {
+  const mock = (name = 'mock') =>
+    node(name, [model('m', { runtime: 'mock' })], {
+      snapshot: {
+        runtimes: [{ kind: 'mock', version: null, state: 'ready', mode: 'owned', isSimulated: true, detail: null }],
+      },
+    });
+  const auto = { target: target({ model: 'auto' }) };
+
+  it.each<[string, Nodes, Partial<PlacementQuestion>, string]>([
+    ['serves alone', [mock()], {}, 'run mock m'],
+    ['leaves the request to a real one that is slower', [mock(), node('a', [cold()])], {}, 'load a m'],
+    [
+      'leaves `auto` to a real one',
+      [mock(), node('a', [model('other')], learned({ firstContentMs: 9_000 }))],
+      auto,
+      'run a other',
+    ],
+    ['leaves it to one that is busy', [mock(), node('a', [model('m')], busy)], {}, 'wait'],
+    ['leaves it to one that is held', [mock(), node('a', [model('m')], held)], {}, 'wait'],
+    ['leaves it to one that failed this request', [mock(), node('a', [model('m')])], { excluded: new Set(['node_a']) }, 'wait'],
+    ['does not hide that the real one cannot be loaded', [mock(), node('a', [cold()], barred)], {}, 'failing load_failed'],
+    ['stands in for a real one that is not connected', [mock(), node('a', [model('m')], { liveness: 'dead' })], {}, 'run mock m'],
+    ['stands in for one that has other models', [mock(), node('a', [model('other')])], {}, 'run mock m'],
+    ['stands in for one that cannot do it', [mock(), node('a', [model('m', { capabilities: ['embedding'] })])], {}, 'run mock m'],
+  ])('%s', (_, nodes, question, decision) => {
+    expect(said(ask(nodes, question))).toBe(decision);
+    expect(said(ask([...nodes].reverse(), question))).toBe(decision);
+  });
+
+  it('is refused with the reason', () => {
+    expect(ask([mock(), node('a', [model('m')])]).refusals).toMatchObject([{ nodeName: 'mock', reason: 'simulated' }]);
+  });
+});

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import type { LoadedModel } from '@lai/shared/node';
+import { isSimulated, type LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
-import { FAILURES, LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
+import { FAILURES, isHopeful, LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
 import type { FleetNode } from './fleet.ts';
 import { type Action, actionFor, fitToLoad, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
@@ -58,6 +58,7 @@ export const place = (question: PlacementQuestion): Placement => {
   const { target, nodes, nowMs } = question;
   const refusals: Refusal[] = [];
   const candidates: Ranked[] = [];
+  let hasReal = false;
   for (const node of nodes) {
     const refuse = (model: string | null, reason: RefusalReason, detail: string) =>
       refusals.push({ nodeId: node.nodeId, nodeName: node.snapshot.name, model, reason, detail });
@@ -69,10 +70,14 @@ export const place = (question: PlacementQuestion): Placement => {
     const nodeVerdict = refuseNode(node, question.excluded, question.needsAlone);
     for (const model of models) {
       const verdict = lastingFirst(refuseModel(node, model, target, nowMs), nodeVerdict);
+      hasReal ||= !isSimulated(node.snapshot, model.runtime) && isHopeful(verdict);
       if (verdict) refuse(model.id, verdict.reason, verdict.detail);
       else candidates.push(candidateOf(node, model, question));
     }
   }
+  if (hasReal)
+    for (const { nodeId, nodeName, model } of takeSimulated(candidates))
+      refusals.push({ nodeId, nodeName, model, reason: 'simulated', detail: 'is simulated, and a real node can serve this' });
   candidates.sort(bestFirst);
   for (const rested of takeRests(candidates, nowMs)) {
     const { nodeId, nodeName, model } = rested;
@@ -87,7 +92,7 @@ export const place = (question: PlacementQuestion): Placement => {
 const lastingFirst = <V extends { reason: RefusalReason }>(model: V | null, node: V | null): V | null =>
   model && LASTING.has(model.reason) ? model : (node ?? model);
 
-type Ranked = Candidate & { readonly room: number; readonly coolingUntilMs: number };
+type Ranked = Candidate & { readonly room: number; readonly coolingUntilMs: number; readonly isSimulated: boolean };
 
 /** Leaves nothing to the order in which nodes and models came. */
 const bestFirst = (a: Ranked, b: Ranked): number =>
@@ -109,7 +114,15 @@ const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, qu
     modelSlots: model.slots,
     room,
     coolingUntilMs: node.coolingUntilMs(model.id),
+    isSimulated: isSimulated(node.snapshot, model.runtime),
   };
+};
+
+/** Takes the simulated candidates out of the list. */
+const takeSimulated = (candidates: Ranked[]): Ranked[] => {
+  const simulated = candidates.filter((candidate) => candidate.isSimulated);
+  for (const candidate of simulated) candidates.splice(candidates.indexOf(candidate), 1);
+  return simulated;
 };
 
 /**
