@@ -4,6 +4,7 @@ import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import { BODY_PIECE_BYTES, encodeData } from '@lai/shared/protocol/codec';
 import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
+import { readWhole } from '@lai/shared/whole-answer';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { classifyEngineError, classifySocketError, explainRefusal } from '../runtimes/engine-error.ts';
@@ -11,7 +12,7 @@ import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
 import { Normaliser } from './normaliser.ts';
 import { MAX_EVENT_BYTES, StreamScanner } from './stream-scanner.ts';
-import { contentTypeOf, STREAMED, usageOfWhole } from './whole-answers.ts';
+import { contentTypeOf, isPlainAnswer, STREAMED, usageOfWhole } from './whole-answers.ts';
 
 type Start = z.infer<typeof AttemptStart>;
 
@@ -121,7 +122,8 @@ export class AttemptRunner {
     this.#response = response;
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) return this.#refused(status, await readText(response, 64 * 1024));
-    return STREAMED.has(this.start.route) ? this.#relayStream(response) : this.#relayWhole(response);
+    if (STREAMED.has(this.start.route)) return this.#relayStream(response);
+    return this.#relayWhole(response, { isPlain: isPlainAnswer(this.start.route, body) });
   }
 
   /**
@@ -151,36 +153,39 @@ export class AttemptRunner {
     return promise;
   }
 
-  async #relayWhole(response: http.IncomingMessage): Promise<Outcome> {
-    const text = await readText(response, 64 * 1024 * 1024);
-    this.#sendChunk('content', Buffer.from(text));
-    return { kind: 'end', finishReason: 'stop', usage: usageOfWhole(text) };
+  /** Engines also report errors under status 200, and send answers that have nothing in them. */
+  async #relayWhole(response: http.IncomingMessage, asked: { isPlain: boolean }): Promise<Outcome> {
+    const answer = readWhole(this.start.route, await readText(response, 64 * 1024 * 1024), asked);
+    if (answer.kind === 'error') return this.#reportedError(answer.text, null);
+    if (answer.kind === 'missing') return failed('engine_error', answer.detail);
+    this.#sendChunk('content', Buffer.from(answer.text));
+    return { kind: 'end', finishReason: 'stop', usage: usageOfWhole(answer.usage) };
+  }
+
+  /** What it says goes nowhere: it may quote the prompt. */
+  #reportedError(text: string, usage: Usage | null): Outcome {
+    const code = this.#runtime.classifyError?.(500, text) ?? classifyEngineError(500, text);
+    return failed(code, 'the engine reported an error in its answer', usage);
   }
 
   #relayStream(response: http.IncomingMessage): Promise<Outcome> {
     const scanner = new StreamScanner(new Normaliser());
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-    response.on('data', (bytes: Buffer) => {
-      for (const piece of scanner.push(bytes)) this.#sendChunk(piece.kind, piece.bytes);
-      if (!scanner.isTooLong) return;
-      reject(new RuntimeError('engine_error', `an event of more than ${MAX_EVENT_BYTES} bytes`));
-      response.destroy();
-    });
-    response.on('end', () => {
+    const end = () => {
       const { pieces, ending } = scanner.finish();
       for (const piece of pieces) this.#sendChunk(piece.kind, piece.bytes);
-      resolve(
-        ending.kind === 'complete'
-          ? { kind: 'end', finishReason: ending.finishReason, usage: ending.usage }
-          : ending.kind === 'error'
-            ? failed(
-                this.#runtime.classifyError?.(500, ending.text) ?? classifyEngineError(500, ending.text),
-                'the engine reported an error in its stream',
-                ending.usage,
-              )
-            : failed('incomplete_answer', ending.detail, ending.usage),
-      );
+      if (ending.kind === 'complete') resolve({ kind: 'end', finishReason: ending.finishReason, usage: ending.usage });
+      else if (ending.kind === 'error') resolve(this.#reportedError(ending.text, ending.usage));
+      else resolve(failed('incomplete_answer', ending.detail, ending.usage));
+    };
+    response.on('data', (bytes: Buffer) => {
+      for (const piece of scanner.push(bytes)) this.#sendChunk(piece.kind, piece.bytes);
+      if (scanner.hasFailed) end();
+      else if (scanner.isTooLong) reject(new RuntimeError('engine_error', `an event of more than ${MAX_EVENT_BYTES} bytes`));
+      else return;
+      response.destroy();
     });
+    response.on('end', end);
     response.on('close', () => {
       if (response.readableEnded) return;
       // The engine's connection broke, or we broke it.

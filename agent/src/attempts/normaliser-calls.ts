@@ -1,58 +1,44 @@
-/** Calls of one stream that have begun: index → id. */
+import type { CallDelta } from '@lai/shared/answer-stream';
+
+/** Calls of one choice that have begun: index → id. */
 export type CallState = Map<number, string>;
 
-interface Call {
-  index?: number | null;
-  id?: string | null;
-  type?: string | null;
-  function?: { name?: string | null; arguments?: unknown };
-}
-
 /**
- * A chunk with tool calls as strict clients need it: an index always, id, type and name with the first piece, arguments as text.
- * Gives back the very same string when it was so already. Latin1 in, latin1 out.
+ * A piece of a call as strict clients need it: an index always, id, type and name with the first piece, arguments as text. Changes the
+ * piece in place, and returns whether it did.
  */
-export const repairCalls = (chunk: string, known: CallState, newId: () => string): string => {
-  const start = chunk.indexOf('{');
-  let parsed: { choices?: { delta?: { tool_calls?: Call[] | null } }[] };
-  try {
-    parsed = JSON.parse(Buffer.from(chunk.slice(start), 'latin1').toString());
-  } catch {
-    return chunk;
+export const repairCall = (call: CallDelta, known: CallState, newId: () => string): boolean => {
+  const { id, type, function: fn } = call;
+  const index = indexOf(call, known);
+  let isChanged = set(call, 'index', index);
+  if (!known.has(index)) {
+    // Two calls of one id could not be told apart when their results come back.
+    const isTaken = !id || [...known.values()].includes(id);
+    const firstId = isTaken ? newId() : id;
+    known.set(index, firstId);
+    isChanged = set(call, 'id', firstId) || isChanged;
+    isChanged = set(call, 'type', type || 'function') || isChanged;
+    isChanged = set(fn, 'name', fn.name ?? '') || isChanged;
+    isChanged = set(fn, 'arguments', fn.arguments ?? '') || isChanged;
   }
-  let isChanged = false;
-  for (const { delta } of parsed.choices ?? []) {
-    for (const call of delta?.tool_calls ?? []) isChanged = repairCall(call, known, newId) || isChanged;
-  }
-  if (!isChanged) return chunk;
-  const text = Buffer.from(JSON.stringify(parsed)).toString('latin1');
-  return `${chunk.slice(0, start)}${text}\n\n`;
+  const isObject = typeof fn.arguments === 'object' && fn.arguments !== null;
+  return isObject ? set(fn, 'arguments', JSON.stringify(fn.arguments)) : isChanged;
 };
 
-/** Returns whether anything was changed. */
-const repairCall = (call: Call, known: CallState, newId: () => string): boolean => {
-  const before = JSON.stringify(call);
-  call.index = indexOf(call, known);
-  const fn = call.function ?? {};
-  call.function = fn;
-  if (!known.has(call.index)) {
-    call.id ||= newId();
-    call.type ||= 'function';
-    fn.name ??= '';
-    fn.arguments ??= '';
-    known.set(call.index, call.id);
-  }
-  if (typeof fn.arguments === 'object' && fn.arguments !== null) fn.arguments = JSON.stringify(fn.arguments);
-  return JSON.stringify(call) !== before;
+/** Returns whether it was something else before. */
+const set = (fields: Record<string, unknown>, name: string, value: unknown): boolean => {
+  if (fields[name] === value) return false;
+  fields[name] = value;
+  return true;
 };
 
 /** Some engines leave the index out, others number every call 0: a new id is a new call. */
-const indexOf = ({ index, id, function: fn }: Call, known: CallState): number => {
+const indexOf = ({ index, id, function: fn }: CallDelta, known: CallState): number => {
   const next = known.size === 0 ? 0 : Math.max(...known.keys()) + 1;
   if (typeof index === 'number') {
     const sameIndex = known.get(index);
-    return sameIndex !== undefined && id && id !== sameIndex && fn?.name ? next : index;
+    return sameIndex !== undefined && id && id !== sameIndex && fn.name ? next : index;
   }
   for (const [knownIndex, knownId] of known) if (id && id === knownId) return knownIndex;
-  return id || fn?.name ? next : Math.max(0, next - 1);
+  return id || fn.name ? next : Math.max(0, next - 1);
 };

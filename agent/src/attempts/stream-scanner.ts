@@ -1,52 +1,40 @@
+import { type AnswerChoice, type AnswerChunk, type AnswerEvent, AnswerReader } from '@lai/shared/answer-stream';
 import type { ChunkKind, Usage } from '@lai/shared/attempt';
+import { sseData } from '@lai/shared/sse';
 import type { Normaliser } from './normaliser.ts';
+import { usageOf } from './usage.ts';
 
 export interface Piece {
   readonly kind: ChunkKind;
   readonly bytes: Uint8Array;
 }
 
-interface Cut {
-  readonly kind: ChunkKind;
-  readonly start: number;
-  end: number;
-  /** Of an event that had to be mended. */
-  readonly bytes: Buffer | null;
-}
-
-/** How the engine's stream ended, once it has. `complete` needs a finish_reason and the terminator: engines end cleanly for worse reasons. */
+/** How the engine's stream ended, once it has. `complete` needs every choice finished and the terminator: engines end cleanly for worse reasons. */
 export type StreamEnding =
   | { readonly kind: 'complete'; readonly finishReason: string; readonly usage: Usage | null }
   | { readonly kind: 'error'; readonly text: string; readonly usage: Usage | null }
   | { readonly kind: 'incomplete'; readonly detail: string; readonly usage: Usage | null };
 
-const FINISH_REASON = /"finish_reason"\s*:\s*"([a-z_]+)"/;
-const NO_CHOICES = /"choices"\s*:\s*\[\s*\]/;
-const USAGE = /"usage"\s*:\s*\{/;
-/** A quote inside a JSON string is escaped, so these names can only be keys. An empty string is no content yet. */
-const CONTENT = /"(?:content|reasoning_content|reasoning|refusal|text)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{/;
-/** Comments, empty lines and fields that say nothing to us may stand right above an event's data. */
-const ABOVE_DATA = /^(?:(?::|event:|id:|retry:)[^\n]*\n|\r?\n)+/;
-const ERROR = /^data:\s*\{\s*"error"\s*:|"object"\s*:\s*"error"/;
-
 /** No event of a runtime is as long; one that never ends would fill the memory. */
 export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * Watches an engine's SSE bytes go by without taking them apart: whole events are cut out as they are (the normaliser mends those that
- * are known to be wrong) and sorted into prelude, content and usage; the terminator, comments and errors are kept back, since what the
- * client gets to see of those is the coordinator's to say. Text that is no event at all is how llama-server's router says that its model died.
+ * Reads an engine's SSE bytes, mends its chunks and sorts them into prelude, content and usage, one `data` line each. The terminator,
+ * comments and errors are kept back, since what the client gets to see of those is the coordinator's to say; after an error nothing more
+ * is passed on. Text that is no event at all is how llama-server's router says that its model died.
+ *
+ * Strings are latin1: one character is one byte, and JSON's own characters are all ASCII.
  */
 export class StreamScanner {
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #reader = new AnswerReader();
+  readonly #normaliser: Normaliser | null;
+  /** Choice → the reason why it ended; null while it has not. */
+  readonly #choices = new Map<number, string | null>();
   #hasContent = false;
-  #finishReason: string | null = null;
   #isDone = false;
-  #error: string | null = null;
-  #garbage: string | null = null;
+  #failure: Failure | null = null;
   #usage: Usage | null = null;
   #hasUsageEvent = false;
-  readonly #normaliser: Normaliser | null;
 
   constructor(normaliser: Normaliser | null = null) {
     this.#normaliser = normaliser;
@@ -54,40 +42,27 @@ export class StreamScanner {
 
   /** Takes the next bytes and returns the events they completed; neighbours of one kind come as one piece. */
   push(bytes: Buffer): Piece[] {
-    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    const pieces: Cut[] = [];
-    let start = 0;
-    for (;;) {
-      const end = endOfEvent(all, start);
-      if (end === -1) break;
-      const event = all.toString('latin1', start, end);
-      const kind = this.#sort(event);
-      const isMended = this.#normaliser !== null && (kind === 'prelude' || kind === 'content');
-      const mended = isMended ? this.#normaliser.mend(event) : event;
-      const last = pieces.at(-1);
-      if (kind !== null && mended !== event) pieces.push({ kind, start, end, bytes: Buffer.from(mended, 'latin1') });
-      else if (kind !== null && last?.kind === kind && last.end === start && last.bytes === null) last.end = end;
-      else if (kind !== null) pieces.push({ kind, start, end, bytes: null });
-      start = end;
-    }
-    // A copy, so that a small rest does not keep a large buffer alive.
-    this.#rest = start === all.length ? Buffer.alloc(0) : Buffer.from(all.subarray(start));
-    return pieces.map((piece) => ({ kind: piece.kind, bytes: piece.bytes ?? all.subarray(piece.start, piece.end) }));
+    return this.#sort(this.#reader.push(bytes.toString('latin1')));
   }
 
   /** Call when the engine closed the stream; a last event without its empty line still counts. */
   finish(): { readonly pieces: readonly Piece[]; readonly ending: StreamEnding } {
-    const pieces = this.#rest.length > 0 ? this.push(Buffer.from('\n\n')) : [];
-    const usage = this.#hasUsageEvent ? null : (this.#normaliser?.usageChunk() ?? null);
+    const pieces = this.#sort(this.#reader.finish());
+    const usage = this.#hasUsageEvent || this.#failure !== null ? null : (this.#normaliser?.usageChunk() ?? null);
     return {
-      pieces: usage === null ? pieces : [...pieces, { kind: 'usage', bytes: Buffer.from(usage, 'latin1') }],
+      pieces: usage === null ? pieces : [...pieces, pieceOf('usage', sseData(usage))],
       ending: this.#ending(),
     };
   }
 
   /** The engine is saying an event that is longer than any; no more of it should be read. */
   get isTooLong(): boolean {
-    return this.#rest.length > MAX_EVENT_BYTES;
+    return this.#reader.pendingLength > MAX_EVENT_BYTES;
+  }
+
+  /** The engine reported that it failed; nothing that follows counts. */
+  get hasFailed(): boolean {
+    return this.#failure !== null;
   }
 
   get isDone(): boolean {
@@ -100,58 +75,72 @@ export class StreamScanner {
 
   #ending(): StreamEnding {
     const usage = this.#usage;
-    if (this.#error !== null) return { kind: 'error', text: this.#error, usage };
-    if (this.#garbage !== null) return { kind: 'error', text: this.#garbage, usage };
-    if (this.#finishReason !== null && this.#isDone) return { kind: 'complete', finishReason: this.#finishReason, usage };
-    const missing = this.#finishReason === null ? 'no finish_reason' : 'no [DONE]';
-    return { kind: 'incomplete', detail: `the stream ended with ${missing}`, usage };
+    if (this.#failure !== null) return { ...this.#failure, usage };
+    const reasons = [...this.#choices.values()];
+    const last = reasons.at(-1) ?? null;
+    if (last === null || reasons.includes(null))
+      return { kind: 'incomplete', detail: 'the stream ended with no finish_reason', usage };
+    if (!this.#isDone) return { kind: 'incomplete', detail: 'the stream ended with no [DONE]', usage };
+    return { kind: 'complete', finishReason: last, usage };
   }
 
-  #sort(event: string): ChunkKind | null {
-    const text = event.replace(ABOVE_DATA, '').trimEnd();
-    if (text === '') return null;
-    if (!text.startsWith('data:')) {
-      this.#garbage ??= text.slice(0, 500);
-      return null;
+  #sort(events: readonly AnswerEvent[]): Piece[] {
+    const runs: { kind: ChunkKind; texts: string[] }[] = [];
+    for (const event of events) {
+      if (this.#failure !== null) break;
+      if (event.kind !== 'chunk') {
+        this.#take(event);
+        continue;
+      }
+      const kind = this.#kindOf(event.chunk);
+      if (kind === null) continue;
+      const isMended = this.#normaliser !== null && kind !== 'usage' && this.#normaliser.mend(event.chunk);
+      const text = sseData(event.isTidied || isMended ? event.chunk : event.json);
+      const last = runs.at(-1);
+      if (last?.kind === kind) last.texts.push(text);
+      else runs.push({ kind, texts: [text] });
     }
-    if (text === 'data: [DONE]' || text === 'data:[DONE]') {
-      this.#isDone = true;
-      return null;
+    return runs.map(({ kind, texts }) => pieceOf(kind, texts.join('')));
+  }
+
+  #take(event: Exclude<AnswerEvent, { kind: 'chunk' }>): void {
+    switch (event.kind) {
+      case 'done':
+        this.#isDone = true;
+        break;
+      case 'error':
+      case 'unreadable':
+        this.#failure = { kind: 'error', text: textOf(event.text) };
+        break;
+      case 'aborted':
+        this.#usage = usageOf(event.usage) ?? this.#usage;
+        this.#failure = { kind: 'incomplete', detail: `the engine ended the answer with finish_reason ${textOf(event.reason)}` };
     }
-    if (ERROR.test(text)) {
-      this.#error ??= text.slice(0, 1_000);
-      return null;
-    }
-    if (USAGE.test(text)) this.#usage = usageIn(text) ?? this.#usage;
-    if (NO_CHOICES.test(text)) {
+  }
+
+  /** Null for what says nothing. */
+  #kindOf({ choices, usage }: AnswerChunk): ChunkKind | null {
+    const counted = usageOf(usage);
+    this.#usage = counted ?? this.#usage;
+    if (choices.length === 0) {
       // Zeros say nothing, and a client would take them for the truth.
-      if (USAGE.test(text) && usageIn(text) === null) return null;
+      if (counted === null) return null;
       this.#hasUsageEvent = true;
       return 'usage';
     }
-    this.#finishReason = FINISH_REASON.exec(text)?.[1] ?? this.#finishReason;
-    this.#hasContent ||= CONTENT.test(text);
+    for (const { index, finish_reason } of choices) this.#choices.set(index, finish_reason ?? this.#choices.get(index) ?? null);
+    this.#hasContent ||= choices.some(hasContent);
     return this.#hasContent ? 'content' : 'prelude';
   }
 }
 
-/** Index just behind the empty line that ends the event starting at `start`, or -1. */
-const endOfEvent = (bytes: Buffer, start: number): number => {
-  const lf = bytes.indexOf('\n\n', start, 'latin1');
-  const crlf = bytes.subarray(start, lf === -1 ? bytes.length : lf).indexOf('\r\n\r\n', 0, 'latin1');
-  if (crlf !== -1) return start + crlf + 4;
-  return lf === -1 ? -1 : lf + 2;
-};
+type Failure = { readonly kind: 'error'; readonly text: string } | { readonly kind: 'incomplete'; readonly detail: string };
 
-/** Zero usage on every chunk is one of Ollama's habits on /v1/completions: it says nothing and must not overwrite what does. */
-const usageIn = (event: string): Usage | null => {
-  try {
-    const { usage } = JSON.parse(event.slice(event.indexOf('{')));
-    const promptTokens = Number(usage.prompt_tokens) || 0;
-    const completionTokens = Number(usage.completion_tokens) || 0;
-    if (promptTokens === 0 && completionTokens === 0) return null;
-    return { promptTokens, completionTokens, cachedTokens: Number(usage.prompt_tokens_details?.cached_tokens) || 0 };
-  } catch {
-    return null;
-  }
-};
+/** An empty text is no content yet. */
+const hasContent = ({ text, delta }: AnswerChoice): boolean =>
+  Boolean(text || delta?.content || delta?.reasoning_content || delta?.reasoning || delta?.refusal || delta?.tool_calls?.length);
+
+const pieceOf = (kind: ChunkKind, text: string): Piece => ({ kind, bytes: Buffer.from(text, 'latin1') });
+
+/** For logs and classification. */
+const textOf = (latin1: string): string => Buffer.from(latin1.slice(0, 1_000), 'latin1').toString();

@@ -1,4 +1,6 @@
 import type { AttemptRoute, Usage } from '@lai/shared/attempt';
+import { numberIn } from '@lai/shared/exact-json';
+import { usageOf } from './usage.ts';
 
 /** The routes whose answers are streams of events; the others answer once, whole. */
 export const STREAMED: ReadonlySet<AttemptRoute> = new Set(['chat.completions', 'completions']);
@@ -10,12 +12,13 @@ export const contentTypeOf = (route: AttemptRoute, body: Buffer): Record<string,
   return boundary === undefined ? {} : { 'content-type': `multipart/form-data; boundary=${boundary}` };
 };
 
-/** Usage of an answer that may be megabytes of numbers: looked for, not parsed out. */
-export const usageOfWhole = (text: string): Usage | null => {
-  const at = text.indexOf('"usage"');
-  if (at === -1) return null;
-  const near = text.slice(at, at + 400);
-  const count = (name: string): number => Number(new RegExp(`"${name}"\\s*:\\s*(\\d+)`).exec(near)?.[1] ?? 0);
-  const promptTokens = count('prompt_tokens') || count('total_tokens');
-  return promptTokens === 0 ? null : { promptTokens, completionTokens: count('completion_tokens'), cachedTokens: 0 };
+/** Whether the form in which a recording travels asks for words that are no JSON. */
+export const isPlainAnswer = (route: AttemptRoute, body: Buffer): boolean =>
+  route === 'audio.transcriptions' &&
+  /name="response_format"\r\n\r\n(?:text|srt|vtt)\r\n/.test(body.toString('latin1', 0, 64 * 1024));
+
+/** Of an answer that has no tokens of its own, the total is what was read. */
+export const usageOfWhole = (told: unknown): Usage | null => {
+  const totalTokens = numberIn(typeof told === 'object' && told !== null ? Reflect.get(told, 'total_tokens') : undefined);
+  return usageOf(told) ?? usageOf({ prompt_tokens: totalTokens });
 };

@@ -438,8 +438,8 @@ class Said {
   #read<T>(read: () => T): T | undefined {
     try {
       return read();
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+    } catch {
+      // Whatever its collector throws: an answer that cannot be read is none.
       this.#isReadable = false;
       return undefined;
     }

@@ -1,6 +1,6 @@
 import { CountTokensRequest, MessagesRequest } from '@lai/shared/anthropic';
 import { readJsonBody } from '../openai/body.ts';
-import { ChatDeltas } from '../openai/chat-deltas.ts';
+import { type ChatDelta, ChatDeltas } from '../openai/chat-deltas.ts';
 import { chatQuestion } from '../openai/chat-question.ts';
 import { writeJson } from '../openai/respond.ts';
 import { type Call, type Door, serve } from '../openai/serve.ts';
@@ -41,17 +41,21 @@ const wordingOf = (composer: MessageComposer, options: { isStreaming: boolean; r
       push: (bytes) => {
         for (const delta of deltas.push(bytes)) composer.take(delta);
       },
-      finish: () => composer.complete().message,
+      finish: () => {
+        for (const delta of deltas.finish()) composer.take(delta);
+        return composer.complete().message;
+      },
     };
   }
+  const takeAll = (taken: readonly ChatDelta[]) => [...composer.start(), ...taken.flatMap((delta) => composer.take(delta))];
   return {
     ...sseWording,
     headers,
     error: anthropicError,
     // Its clients know an event for this.
     keepAlive: () => eventsText([{ type: 'ping' }]),
-    chunk: (_, bytes) => eventsText([...composer.start(), ...deltas.push(bytes).flatMap((delta) => composer.take(delta))]),
-    end: () => eventsText(composer.complete().events),
+    chunk: (_, bytes) => eventsText(takeAll(deltas.push(bytes))),
+    end: () => eventsText([...takeAll(deltas.finish()), ...composer.complete().events]),
     failed: (failure) => eventsText(composer.fail(failure, requestId)),
   };
 };

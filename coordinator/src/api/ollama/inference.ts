@@ -5,7 +5,7 @@ import { readJsonBody } from '../openai/body.ts';
 import { ChatDeltas } from '../openai/chat-deltas.ts';
 import { chatQuestion } from '../openai/chat-question.ts';
 import { BytesCollector } from '../openai/collect-bytes.ts';
-import { inEncoding } from '../openai/embedding-vectors.ts';
+import { vectorsAs } from '../openai/embedding-vectors.ts';
 import { findModel } from '../openai/models.ts';
 import { completionTarget, embeddingTarget, plainConversation } from '../openai/needs.ts';
 import { writeJson } from '../openai/respond.ts';
@@ -50,13 +50,16 @@ export const embed = async (call: Call, door: Door): Promise<void> => {
     call,
     door,
     question,
-    vectorsWording((list) => ({
-      model,
-      embeddings: vectorsOf(list),
-      total_duration: (Date.now() - call.receivedAtMs) * 1_000_000,
-      load_duration: 0,
-      prompt_eval_count: list.usage?.prompt_tokens ?? 0,
-    })),
+    vectorsWording(
+      (list) => ({
+        model,
+        embeddings: vectorsOf(list),
+        total_duration: (Date.now() - call.receivedAtMs) * 1_000_000,
+        load_duration: 0,
+        prompt_eval_count: list.usage?.prompt_tokens ?? 0,
+      }),
+      dimensions ?? null,
+    ),
   );
 };
 
@@ -125,7 +128,10 @@ const wordingOf = (composer: OllamaComposer, { isStreaming }: { isStreaming: boo
       push: (bytes) => {
         for (const delta of deltas.push(bytes)) composer.take(delta);
       },
-      finish: (frame) => composer.whole(frame),
+      finish: (frame) => {
+        for (const delta of deltas.finish()) composer.take(delta);
+        return composer.whole(frame);
+      },
     };
   }
   return {
@@ -135,21 +141,21 @@ const wordingOf = (composer: OllamaComposer, { isStreaming }: { isStreaming: boo
     // These lines know no comments.
     keepAlive: () => linesText([composer.nothing()]),
     chunk: (_, bytes) => linesText(deltas.push(bytes).flatMap((delta) => composer.take(delta))),
-    end: (frame) => linesText(composer.complete(frame)),
+    end: (frame) => linesText([...deltas.finish().flatMap((delta) => composer.take(delta)), ...composer.complete(frame)]),
     failed: ({ message }) => linesText([{ error: message }]),
   };
 };
 
 const linesText = (lines: readonly unknown[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 
-const vectorsWording = (say: (list: EmbeddingList) => unknown): WholeWording => {
+const vectorsWording = (say: (list: EmbeddingList) => unknown, dimensions: number | null = null): WholeWording => {
   const collector = new BytesCollector();
   return {
     kind: 'whole',
     error: ollamaError,
     push: (bytes) => collector.push(bytes),
     finish: () => {
-      const list = inEncoding(collector.bytes(), 'float');
+      const list = vectorsAs(collector.bytes(), { encoding: 'float', dimensions });
       return say((list instanceof Uint8Array ? JSON.parse(Buffer.from(list).toString()) : list) as EmbeddingList);
     },
   };

@@ -1,72 +1,73 @@
+import type { AnswerChoice, AnswerDelta, CallDelta } from '@lai/shared/answer-stream';
 import { Collector } from './collector.ts';
 
-interface Piece {
-  readonly index?: number;
-  readonly delta?: Delta;
-  readonly finish_reason?: string | null;
-  readonly logprobs?: { readonly content?: unknown[] | null; readonly refusal?: unknown[] | null } | null;
-}
-
-interface Delta {
-  readonly tool_calls?: readonly {
-    index?: number;
-    id?: string;
-    type?: string;
-    function?: { name?: string; arguments?: string };
-  }[];
-  readonly [field: string]: unknown;
+interface ToolCall {
+  id: string;
+  readonly type: string;
+  readonly function: { name: string; arguments: string };
 }
 
 interface Choice {
   readonly index: number;
-  message: Record<string, unknown>;
+  readonly message: Record<string, unknown>;
+  /** By the index that its engine gave each. */
+  readonly calls: Map<number, ToolCall>;
   finish_reason: string | null;
   logprobs: { content: unknown[] | null; refusal: unknown[] | null } | null;
 }
 
-export const chatCollector = (): Collector<Piece, Choice> => new Collector('chat.completion', begin, add);
+export const chatCollector = (): Collector<Choice> => new Collector('chat.completion', { begin, add, finish });
 
 const begin = (index: number): Choice => ({
   index,
   message: { role: 'assistant', content: null, refusal: null },
+  calls: new Map(),
   finish_reason: null,
   logprobs: null,
 });
 
-const add = (choice: Choice, { delta = {}, finish_reason, logprobs }: Piece): void => {
+const finish = ({ index, message, calls, finish_reason, logprobs }: Choice): Record<string, unknown> => {
+  const tool_calls = [...calls].sort(([a], [b]) => a - b).map(([, call]) => call);
+  return { index, message: calls.size > 0 ? { ...message, tool_calls } : message, finish_reason, logprobs };
+};
+
+const add = (choice: Choice, { delta = {}, finish_reason, logprobs }: AnswerChoice): void => {
   choice.finish_reason = finish_reason ?? choice.finish_reason;
   if (logprobs) {
     const known = choice.logprobs ?? { content: null, refusal: null };
-    choice.logprobs = { content: joined(known.content, logprobs.content), refusal: joined(known.refusal, logprobs.refusal) };
+    choice.logprobs = {
+      content: joined(known.content, logprobs['content']),
+      refusal: joined(known.refusal, logprobs['refusal']),
+    };
   }
-  const { tool_calls, role: _role, ...text } = delta;
-  for (const [field, value] of Object.entries(text)) {
-    const known = choice.message[field];
-    if (typeof value === 'string') choice.message[field] = typeof known === 'string' ? known + value : value;
-    else if (value !== null && value !== undefined) choice.message[field] = value;
-  }
-  for (const call of tool_calls ?? []) addToolCall(choice.message, call);
+  addText(choice.message, delta);
+  for (const call of delta.tool_calls ?? []) addCall(choice.calls, call);
 };
 
-const joined = (known: unknown[] | null, more: unknown[] | null | undefined): unknown[] | null =>
-  more ? [...(known ?? []), ...more] : known;
-
-interface ToolCall {
-  id: string;
-  type: string;
-  function: { name: string; arguments: string };
-}
-
-/** An engine's index is not trusted with the length of a list. */
-const MOST_CALLS = 256;
-
-const addToolCall = (message: Record<string, unknown>, call: NonNullable<Delta['tool_calls']>[number]): void => {
-  message['tool_calls'] ??= [];
-  const calls = message['tool_calls'] as ToolCall[];
-  const index = Math.min(call.index ?? calls.length, calls.length, MOST_CALLS);
-  const known = calls[index] ?? { id: '', type: call.type ?? 'function', function: { name: '', arguments: '' } };
-  calls[index] = known;
-  known.id ||= call.id ?? '';
-  known.function.name ||= call.function?.name ?? '';
-  known.function.arguments += call.function?.arguments ?? '';
+const addText = (message: Record<string, unknown>, { tool_calls: _, role: __, ...fields }: AnswerDelta): void => {
+  for (const [field, value] of Object.entries(fields)) {
+    const known = message[field];
+    if (typeof value === 'string') message[field] = typeof known === 'string' ? known + value : value;
+    else if (value !== null && value !== undefined) message[field] = value;
+  }
 };
+
+const joined = (known: unknown[] | null, more: unknown): unknown[] | null => {
+  if (!Array.isArray(more)) return known;
+  const all = known ?? [];
+  for (const entry of more) all.push(entry);
+  return all;
+};
+
+const addCall = (calls: Map<number, ToolCall>, { index, id, type, function: fn }: CallDelta): void => {
+  const place = index ?? calls.size;
+  const known = calls.get(place) ?? { id: '', type: type ?? 'function', function: { name: '', arguments: '' } };
+  calls.set(place, known);
+  known.id ||= id ?? '';
+  known.function.name ||= fn.name ?? '';
+  known.function.arguments += argumentsText(fn.arguments);
+};
+
+/** As text, whatever an engine takes arguments for. */
+export const argumentsText = (args: unknown): string =>
+  typeof args === 'string' ? args : args === null || args === undefined ? '' : JSON.stringify(args);

@@ -1,11 +1,5 @@
+import type { AnswerChoice } from '@lai/shared/answer-stream';
 import { Collector } from './collector.ts';
-
-interface Piece {
-  readonly index?: number;
-  readonly text?: string;
-  readonly finish_reason?: string | null;
-  readonly logprobs?: Readonly<Record<string, unknown>> | null;
-}
 
 interface Choice {
   readonly index: number;
@@ -14,22 +8,23 @@ interface Choice {
   finish_reason: string | null;
 }
 
-export const textCollector = (): Collector<Piece, Choice> => new Collector('text_completion', begin, add);
+export const textCollector = (): Collector<Choice> => new Collector('text_completion', { begin, add });
 
 const begin = (index: number): Choice => ({ index, text: '', logprobs: null, finish_reason: null });
 
-const add = (choice: Choice, { text = '', finish_reason, logprobs }: Piece): void => {
-  choice.text += text;
+const add = (choice: Choice, { text, finish_reason, logprobs }: AnswerChoice): void => {
+  choice.text += text ?? '';
   choice.finish_reason = finish_reason ?? choice.finish_reason;
   if (logprobs) choice.logprobs = joined(choice.logprobs, logprobs);
 };
 
 /** Every field of the old logprobs object is a list with one entry per token. */
 const joined = (known: Record<string, unknown> | null, more: Readonly<Record<string, unknown>>): Record<string, unknown> => {
-  const all = { ...known };
+  const all = known ?? {};
   for (const [field, list] of Object.entries(more)) {
     const before = all[field];
-    all[field] = Array.isArray(before) && Array.isArray(list) ? [...before, ...list] : (list ?? before);
+    if (Array.isArray(before) && Array.isArray(list)) for (const entry of list) before.push(entry);
+    else all[field] = list ?? before;
   }
   return all;
 };

@@ -2,7 +2,7 @@ import { EmbeddingRequest } from '@lai/shared/openai';
 import { refuseAddressesInChat } from './addresses.ts';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
-import { inEncoding } from './embedding-vectors.ts';
+import { vectorsAs } from './embedding-vectors.ts';
 import { embeddingTarget, plainConversation } from './needs.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected } from './wording.ts';
@@ -25,10 +25,10 @@ export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question =>
   };
 };
 
-export const embeddingCollector = ({ encoding_format }: EmbeddingRequest) => {
+export const embeddingCollector = ({ encoding_format, dimensions }: EmbeddingRequest) => {
   const collector = new BytesCollector();
   return {
     push: (bytes: Uint8Array) => collector.push(bytes),
-    finish: () => inEncoding(collector.bytes(), encoding_format ?? 'float'),
+    finish: () => vectorsAs(collector.bytes(), { encoding: encoding_format ?? 'float', dimensions: dimensions ?? null }),
   };
 };

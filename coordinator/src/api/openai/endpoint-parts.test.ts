@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { affinityOf } from './affinity.ts';
-import { fromBase64, inEncoding, toBase64 } from './embedding-vectors.ts';
+import { UnreadableAnswer } from './chunk-reader.ts';
+import { fromBase64, toBase64, vectorsAs } from './embedding-vectors.ts';
 import { parseForm, writeForm } from './multipart.ts';
 import { RememberedItems } from './remembered-items.ts';
 
@@ -49,10 +50,30 @@ describe('vectors', () => {
 
   it('stay bytes when they are as wanted, and are changed when they are not', () => {
     const floats = list([0.5, 1]);
-    expect(inEncoding(floats, 'float')).toBe(floats);
-    expect(inEncoding(floats, 'base64')).toMatchObject({ data: [{ embedding: toBase64([0.5, 1]) }] });
-    expect(inEncoding(list(toBase64([0.5, 1])), 'float')).toMatchObject({ data: [{ embedding: [0.5, 1] }] });
+    const as = (bytes: Buffer, encoding: 'float' | 'base64') => vectorsAs(bytes, { encoding, dimensions: null });
+    expect(as(floats, 'float')).toBe(floats);
+    expect(as(floats, 'base64')).toMatchObject({ data: [{ embedding: toBase64([0.5, 1]) }] });
+    expect(as(list(toBase64([0.5, 1])), 'float')).toMatchObject({ data: [{ embedding: [0.5, 1] }] });
   });
+
+  it('are cut to the dimensions asked for, with length 1 again, in either encoding', () => {
+    const cut = vectorsAs(list([3, 4, 12]), { encoding: 'float', dimensions: 2 });
+    expect(cut).toMatchObject({ data: [{ embedding: [0.6, 0.8] }] });
+    const base64 = vectorsAs(list([3, 4, 12]), { encoding: 'base64', dimensions: 2 });
+    expect(base64).toMatchObject({ data: [{ embedding: toBase64([0.6, 0.8]) }] });
+    expect(vectorsAs(list([3, 4]), { encoding: 'float', dimensions: 2 })).toMatchObject({ data: [{ embedding: [3, 4] }] });
+  });
+
+  it('cannot be made longer than the model makes them', () => {
+    expect(() => vectorsAs(list([3, 4]), { encoding: 'float', dimensions: 3 })).toThrow("the model's vectors have 2");
+  });
+
+  it.each(['{"error":"no such route"}', '{}', '{"data":[]}', '{"data":null}', '{"data":[{"embedding":null}]}', 'no JSON'])(
+    'are not there in %s',
+    (text) => {
+      expect(() => vectorsAs(Buffer.from(text), { encoding: 'float', dimensions: null })).toThrow(UnreadableAnswer);
+    },
+  );
 });
 
 describe('a form', () => {

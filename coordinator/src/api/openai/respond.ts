@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Frame } from '@lai/shared/attempt';
-import { ERRORS } from '@lai/shared/errors';
+import { CodedError, ERRORS } from '@lai/shared/errors';
+import type { Logger } from 'pino';
 import type { Answer, Trail } from '../../dispatch/dispatcher.ts';
 import { ChunkedBody } from '../../streams/chunked-body.ts';
+import { UnreadableAnswer } from './chunk-reader.ts';
 import type { StreamWording, WholeWording, Wording } from './wording.ts';
 
 /** A client that takes nothing for this long holds a GPU for nobody. */
@@ -13,6 +15,7 @@ interface Respond<W extends Wording> {
   readonly response: ServerResponse;
   readonly requestId: string;
   readonly wording: W;
+  readonly log: Logger;
   /** How a failure is told to this client. */
   reword(failure: Failed): Failed;
 }
@@ -41,6 +44,12 @@ export const respondStreaming = async (
       ...(isServed ? {} : queueHeaders(answer)),
     });
   };
+  /** In the surface's own words, wherever the answer has come to. */
+  const fail = (failure: Failed): Failed => {
+    if (response.headersSent) body.end(wording.failed(failure));
+    else writeError(options, failure);
+    return failure;
+  };
   const keepAlive = setInterval(() => {
     open(false);
     body.write(wording.keepAlive(waitingSentence(answer)));
@@ -48,12 +57,7 @@ export const respondStreaming = async (
   try {
     for await (const frame of answer.frames) {
       if (frame.kind === 'chunk') {
-        const bytes = readable(() => wording.chunk(frame.chunk, frame.bytes));
-        if (bytes === undefined) {
-          if (response.headersSent) body.end(wording.failed(UNREADABLE));
-          else writeError(options, UNREADABLE);
-          return UNREADABLE;
-        }
+        const bytes = wording.chunk(frame.chunk, frame.bytes);
         if (bytes === null || bytes.length === 0) continue;
         open(true);
         keepAlive.refresh();
@@ -64,56 +68,54 @@ export const respondStreaming = async (
         continue;
       }
       if (frame.kind === 'end') {
+        const last = wording.end(frame);
         open(true);
-        body.end(wording.end(frame));
+        body.end(last);
         return frame;
       }
-      const failure = options.reword(frame);
-      if (response.headersSent) body.end(wording.failed(failure));
-      else writeError(options, failure);
-      return failure;
+      return fail(options.reword(frame));
     }
     return null;
+  } catch (error) {
+    if (!response.headersSent && error instanceof CodedError) throw error;
+    return fail(unsaid(options, error));
   } finally {
     clearInterval(keepAlive);
   }
 };
 
-/** The runtime said something that is not what its route says. Its bytes pass a client by unread; only surfaces in other words see it. */
-const UNREADABLE = { kind: 'failed', code: 'engine_error', message: ERRORS.engine_error.sentence } as const;
-
-/** Undefined when it is not. */
-const readable = <T>(say: () => T): T | undefined => {
-  try {
-    return say();
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+/** What became of an answer that could not be said: its bytes are no answer, or the words for it are wrong, which is our fault. */
+const unsaid = ({ log, requestId }: Pick<Respond<Wording>, 'log' | 'requestId'>, error: unknown): Failed => {
+  const code = error instanceof UnreadableAnswer ? 'engine_error' : 'internal_error';
+  log[code === 'engine_error' ? 'warn' : 'error'](
+    { requestId, err: error },
+    'the answer cannot be written in the words of its API',
+  );
+  return { kind: 'failed', code, message: ERRORS[code].sentence };
 };
 
 /** Collects the same frames and answers with one body, or with an error of the right status. */
 export const respondCollected = async (options: Respond<WholeWording>): Promise<Ending | null> => {
   const { answer, response, requestId, wording } = options;
-  for await (const frame of answer.frames) {
-    const said = readable(() => {
-      if (frame.kind === 'chunk') wording.push(frame.bytes);
-      return frame.kind === 'end' ? wording.finish(frame) : null;
-    });
-    if (said === undefined) {
-      writeError(options, UNREADABLE);
-      return UNREADABLE;
-    }
-    if (frame.kind === 'chunk') continue;
-    if (frame.kind === 'end') {
-      writeJson(response, 200, { ...wording.headers, ...servedHeaders(requestId, answer.trail) }, said);
-      return frame;
-    }
-    const failure = options.reword(frame);
+  const fail = (failure: Failed): Failed => {
     writeError(options, failure);
     return failure;
+  };
+  try {
+    for await (const frame of answer.frames) {
+      if (frame.kind === 'chunk') {
+        wording.push(frame.bytes);
+        continue;
+      }
+      if (frame.kind === 'failed') return fail(options.reword(frame));
+      writeJson(response, 200, { ...wording.headers, ...servedHeaders(requestId, answer.trail) }, wording.finish(frame));
+      return frame;
+    }
+    return null;
+  } catch (error) {
+    if (response.headersSent || error instanceof CodedError) throw error;
+    return fail(unsaid(options, error));
   }
-  return null;
 };
 
 /** Who serves it, unless the headers go out before that is known: the node of the moment may still lose it to another. */

@@ -1,7 +1,7 @@
 import { CodedError } from '@lai/shared/errors';
 import { type ResponseItem, ResponseRequest } from '@lai/shared/responses';
 import { readJsonBody } from './body.ts';
-import { ChatDeltas } from './chat-deltas.ts';
+import { type ChatDelta, ChatDeltas } from './chat-deltas.ts';
 import { chatQuestion } from './chat-question.ts';
 import { errorResponse } from './error-envelope.ts';
 import { findModel } from './models.ts';
@@ -50,20 +50,23 @@ const wordingOf = (composer: ResponseComposer, options: { isStreaming: boolean; 
         for (const delta of deltas.push(bytes)) composer.take(delta);
       },
       finish: () => {
+        for (const delta of deltas.finish()) composer.take(delta);
         const { response } = composer.complete();
         options.onComplete();
         return response;
       },
     };
   }
+  const takeAll = (taken: readonly ChatDelta[]) => [...composer.start(), ...taken.flatMap((delta) => composer.take(delta))];
   return {
     ...sseWording,
     error: errorResponse,
-    chunk: (_, bytes) => eventsText([...composer.start(), ...deltas.push(bytes).flatMap((delta) => composer.take(delta))]),
+    chunk: (_, bytes) => eventsText(takeAll(deltas.push(bytes))),
     end: () => {
+      const last = takeAll(deltas.finish());
       const { events } = composer.complete();
       options.onComplete();
-      return eventsText(events);
+      return eventsText([...last, ...events]);
     },
     failed: (failure) => eventsText(composer.fail(failure)),
   };

@@ -90,7 +90,7 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     signal: gone.signal,
   };
   const answer = door.dispatcher.answer(dispatch);
-  const respond = { answer, response, requestId, abandon: () => response.destroy() };
+  const respond = { answer, response, requestId, log: door.log, abandon: () => response.destroy() };
   // What ends because the key was revoked ends with that as its reason.
   const reword = (failure: Failed): Failed => {
     if (revoked.aborted) return { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };

@@ -1,6 +1,8 @@
 import type { ChunkKind, Frame } from '@lai/shared/attempt';
+import { isFinishReason } from '@lai/shared/engine-words';
 import type { ErrorCode } from '@lai/shared/errors';
 import { DONE, sseComment, sseData } from '@lai/shared/sse';
+import { UnreadableAnswer } from './chunk-reader.ts';
 import { type ErrorResponse, errorBody, errorResponse } from './error-envelope.ts';
 
 export type EndFrame = Extract<Frame, { kind: 'end' }>;
@@ -46,14 +48,24 @@ const SSE = 'text/event-stream; charset=utf-8';
 export const sseWording = { kind: 'stream', contentType: SSE, keepAlive: sseComment } as const;
 
 /** OpenAI's streams: the runtime's bytes as they came, our own end. */
-export const passThrough = ({ includeUsage }: { includeUsage: boolean }): StreamWording => ({
-  ...sseWording,
-  error: errorResponse,
-  chunk: (kind, bytes) => (kind === 'usage' && !includeUsage ? null : bytes),
-  end: () => sseData(DONE),
-  // Without [DONE]: SDKs throw on this, while a bare end would pass for a complete answer.
-  failed: (failure) => sseData(errorBody(failure)),
-});
+export const passThrough = ({ includeUsage }: { includeUsage: boolean }): StreamWording => {
+  let hasChoices = false;
+  return {
+    ...sseWording,
+    error: errorResponse,
+    chunk: (kind, bytes) => {
+      hasChoices ||= kind !== 'usage';
+      return kind === 'usage' && !includeUsage ? null : bytes;
+    },
+    end: ({ finishReason }) => {
+      if (!hasChoices) throw new UnreadableAnswer('the answer has no choices');
+      if (!isFinishReason(finishReason)) throw new UnreadableAnswer(`finish_reason ${finishReason}`);
+      return sseData(DONE);
+    },
+    // Without [DONE]: SDKs throw on this, while a bare end would pass for a complete answer.
+    failed: (failure) => sseData(errorBody(failure)),
+  };
+};
 
 /** OpenAI's whole answers, put together by a collector. */
 export const collected = (collector: Pick<WholeWording, 'push' | 'finish'>): WholeWording => ({
