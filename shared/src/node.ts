@@ -28,8 +28,10 @@ export const Gpu = z.object({
   id: z.string(),
   name: z.string(),
   vendor: z.enum(['nvidia', 'amd', 'apple', 'intel', 'simulated', 'unknown']).catch('unknown'),
-  /** True when total/free are the machine's shared memory (Apple silicon), of which the GPU may use this share. */
+  /** True when total/free are the machine's shared memory (Apple silicon, GB10), of which the GPU may use this share. */
   isUnifiedMemory: z.boolean(),
+  /** The card is known and does not answer any more; it is shown, and its memory counts for nothing. Absent: it answers. */
+  isLost: z.boolean().optional(),
   vramTotalBytes: reading,
   vramUsedBytes: reading,
   vramFreeBytes: reading,

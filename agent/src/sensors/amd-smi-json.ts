@@ -2,6 +2,7 @@ import type { Gpu } from '@lai/shared/node';
 import { z } from 'zod';
 import type { AmdNames } from './amd-sysfs.ts';
 import type { GpuProcess } from './gpu-probe.ts';
+import { jsonIn } from './json-in-text.ts';
 import { bytesOf, fractionOf, numberIn, wordOf } from './quantity.ts';
 
 /**
@@ -20,66 +21,61 @@ const measured = z
 const text = z.string().catch('');
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.preprocess((value) => (typeof value === 'object' && value !== null ? value : {}), z.object(shape));
-const entries = <T extends z.ZodType>(entry: T) =>
-  z.preprocess(
-    (root) => (root !== null && typeof root === 'object' && 'gpu_data' in root ? root.gpu_data : root),
-    z.array(entry),
-  );
+/** The program's own number of a card; some versions print it as text. */
+const cardNumber = z.coerce.number().int().nonnegative();
 
-const Static = entries(
-  z.object({
-    gpu: z.number().int(),
-    asic: section({ market_name: text }),
-    bus: section({ bdf: text }),
-    driver: section({ version: text }),
-  }),
-);
+const Static = z.object({
+  gpu: cardNumber,
+  asic: section({ market_name: text }),
+  bus: section({ bdf: text }),
+  driver: section({ version: text }),
+});
 
-const Metric = entries(
-  z.object({
-    gpu: z.number().int(),
-    usage: section({ gfx_activity: measured }),
-    power: section({ socket_power: measured }),
-    temperature: section({ edge: measured, hotspot: measured }),
-    mem_usage: section({ total_vram: measured, used_vram: measured, free_vram: measured }),
-  }),
-);
+const Metric = z.object({
+  gpu: cardNumber,
+  usage: section({ gfx_activity: measured }),
+  power: section({ socket_power: measured }),
+  temperature: section({ edge: measured, hotspot: measured }),
+  mem_usage: section({ total_vram: measured, used_vram: measured, free_vram: measured }),
+});
 
-const ProcessInfo = z.object({ name: text, pid: z.number().int().positive(), memory_usage: section({ vram_mem: measured }) });
-const Processes = entries(
-  // In place of the record stands a sentence when nothing runs.
-  z.object({
-    gpu: z.number().int(),
-    process_list: z.array(z.object({ process_info: z.union([ProcessInfo, z.string()]) })).catch([]),
-  }),
-);
+const ProcessInfo = z.object({
+  name: text,
+  pid: z.coerce.number().int().positive(),
+  memory_usage: section({ vram_mem: measured }),
+});
+const Processes = z.object({
+  gpu: cardNumber,
+  // In place of the record stands a sentence when nothing runs; a record that cannot be read is left out alone.
+  process_list: z.array(z.object({ process_info: ProcessInfo }).nullable().catch(null)).catch([]),
+});
+
+/** One report: `value` null where nothing of it can be read; `complaint` is what else the program printed, or what is wrong with it. */
+export type AmdReport<T> = { value: T | null; complaint: string | null };
 
 /** Bus address by amd-smi's own number, with the names that sysfs lacks. */
 export type AmdStatic = { names: AmdNames; busByIndex: ReadonlyMap<number, string> };
 
-export function parseAmdStatic(json: string): AmdStatic | null {
-  const cards = parsed(Static, json);
-  if (cards === null) return null;
-  return {
+export function parseAmdStatic(output: string): AmdReport<AmdStatic> {
+  return mapped(cardsOf(Static, output), (cards) => ({
     names: new Map(
       cards.map((c) => [c.bus.bdf.toLowerCase(), { name: wordOf(c.asic.market_name), driverVersion: wordOf(c.driver.version) }]),
     ),
     busByIndex: new Map(cards.map((c) => [c.gpu, c.bus.bdf.toLowerCase()])),
-  };
+  }));
 }
 
 /** Readings for machines whose sysfs we may not read (containers). */
-export function parseAmdMetric(json: string, known: AmdStatic | null): readonly Gpu[] | null {
-  const cards = parsed(Metric, json);
-  return (
-    cards?.map((card) => {
+export function parseAmdMetric(output: string, known: AmdStatic | null): AmdReport<readonly Gpu[]> {
+  return mapped(cardsOf(Metric, output), (cards) =>
+    cards.map((card) => {
       const bus = known?.busByIndex.get(card.gpu);
       const names = known?.names.get(bus ?? '');
       const vramTotalBytes = bytesOf(card.mem_usage.total_vram, 'MB');
       const vramUsedBytes = bytesOf(card.mem_usage.used_vram, 'MB');
       const difference = vramTotalBytes === null || vramUsedBytes === null ? null : Math.max(vramTotalBytes - vramUsedBytes, 0);
       return {
-        id: `amd-${bus ?? card.gpu}`,
+        id: `amd-${bus || card.gpu}`,
         name: names?.name ?? 'AMD GPU',
         vendor: 'amd',
         isUnifiedMemory: false,
@@ -91,36 +87,50 @@ export function parseAmdMetric(json: string, known: AmdStatic | null): readonly 
         powerWatts: numberIn('W', card.power.socket_power),
         driverVersion: names?.driverVersion ?? null,
       };
-    }) ?? null
+    }),
   );
 }
 
-export function parseAmdProcesses(json: string, known: AmdStatic | null): readonly GpuProcess[] | null {
-  const cards = parsed(Processes, json);
-  return (
-    cards?.flatMap((card) =>
-      card.process_list.flatMap(({ process_info: info }): GpuProcess[] =>
-        typeof info === 'string'
+export function parseAmdProcesses(output: string, known: AmdStatic | null): AmdReport<readonly GpuProcess[]> {
+  return mapped(cardsOf(Processes, output), (cards) =>
+    cards.flatMap((card) =>
+      card.process_list.flatMap((entry): GpuProcess[] =>
+        entry === null
           ? []
           : [
               {
-                pid: info.pid,
-                name: wordOf(info.name),
+                pid: entry.process_info.pid,
+                name: wordOf(entry.process_info.name),
                 // amd-smi does not tell drawing from computing; "both" keeps a game a possible game.
                 kind: 'both',
-                usedBytes: bytesOf(info.memory_usage.vram_mem),
-                gpuId: `amd-${known?.busByIndex.get(card.gpu) ?? card.gpu}`,
+                usedBytes: bytesOf(entry.process_info.memory_usage.vram_mem),
+                gpuId: `amd-${known?.busByIndex.get(card.gpu) || card.gpu}`,
               },
             ],
       ),
-    ) ?? null
+    ),
   );
 }
 
-function parsed<T extends z.ZodType>(schema: T, json: string): z.infer<T> | null {
-  try {
-    return schema.safeParse(JSON.parse(json)).data ?? null;
-  } catch {
-    return null;
-  }
+const mapped = <T, R>({ value, complaint }: AmdReport<T>, map: (value: T) => R): AmdReport<R> => ({
+  value: value === null ? null : map(value),
+  complaint,
+});
+
+/** Cards that can be read; one that cannot is left out, and that is told. */
+function cardsOf<T extends z.ZodType<{ gpu: number }>>(card: T, output: string): AmdReport<z.infer<T>[]> {
+  const { value, rest } = jsonIn(output);
+  const list = value !== null && typeof value === 'object' && 'gpu_data' in value ? value.gpu_data : value;
+  const told = rest === '' ? null : `amd-smi says: ${rest}`;
+  if (!Array.isArray(list)) return { value: null, complaint: told ?? 'amd-smi printed nothing that can be read.' };
+  const read = list.map((entry) => card.safeParse(entry));
+  const unread = read.filter(({ success }) => !success).length;
+  // A card printed twice stays one card.
+  const byNumber = new Map(read.flatMap(({ data }) => (data === undefined ? [] : [[data.gpu, data] as const])));
+  const cards = [...byNumber.values()];
+  if (unread === 0) return { value: cards, complaint: told };
+  return {
+    value: cards.length === 0 ? null : cards,
+    complaint: told ?? `amd-smi told of ${unread} cards in a form that is not known.`,
+  };
 }

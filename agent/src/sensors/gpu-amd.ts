@@ -1,6 +1,8 @@
+import type { Gpu } from '@lai/shared/node';
 import { readAmdCards } from './amd-files.ts';
 import { type AmdStatic, parseAmdMetric, parseAmdProcesses, parseAmdStatic } from './amd-smi-json.ts';
 import { amdGpus, isAmdCard } from './amd-sysfs.ts';
+import type { CommandOutcome } from './command.ts';
 import type { GpuProbe, GpuProcess, ProbeEnv } from './gpu-probe.ts';
 import { GpuReadings } from './gpu-readings.ts';
 import { startPoll } from './poll.ts';
@@ -16,53 +18,60 @@ const TOOL_EVERY_MS = 10_000;
 export async function startAmdProbe(env: ProbeEnv): Promise<GpuProbe | null> {
   if (env.platform !== 'linux') return null;
   const closing = new AbortController();
-  const tool = async (args: readonly string[]): Promise<string | null> => {
-    const { processesDeadlineMs: deadlineMs } = env.timing;
+  const { timing } = env;
+  const tool = async (report: string): Promise<ToolAnswer> => {
+    const { processesDeadlineMs: deadlineMs } = timing;
     const searchPath = `${env.environment['PATH'] ?? ''}:/opt/rocm/bin`;
-    const outcome = await env.runCommand({
-      file: 'amd-smi',
-      args: [...args, '--json'],
-      deadlineMs,
-      signal: closing.signal,
-      searchPath,
-    });
-    return outcome.kind === 'ran' && outcome.exitCode === 0 ? outcome.stdout : null;
+    const args = [report, '--json'];
+    return toolAnswer(await env.runCommand({ file: 'amd-smi', args, deadlineMs, signal: closing.signal, searchPath }));
   };
 
   const hasFiles = (await readAmdCards(env.sysfsRoot)).some(isAmdCard);
-  /** Written once, when amd-smi has answered; nobody waits for names where the files give the values. */
-  const known: { facts: AmdStatic | null } = { facts: null };
-  const naming = tool(['static']).then((json) => {
-    known.facts = parseAmdStatic(json ?? '');
-  });
-  if (!hasFiles) await naming;
-  if (!hasFiles && known.facts === null) return null;
+  /** Written by `learnNames` alone; nobody waits for names where the files give the values. */
+  const known: { facts: AmdStatic | null; complaint: string | null } = { facts: null, complaint: null };
+  const learnNames = async (): Promise<ToolAnswer> => {
+    const answer = await tool('static');
+    const { value, complaint } = parseAmdStatic(answer.output);
+    known.facts = value ?? known.facts;
+    known.complaint = answer.isMissing ? null : (answer.complaint ?? complaint);
+    return answer;
+  };
+  const naming = learnNames();
+  // A program that is there and cannot be read is a trouble to be told, not the absence of a GPU.
+  if (!hasFiles && ((await naming).isMissing || (known.facts?.busByIndex.size === 0 && known.complaint === null))) return null;
 
-  const { timing } = env;
   const readings = new GpuReadings({
     staleAfterMs: hasFiles ? timing.staleAfterMs : Math.max(timing.staleAfterMs, 3 * TOOL_EVERY_MS),
   });
   const sampleFiles = async (): Promise<void> => {
-    readings.put(amdGpus(await readAmdCards(env.sysfsRoot), known.facts?.names));
+    readings.putAll(amdGpus(await readAmdCards(env.sysfsRoot), known.facts?.names));
   };
   const sampleTool = async (): Promise<void> => {
-    const gpus = parseAmdMetric((await tool(['metric'])) ?? '', known.facts);
-    if (gpus === null) throw new Error('amd-smi metric gave no reading');
-    readings.put(gpus);
+    // Later, a card that was read under its number already would come back under its bus address.
+    if (known.facts === null && readings.read().length === 0) await learnNames();
+    const answer = await tool('metric');
+    const { value, complaint } = parseAmdMetric(answer.output, known.facts);
+    if (value === null) throw new Error(answer.complaint ?? complaint ?? 'amd-smi metric gave no reading.');
+    readings.putAll(value);
+    known.complaint = answer.complaint ?? complaint;
   };
   const sample = hasFiles ? sampleFiles : sampleTool;
-  let trouble: string | null = null;
-  await sample().catch(() => {});
+  let outage: string | null = null;
+  const onTrouble = (reason: string | null): void => {
+    outage = reason;
+  };
+  await sample().then(
+    () => onTrouble(null),
+    (error: Error) => onTrouble(error.message),
+  );
   const poll = startPoll({
     sample,
     everyMs: hasFiles ? timing.sampleEveryMs : Math.max(timing.sampleEveryMs, TOOL_EVERY_MS),
     deadlineMs: timing.processesDeadlineMs,
-    onTrouble: (reason) => {
-      trouble = reason;
-    },
+    onTrouble,
   });
   const processes = remembered<readonly GpuProcess[] | null>({
-    ask: async () => parseAmdProcesses((await tool(['process'])) ?? '', known.facts),
+    ask: async () => parseAmdProcesses((await tool('process')).output, known.facts).value,
     isGood: (list) => list !== null,
     keepMs: timing.processesCacheMs,
   });
@@ -72,7 +81,7 @@ export async function startAmdProbe(env: ProbeEnv): Promise<GpuProbe | null> {
     read: () => readings.read(),
     onChange: (listener) => readings.onChange(listener),
     processes,
-    trouble: () => trouble,
+    trouble: () => outage ?? lostCards(readings.read()) ?? known.complaint,
     close: async () => {
       readings.close();
       closing.abort();
@@ -80,3 +89,27 @@ export async function startAmdProbe(env: ProbeEnv): Promise<GpuProbe | null> {
     },
   };
 }
+
+type ToolAnswer = { output: string; isMissing: boolean; complaint: string | null };
+
+/** Output counts whatever the exit status: amd-smi has ended with errors after good reports. */
+const toolAnswer = (outcome: CommandOutcome): ToolAnswer => {
+  if (outcome.kind === 'missing') return { output: '', isMissing: true, complaint: null };
+  if (outcome.kind === 'unfinished')
+    return { output: '', isMissing: false, complaint: `amd-smi did not end: ${outcome.reason}.` };
+  const { stdout, stderr, exitCode } = outcome;
+  const words = stderr
+    .replaceAll(/[\s\p{C}]+/gu, ' ')
+    .trim()
+    .slice(0, 300);
+  return {
+    output: stdout,
+    isMissing: false,
+    complaint: exitCode === 0 ? null : `amd-smi failed (${exitCode}): ${words || 'no word why'}.`,
+  };
+};
+
+const lostCards = (gpus: readonly Gpu[]): string | null => {
+  const names = gpus.filter((gpu) => gpu.isLost).map((gpu) => gpu.name);
+  return names.length === 0 ? null : `The driver does not show ${names.join(', ')} any more. Restart the machine to get it back.`;
+};

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { GpuProbe, ProbeEnv } from './gpu-probe.ts';
+import type { Gpu } from '@lai/shared/node';
+import type { GpuProbe, ProbeEnv, SystemMemory } from './gpu-probe.ts';
 import { GpuReadings } from './gpu-readings.ts';
 import { NvidiaInventory } from './nvidia-inventory.ts';
+import type { NvidiaNews } from './nvidia-rounds.ts';
 import { nvidiaSearchPath } from './nvidia-search-path.ts';
 import { NvidiaStream } from './nvidia-stream.ts';
 
@@ -10,7 +12,11 @@ export async function startNvidiaProbe(env: ProbeEnv): Promise<GpuProbe | null> 
   const { timing, random } = env;
   const searchPath = await nvidiaSearchPath(env);
   const readings = new GpuReadings({ staleAfterMs: timing.staleAfterMs });
-  const stream = new NvidiaStream({ searchPath, timing, random, onReading: (gpu) => readings.put([gpu]) });
+  const onNews = (news: NvidiaNews): void => {
+    if (news.kind === 'card') readings.put([withSharedMemory(news.gpu, env.systemMemory())]);
+    else readings.putAll(news.gpus.map((gpu) => withSharedMemory(gpu, env.systemMemory())));
+  };
+  const stream = new NvidiaStream({ searchPath, timing, random, onNews });
   const inventory = new NvidiaInventory({ searchPath, deadlineMs: timing.processesDeadlineMs, cacheMs: timing.processesCacheMs });
 
   const probe: GpuProbe = {
@@ -35,3 +41,9 @@ export async function startNvidiaProbe(env: ProbeEnv): Promise<GpuProbe | null> 
   await probe.close();
   return null;
 }
+
+/** GB10 and Orin have no memory of their own, and nvidia-smi says of it what it says of everything that is not there. */
+export const withSharedMemory = (gpu: Gpu, { totalBytes, freeBytes }: SystemMemory): Gpu =>
+  gpu.isUnifiedMemory && !gpu.isLost
+    ? { ...gpu, vramTotalBytes: totalBytes, vramUsedBytes: totalBytes - freeBytes, vramFreeBytes: freeBytes }
+    : gpu;

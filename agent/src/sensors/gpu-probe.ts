@@ -32,6 +32,8 @@ export type GpuProbe = {
   close(): Promise<void>;
 };
 
+export type SystemMemory = { totalBytes: number; freeBytes: number };
+
 /** What a probe may touch, passed in so that tests replace it with fixtures. */
 export type ProbeEnv = {
   platform: NodeJS.Platform;
@@ -43,6 +45,8 @@ export type ProbeEnv = {
   runCommand: RunCommand;
   /** Where Linux mounts sysfs: `/sys`. */
   sysfsRoot: string;
+  /** The machine's own memory, which a GPU without memory of its own shares; `freeBytes` is what a load could have. */
+  systemMemory: () => SystemMemory;
   timing: ProbeTiming;
   random: () => number;
 };

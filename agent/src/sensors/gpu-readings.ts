@@ -7,6 +7,9 @@ export function withoutStaleValues(gpu: Gpu): Gpu {
   return { ...gpu, vramUsedBytes: null, vramFreeBytes: null, utilization: null, temperatureCelsius: null, powerWatts: null };
 }
 
+/** A card that is known and does not answer any more: shown under its name, worth nothing. */
+export const lostGpu = (gpu: Gpu): Gpu => ({ ...withoutStaleValues(gpu), isLost: true });
+
 /** The last known values of every GPU of one probe. The probe is the only writer. */
 export class GpuReadings {
   readonly #rows = new Map<string, Row>();
@@ -28,6 +31,14 @@ export class GpuReadings {
     this.#notify();
     if (this.#staleTimer !== null) clearTimeout(this.#staleTimer);
     this.#staleTimer = setTimeout(() => this.#notify(), this.#staleAfterMs + 1).unref();
+  }
+
+  /** All cards there are now: one that is missing is lost, and one that was never more than a name is forgotten. */
+  putAll(gpus: readonly Gpu[]): void {
+    const ids = new Set(gpus.map((gpu) => gpu.id));
+    const missing = [...this.#rows.values()].filter(({ gpu }) => !ids.has(gpu.id));
+    for (const { gpu } of missing) if (gpu.vramTotalBytes === null) this.#rows.delete(gpu.id);
+    this.put([...gpus, ...missing.flatMap(({ gpu }) => (gpu.vramTotalBytes === null ? [] : [lostGpu(gpu)]))]);
   }
 
   read(): readonly Gpu[] {

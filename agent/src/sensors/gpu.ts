@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { runCommand } from './command.ts';
 import { startAmdProbe } from './gpu-amd.ts';
 import { startAppleProbe } from './gpu-apple.ts';
@@ -7,6 +8,8 @@ import { startNvidiaProbe } from './gpu-nvidia.ts';
 import { type GpuProbe, PROBE_TIMING, type ProbeEnv } from './gpu-probe.ts';
 
 export type { GpuProbe, GpuProbeVendor, GpuProcess, ProbeEnv } from './gpu-probe.ts';
+
+const systemMemory = () => ({ totalBytes: os.totalmem(), freeBytes: os.freemem() });
 
 type Start = (env: ProbeEnv) => Promise<GpuProbe | null>;
 
@@ -19,6 +22,7 @@ export const probeEnv = (given: Pick<ProbeEnv, 'environment' | 'mockEngineUrl'> 
   arch: process.arch,
   runCommand,
   sysfsRoot: '/sys',
+  systemMemory,
   timing: PROBE_TIMING,
   random: Math.random,
   ...given,

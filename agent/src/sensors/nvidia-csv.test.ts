@@ -48,14 +48,33 @@ describe('a line of nvidia-smi --format=csv,noheader,nounits', () => {
 
   it('turns every way to say "cannot tell" into null, and keeps the rest of the line', async () => {
     const [unified = '', restricted = '', lost = ''] = await fixtureLines('nvidia/not-available.csv');
-    expect(gpuOf(unified)).toMatchObject({ vramTotalBytes: null, vramUsedBytes: null, vramFreeBytes: null, utilization: 0.12 });
+    expect(gpuOf(unified)).toMatchObject({ isUnifiedMemory: true, vramTotalBytes: null, vramFreeBytes: null, utilization: 0.12 });
     expect(gpuOf(restricted)).toMatchObject({
+      isUnifiedMemory: false,
       vramTotalBytes: 24564 * MiB,
       vramFreeBytes: null,
       utilization: null,
       powerWatts: null,
     });
-    expect(gpuOf(lost)).toMatchObject({ id: 'nvidia-0', name: 'NVIDIA GPU', driverVersion: null, temperatureCelsius: null });
+    expect(gpuOf(lost)).toMatchObject({ id: 'nvidia-0', name: 'NVIDIA GPU', isLost: true, temperatureCelsius: null });
+  });
+
+  it.each([
+    [
+      '0, GPU-1, 540.4.0, [N/A], [N/A], [N/A], [N/A], [N/A], [N/A], Orin (nvgpu)',
+      { isUnifiedMemory: true, name: 'Orin (nvgpu)' },
+    ],
+    ['0, GPU-1, 540.4.0, [Not Supported], [Not Supported], [Not Supported], 3, 41, 5.10, NVIDIA Thor', { isUnifiedMemory: true }],
+    ['0, GPU-1, 540.4.0, [Insufficient Permissions], , , , , , NVIDIA A100', { isUnifiedMemory: false, vramTotalBytes: null }],
+    [
+      '0, GPU-1, 570.1, 8192 MiB, 1 MiB, 8191 MiB, 12 %, 30, 10,25 W, NVIDIA Thing',
+      { vramFreeBytes: 8191 * MiB, utilization: 0.12 },
+    ],
+    ['0, GPU-1, 570.1, 8192, 1, 8191, 0, 30, 341,27, NVIDIA Thing', { powerWatts: 341.27, name: 'NVIDIA Thing' }],
+    ['0, GPU-1, 570.1, 8192', { vramTotalBytes: 8192 * MiB, vramFreeBytes: null, name: 'NVIDIA GPU' }],
+    ['0, GPU-1', { id: 'GPU-1', vramTotalBytes: null, isUnifiedMemory: false }],
+  ])('reads %j as far as it goes', (line, facts) => {
+    expect(gpuOf(line)).toMatchObject(facts);
   });
 
   it('keeps a comma in the name', () => {
@@ -68,18 +87,29 @@ describe('a line of nvidia-smi --format=csv,noheader,nounits', () => {
     'recognises the complaint %s',
     async (name) => {
       const [line = ''] = await fixtureLines(`nvidia/${name}.txt`);
-      expect(parseNvidiaLine(line)).toEqual({ kind: 'complaint', sentence: line });
+      expect(parseNvidiaLine(line)).toMatchObject({ kind: 'complaint', sentence: line });
     },
   );
 
   it.each([
-    '',
-    'index, uuid, driver_version',
-    '0, GPU-1, 570.1, 8192',
-    '\u0000\u0001 not, a, reading',
-    'zero, GPU-1, 570.1, 8192, 1, 8191, 0, 30, 10.00, NVIDIA Thing',
-  ])('takes %j for noise', (line) => {
+    ['Unable to determine the device handle for GPU1: 0000:0A:00.0: Unknown Error', { index: 1, bus: '0000:0a:00.0' }],
+    ['Unable to determine the device handle for GPU0000:01:00.0: GPU is lost.', { index: null, bus: '0000:01:00.0' }],
+    ['Unable to determine the device handle for GPU 00000000:01:00.0: Not Found', { index: null, bus: '00000000:01:00.0' }],
+    ['No devices were found', null],
+  ])('knows which card %j is about', (line, names) => {
+    expect(parseNvidiaLine(line)).toEqual({ kind: 'complaint', sentence: line, names });
+  });
+
+  it.each(['', ' ', '\r', 'index, uuid, driver_version'])('takes %j for noise', (line) => {
     expect(parseNvidiaLine(line)).toEqual({ kind: 'noise' });
+  });
+
+  it.each([
+    ['\u0000\u0001 not, a, reading', 'not, a, reading'],
+    ['zero, GPU-1, 570.1, 8192', 'zero, GPU-1, 570.1, 8192'],
+    ['Der Treiber antwortet nicht', 'Der Treiber antwortet nicht'],
+  ])('tells %j, which it cannot read, without control characters', (line, sentence) => {
+    expect(parseNvidiaLine(line)).toEqual({ kind: 'complaint', sentence, names: null });
   });
 
   it('asks for exactly the columns that it reads', () => {

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backoffMs } from '@lai/shared/backoff';
-import type { Gpu } from '@lai/shared/node';
 import { execa } from 'execa';
 import type { ProbeTiming } from './gpu-probe.ts';
 import { cutLines } from './line-cutter.ts';
 import { nvidiaArguments, parseNvidiaLine } from './nvidia-csv.ts';
+import { type NvidiaNews, NvidiaRounds } from './nvidia-rounds.ts';
 
 export type NvidiaStreamOptions = {
   /** PATH of the program, driver folders first. */
   searchPath: string;
   timing: ProbeTiming;
   random: () => number;
-  onReading: (gpu: Gpu) => void;
+  onNews: (news: NvidiaNews) => void;
 };
 
 /** The first thing detection learns. `absent`: there is no such program; `trouble`: it is there and sees no GPU. */
@@ -44,7 +44,9 @@ export class NvidiaStream {
   readonly #closing = new AbortController();
   readonly #loop: Promise<void>;
   readonly #firstSight = Promise.withResolvers<FirstSight>();
-  #trouble: string | null = 'nvidia-smi has given no reading yet.';
+  readonly #rounds = new NvidiaRounds();
+  /** Why the program gives no rows at all; null while it does. */
+  #outage: string | null = 'nvidia-smi has given no reading yet.';
 
   constructor(options: NvidiaStreamOptions) {
     this.#options = options;
@@ -56,7 +58,7 @@ export class NvidiaStream {
   }
 
   get trouble(): string | null {
-    return this.#trouble;
+    return this.#outage ?? this.#rounds.trouble;
   }
 
   async close(): Promise<void> {
@@ -80,7 +82,7 @@ export class NvidiaStream {
       if (isLoop || run.readings === 0) {
         failures = run.readings > 0 && performance.now() - startedMs > STABLE_RUN_MS ? 1 : failures + 1;
         waitMs = backoffMs(failures - 1, this.#options.random(), { baseMs, capMs });
-        this.#trouble = run.complaint ?? 'nvidia-smi ended; it is being started again.';
+        this.#outage = run.complaint ?? 'nvidia-smi ended; it is being started again.';
         this.#firstSight.resolve(run.isMissing ? 'absent' : 'trouble');
       }
       await sleep(waitMs, undefined, { signal, ref: false }).catch(() => {});
@@ -89,8 +91,9 @@ export class NvidiaStream {
   }
 
   async #runOnce(loopMs: number | null): Promise<Run> {
-    const { searchPath, timing, onReading } = this.#options;
+    const { searchPath, timing, onNews } = this.#options;
     const run: Run = { readings: 0, isMissing: false, complaint: null };
+    this.#rounds.beginRound();
     const silence = new AbortController();
     const silenceTimer = setTimeout(() => silence.abort(), timing.silenceMs).unref();
     const program = execa('nvidia-smi', nvidiaArguments(loopMs), {
@@ -108,11 +111,11 @@ export class NvidiaStream {
       for (const text of cut.lines) {
         const line = parseNvidiaLine(text);
         if (line.kind === 'complaint') run.complaint ??= line.sentence;
+        for (const news of this.#rounds.take(line)) onNews(news);
         if (line.kind !== 'reading') continue;
         run.readings += 1;
-        this.#trouble = null;
+        this.#outage = null;
         silenceTimer.refresh();
-        onReading(line.gpu);
         this.#firstSight.resolve('reading');
       }
     });
@@ -120,6 +123,8 @@ export class NvidiaStream {
     program.stderr.resume();
     const result = await program;
     clearTimeout(silenceTimer);
+    // A program that was stopped in the middle of a round has not told of every card.
+    if (loopMs === null && result.exitCode === 0) for (const news of this.#rounds.endRound()) onNews(news);
     run.isMissing = result.code === 'ENOENT' || result.code === 'EACCES';
     if (run.isMissing) run.complaint = 'nvidia-smi is not installed.';
     else if (silence.signal.aborted) run.complaint ??= `nvidia-smi gave no reading for ${timing.silenceMs} ms and was stopped.`;

@@ -18,6 +18,9 @@ describe('a quantity as vendor tools print it', () => {
     ['-1', null],
     ['12 parsecs', null],
     ['1e9', null],
+    ['7,5 MiB', 7.5 * 2 ** 20],
+    ['24,576 MiB', null],
+    ['24\u00a0MiB', 24 * 2 ** 20],
   ])('reads %j as %j bytes', (text, bytes) => {
     expect(bytesOf(text)).toBe(bytes);
   });

@@ -2,7 +2,9 @@
  * Vendor tools print numbers as text: `8192 MiB`, `31 %`, `35.06 W`, or one of many ways to say "I cannot tell": `N/A`, `[N/A]`,
  * `[Not Supported]`, `[Insufficient Permissions]`, `[Unknown Error]`, an empty cell. Whatever is not a plain number is null.
  */
-const QUANTITY = /^(-?\d+(?:\.\d+)?)\s*([A-Za-z%]*)$/;
+const QUANTITY = /^(-?\d+(?:[.,]\d+)?)\s*([A-Za-z%]*)$/;
+/** Decimals or thousands? Nobody can tell: not known. */
+const AMBIGUOUS = /^-?\d{1,3},\d{3}(?!\d)/;
 
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = {
   B: 1,
@@ -19,8 +21,8 @@ type Quantity = { value: number; unit: string };
 
 function quantity(text: string): Quantity | null {
   const match = QUANTITY.exec(text.trim());
-  if (match?.[1] === undefined) return null;
-  const value = Number(match[1]);
+  if (match?.[1] === undefined || AMBIGUOUS.test(match[1])) return null;
+  const value = Number(match[1].replace(',', '.'));
   // The contract knows no negative reading; drivers print -1 and the like for "unknown".
   return Number.isFinite(value) && value >= 0 ? { value, unit: match[2] ?? '' } : null;
 }
