@@ -6,6 +6,7 @@ import type { NodeDesired, NodeSnapshot } from '@lai/shared/node';
 import type { AgentMessage, AttemptEnd } from '@lai/shared/protocol/agent-message';
 import type { DataFrame } from '@lai/shared/protocol/codec';
 import type { AttemptStart, CoordinatorMessage } from '@lai/shared/protocol/coordinator-message';
+import { machineRoom } from '@lai/shared/room';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { AttemptRunner } from './attempts/attempt-runner.ts';
@@ -124,7 +125,13 @@ export class Agent {
           if (attempt.modelId === modelId) attempt.stop('preempted', 'the model is being unloaded');
         }
       },
-      freeBytes: () => (this.#gpus.read().length === 0 ? availableMemoryBytes() : this.#gpus.totalOf('vramFreeBytes')),
+      freeBytes: () => {
+        const room = machineRoom({
+          gpus: [...this.#gpus.read()],
+          memory: { totalBytes: os.totalmem(), freeBytes: availableMemoryBytes() },
+        });
+        return room.isWhole ? room.freeBytes : null;
+      },
       log,
     });
     this.#pulls = new Pulls({
@@ -146,7 +153,7 @@ export class Agent {
     this.#guard = new GpuGuard({ holds: this.#holds, gpus: this.#gpus, log });
     this.#supervisor = new Supervisor({
       sources: engineSources(config, {
-        totalBytes: () => this.#gpus.totalOf('vramTotalBytes'),
+        totalBytes: () => this.#gpus.contextBasisBytes(),
         usedBytes: () => this.#gpus.totalOf('vramUsedBytes'),
       }),
       dataDir: config.dataDir,

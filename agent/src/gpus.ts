@@ -35,11 +35,17 @@ export class Gpus {
     return quick.length > 0 ? quick : this.#probe.read();
   }
 
-  /** Of all GPUs that tell; null when none of them does, 0 when there is none. */
+  /** Of all GPUs that tell and are not lost; null when none of them does, 0 when there is none. */
   totalOf(field: 'vramTotalBytes' | 'vramUsedBytes' | 'vramFreeBytes'): number | null {
-    const gpus = this.read();
+    const gpus = this.read().filter((gpu) => !gpu.isLost);
     const known = gpus.flatMap((gpu) => gpu[field] ?? []);
     return known.length === 0 && gpus.length > 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** What Ollama will choose a context by; null where it is not known, as for a GPU without memory of its own that is not Apple's. */
+  contextBasisBytes(): number | null {
+    const isKnown = this.read().every((gpu) => !gpu.isUnifiedMemory || gpu.vendor === 'apple');
+    return isKnown ? this.totalOf('vramTotalBytes') : null;
   }
 
   /** Looks at another machine's worth of GPUs: those of the mock engine at this address, or the real ones. */

@@ -30,10 +30,11 @@ export const memoryVerdict = (
   return usedBytes <= before.usedBytes - before.oursBytes * SHARE ? 'free' : 'held';
 };
 
-/** Over all cards; null when one of them does not tell. */
+/** Over all cards that are not lost; null when one of them does not tell. */
 export const totalUsedBytes = (gpus: readonly Gpu[]): number | null => {
-  if (gpus.length === 0) return null;
-  return gpus.reduce<number | null>(
+  const cards = gpus.filter((gpu) => !gpu.isLost);
+  if (cards.length === 0) return null;
+  return cards.reduce<number | null>(
     (sum, gpu) => (sum === null || gpu.vramUsedBytes === null ? null : sum + gpu.vramUsedBytes),
     0,
   );

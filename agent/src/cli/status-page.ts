@@ -59,6 +59,7 @@ export const modelsTable = (models: readonly LoadedModel[]): string => {
 const gpuLine = (gpu: Gpu): string =>
   [
     gpu.name,
+    gpu.isLost ? 'LOST: it does not answer, and its memory is not counted' : null,
     gpu.vramTotalBytes === null ? null : `${gigabytes(gpu.vramUsedBytes)} of ${gigabytes(gpu.vramTotalBytes)} used`,
     gpu.utilization === null ? null : `${Math.round(gpu.utilization * 100)} % busy`,
     gpu.temperatureCelsius === null ? null : `${Math.round(gpu.temperatureCelsius)} °C`,

@@ -9,7 +9,6 @@ export interface GgufFacts {
   readonly poolingType: number | null;
   readonly hasChatTemplate: boolean;
   readonly canUseTools: boolean;
-  readonly sizeBytes: number;
   /** What its context is made of; null when not known. */
   readonly kvShape: KvShape | null;
 }
@@ -33,7 +32,6 @@ const EMBEDDING_ARCHITECTURE = /(?:^|-)bert(?:-|$)|^t5encoder$|^gemma-embedding$
 export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => {
   const file = await open(path, 'r');
   try {
-    const { size } = await file.stat();
     const cursor = new Cursor(file);
     const values = await readValues(cursor);
     if (!values) return null;
@@ -51,7 +49,6 @@ export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => 
       poolingType: pooling === 0 ? null : (pooling ?? (isEncoder ? 1 : null)),
       hasChatTemplate: template !== '',
       canUseTools: /\btools\b/.test(template),
-      sizeBytes: size,
       kvShape: kvShape(values),
     };
   } catch (error) {

@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GgufFacts } from './gguf-header.ts';
-import { type LlamaLaunch, llamaCapabilities, llamaContext, llamaContextBytes, readLaunch } from './llama-model.ts';
+import {
+  type LlamaLaunch,
+  llamaCapabilities,
+  llamaContext,
+  llamaContextBytes,
+  llamaSizeBytes,
+  readLaunch,
+} from './llama-model.ts';
 import { type ModelInFolder, presetOf, scanModelsDir, watchModelsDir } from './llama-models-dir.ts';
 
 const facts: GgufFacts = {
@@ -12,7 +19,6 @@ const facts: GgufFacts = {
   poolingType: null,
   hasChatTemplate: true,
   canUseTools: true,
-  sizeBytes: 1,
   kvShape: { keys: 32_768, values: 32_768 },
 };
 const launch: LlamaLaunch = {
@@ -139,10 +145,25 @@ describe('a folder of models', () => {
     put('eyes/mmproj-model.gguf');
     put('empty/notes.txt');
     expect((await scanModelsDir(dir)).map(({ id, hasProjector, sizeBytes }) => [id, hasProjector, sizeBytes])).toEqual([
-      ['eyes', true, 10],
+      ['eyes', true, 20],
       ['shards', false, 42],
       ['solo', false, 10],
     ]);
+  });
+
+  it.each([
+    ['one file', 'a.gguf', null, 10],
+    ['all parts of a model', 'big-00001-of-00003.gguf', null, 60],
+    ['the projector too', 'big-00001-of-00003.gguf', 'mmproj.gguf', 67],
+    ['a part that is no first one', 'big-00002-of-00003.gguf', null, 60],
+    ['the parts that are there', 'torn-00001-of-00009.gguf', null, 5],
+    ['nothing that cannot be seen', 'nowhere.gguf', null, null],
+  ])('takes as much memory as its files: %s', async (_, file, projector, bytes) => {
+    put('a.gguf');
+    for (const part of [1, 2, 3]) put(`big-0000${part}-of-00003.gguf`, part * 10);
+    put('torn-00001-of-00009.gguf', 5);
+    put('mmproj.gguf', 7);
+    expect(await llamaSizeBytes(join(dir, file), projector && join(dir, projector))).toBe(bytes);
   });
 
   it('that is not there has none', async () => {

@@ -91,6 +91,30 @@ export const llamaContextBytes = (facts: GgufFacts | null, launch: LlamaLaunch |
   return contextBytes(facts.kvShape, { ...launch, tokens: launch.contextLength ?? least });
 };
 
+/** How llama.cpp names the parts of one model; the server is given the first, and finds the others by it. */
+const PART = /-(\d{5})-of-(\d{5})\.gguf$/;
+
+/** All files of the model that begins with this one. */
+export const partsOf = (file: string): string[] => {
+  const [suffix, , count = ''] = PART.exec(file) ?? [];
+  if (suffix === undefined || Number(count) < 1) return [file];
+  const stem = file.slice(0, -suffix.length);
+  return Array.from({ length: Number(count) }, (_, at) => `${stem}-${String(at + 1).padStart(5, '0')}-of-${count}.gguf`);
+};
+
+/** Bytes on disk of all parts and of the projector, which a load brings into memory too; null when the first part cannot be seen. */
+export const llamaSizeBytes = async (file: string, projector: string | null): Promise<number | null> => {
+  const files = [file, ...partsOf(file).filter((part) => part !== file), ...(projector === null ? [] : [projector])];
+  const [first = null, ...others] = await Promise.all(files.map(sizeOf));
+  return first === null ? null : others.reduce<number>((sum, size) => sum + (size ?? 0), first);
+};
+
+const sizeOf = (file: string): Promise<number | null> =>
+  stat(file).then(
+    ({ size }) => size,
+    () => null,
+  );
+
 /** Headers of files that were read already; a file that changed is read again. Null for what cannot be read from here. */
 export class GgufLibrary {
   readonly #known = new Map<string, { mtimeMs: number; sizeBytes: number; facts: GgufFacts | null }>();

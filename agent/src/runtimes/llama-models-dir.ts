@@ -1,14 +1,14 @@
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufFacts } from './gguf-header.ts';
-import { GgufLibrary } from './llama-model.ts';
+import { GgufLibrary, llamaSizeBytes } from './llama-model.ts';
 
 /** A model as llama-server's router will find it in its folder: a file, or a folder with shards or with a projector for images. */
 export interface ModelInFolder {
   readonly id: string;
   readonly file: string;
   readonly hasProjector: boolean;
-  /** All shards together. */
+  /** All parts and the projector together. */
   readonly sizeBytes: number;
   readonly facts: GgufFacts | null;
 }
@@ -22,31 +22,35 @@ export const scanModelsDir = async (dir: string, library = new GgufLibrary()): P
     entries.map(async (entry) => {
       if (entry.isDirectory()) return modelIn(join(dir, entry.name), entry.name, library);
       if (!isModelFile(entry.name)) return null;
-      return modelOf(entry.name.slice(0, -'.gguf'.length), [join(dir, entry.name)], false, library);
+      return modelOf({ id: entry.name.slice(0, -'.gguf'.length), file: join(dir, entry.name), projector: null, library });
     }),
   );
   return found.filter((model) => model !== null).toSorted((a, b) => (a.id < b.id ? -1 : 1));
 };
 
+interface Found {
+  readonly id: string;
+  readonly file: string;
+  readonly projector: string | null;
+  readonly library: GgufLibrary;
+}
+
 const modelIn = async (folder: string, id: string, library: GgufLibrary): Promise<ModelInFolder | null> => {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.gguf')).toSorted();
-  const files = names.filter(isModelFile).map((name) => join(folder, name));
-  return modelOf(id, files, files.length < names.length, library);
+  const [file] = names.filter(isModelFile);
+  const projector = names.find((name) => !isModelFile(name));
+  return file === undefined
+    ? null
+    : modelOf({ id, file: join(folder, file), projector: projector ? join(folder, projector) : null, library });
 };
 
-const modelOf = async (id: string, files: string[], hasProjector: boolean, library: GgufLibrary) => {
-  const [file] = files;
-  if (file === undefined) return null;
-  const sizes = await Promise.all(
-    files.map((path) =>
-      stat(path).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return { id, file, hasProjector, sizeBytes: sizes.reduce((sum, size) => sum + size, 0), facts: await library.facts(file) };
-};
+const modelOf = async ({ id, file, projector, library }: Found): Promise<ModelInFolder> => ({
+  id,
+  file,
+  hasProjector: projector !== null,
+  sizeBytes: (await llamaSizeBytes(file, projector)) ?? 0,
+  facts: await library.facts(file),
+});
 
 /**
  * The router's preset file: what differs from model to model. Embedding models have to be started for embeddings; a wanted context is

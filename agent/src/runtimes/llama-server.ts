@@ -4,7 +4,7 @@ import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
 import { explainedLoad } from './explained-load.ts';
-import { GgufLibrary, llamaCapabilities, llamaContext, llamaContextBytes, readLaunch } from './llama-model.ts';
+import { GgufLibrary, llamaCapabilities, llamaContext, llamaContextBytes, llamaSizeBytes, readLaunch } from './llama-model.ts';
 import {
   type EngineHandle,
   openAiUrl,
@@ -200,6 +200,7 @@ export class LlamaServer implements Runtime {
     const status = model.status?.value ?? 'loaded';
     const launch = model.status?.args ? readLaunch(model.status.args) : null;
     const facts = launch?.file ? await this.#library.facts(launch.file) : null;
+    const sizeBytes = launch?.file ? await llamaSizeBytes(launch.file, launch.projector) : null;
     const capabilities = llamaCapabilities({
       facts,
       launch,
@@ -219,7 +220,7 @@ export class LlamaServer implements Runtime {
         isEmbedding: capabilities.includes('embedding'),
       }),
       contextBytes: llamaContextBytes(facts, launch),
-      sizeBytes: facts?.sizeBytes ?? model.meta?.size ?? null,
+      sizeBytes: sizeBytes ?? model.meta?.size ?? null,
       vramBytes: null,
       slots: launch?.slots ?? this.#slots,
       expiresAtMs: null,

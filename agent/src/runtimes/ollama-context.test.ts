@@ -11,9 +11,9 @@ describe('the context of a cold model in Ollama', () => {
     ['is the longest on a large machine', { longest: 131_072, wanted: null, vramTotalBytes: 48 * GIB }, 131_072],
     ['is what somebody asked for', { longest: 131_072, wanted: 16_384, vramTotalBytes: 8 * GIB }, 16_384],
     ['is never more than the model can', { longest: 2_048, wanted: 16_384, vramTotalBytes: 8 * GIB }, 2_048],
-    ['is the longest while the GPUs are not known', { longest: 131_072, wanted: null, vramTotalBytes: null }, 131_072],
+    ['is the least while the GPUs are not known', { longest: 131_072, wanted: null, vramTotalBytes: null }, 4_096],
     ['is the default where the model does not tell', { longest: null, wanted: null, vramTotalBytes: 0 }, 4_096],
-    ['is not known where nothing is', { longest: null, wanted: null, vramTotalBytes: null }, null],
+    ['is the least where nothing is known', { longest: null, wanted: null, vramTotalBytes: null }, 4_096],
   ])('%s', (_, known, context) => {
     expect(ollamaContext(known)).toBe(context);
   });

@@ -217,7 +217,7 @@ export class Ollama implements Runtime {
     });
   }
 
-  #contextOf(name: string, { longestContext, ownContext }: Shown): number | null {
+  #contextOf(name: string, { longestContext, ownContext }: Shown): number {
     return (
       this.#loadedContext.get(name) ??
       ollamaContext({

@@ -22,7 +22,9 @@ const describeNode = ({ runtimes, gpus, holds }: NodeSnapshot): string => {
   const engines = runtimes.map(
     (runtime) => `${runtime.kind} ${runtime.version ?? ''} ${runtime.state}${runtime.isSimulated ? ' (SIMULATED)' : ''}`,
   );
-  const memory = gpus.map((gpu) => `${gpu.name} ${gib(gpu.vramUsedBytes)}/${gib(gpu.vramTotalBytes)} GiB`);
+  const memory = gpus.map((gpu) =>
+    gpu.isLost ? `${gpu.name} LOST` : `${gpu.name} ${gib(gpu.vramUsedBytes)}/${gib(gpu.vramTotalBytes)} GiB`,
+  );
   const held = holds.map((hold) => `held: ${hold.kind} (${hold.cause})`);
   return ['', ...engines, ...memory, ...held].join('  ');
 };

@@ -9,6 +9,9 @@ const freeGpu = (freeGib: number | null, totalGib: number | null = 8) =>
     vramTotalBytes: totalGib === null ? null : totalGib * GIB,
     vramFreeBytes: freeGib === null ? null : freeGib * GIB,
   });
+const lost = (totalGib: number) => ({ ...freeGpu(null, totalGib), id: 'lost', isLost: true });
+const unified = (freeGib: number | null, totalGib: number) => ({ ...freeGpu(freeGib, totalGib), isUnifiedMemory: true });
+const ram = (totalGib: number, freeGib = totalGib) => ({ totalBytes: totalGib * GIB, freeBytes: freeGib * GIB });
 const warm = (facts: Partial<LoadedModel>) => model('old', { state: 'warm', sizeBytes: 3 * GIB, vramBytes: 4 * GIB, ...facts });
 
 const on = (parts: Partial<NodeSnapshot>, facts: NodeFacts = {}) => node('a', parts.models ?? [], { ...facts, snapshot: parts });
@@ -25,9 +28,34 @@ describe('a load', () => {
     ['beside a game that holds the memory', cold(4), { gpus: [freeGpu(2)] }, 'does_not_fit'],
     ['over two GPUs together', cold(10), { gpus: [freeGpu(6), freeGpu(6)] }, 'fits'],
     ['of unknown size', cold(null), { gpus: [freeGpu(0)] }, 'fits'],
-    ['into unknown free memory', cold(40), { gpus: [freeGpu(null)] }, 'fits'],
-    ['into a GPU of unknown size', cold(40), { gpus: [freeGpu(1, null)] }, 'fits'],
-    ['where one of two GPUs does not tell', cold(40), { gpus: [freeGpu(1), freeGpu(null)] }, 'fits'],
+    ['into unknown free memory', cold(4), { gpus: [freeGpu(null)] }, 'does_not_fit'],
+    ['of more than a card that does not tell what is free', cold(142), { gpus: [freeGpu(null)] }, 'too_large'],
+    ['beside a game, where a second card does not tell', cold(4), { gpus: [freeGpu(1), freeGpu(null)] }, 'does_not_fit'],
+    ['into the one of two cards that tells', cold(4), { gpus: [freeGpu(8), freeGpu(null)] }, 'fits'],
+    ['into main memory, where the GPU does not tell its size', cold(4), { gpus: [freeGpu(1, null)], memory: ram(8) }, 'fits'],
+    [
+      'of more than main memory, where the GPU does not tell its size',
+      cold(142),
+      { gpus: [freeGpu(null, null)], memory: ram(23) },
+      'too_large',
+    ],
+    ['of more than the other card, where one is lost', cold(142), { gpus: [freeGpu(6, 24), lost(24)] }, 'too_large'],
+    ['of less than the lost card had', cold(12), { gpus: [freeGpu(6, 24), lost(24)] }, 'does_not_fit'],
+    ['into the card that is left', cold(4), { gpus: [freeGpu(6, 24), lost(24)] }, 'fits'],
+    ['into main memory, where the only card is lost', cold(4), { gpus: [lost(24)], memory: ram(8) }, 'fits'],
+    [
+      'into shared memory, as far as the machine has any free',
+      cold(4),
+      { gpus: [unified(null, 16)], memory: ram(16, 6) },
+      'fits',
+    ],
+    ['into shared memory that other programs hold', cold(4), { gpus: [unified(null, 16)], memory: ram(16, 3) }, 'does_not_fit'],
+    [
+      'into memory that two GPUs share, which is there once',
+      cold(9),
+      { gpus: [unified(8, 8), { ...unified(8, 8), id: 'b' }] },
+      'too_large',
+    ],
     [
       'into main memory where there is no GPU',
       cold(4),

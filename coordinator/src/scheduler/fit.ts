@@ -1,4 +1,5 @@
 import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
+import { machineRoom } from '@lai/shared/room';
 import { type FleetNode, stateOf } from './fleet.ts';
 
 /** Of a card: a desktop holds less. Where somebody holds more, it is in use, and no engine is asked to squeeze in beside. */
@@ -21,14 +22,14 @@ export type Fit =
   | { readonly kind: 'too_large'; readonly needBytes: number; readonly haveBytes: number };
 
 /**
- * Would the model's load find room? Counts what is truly free, so what games and other programs hold is out of reach. A node that
- * cannot tell is believed to have room: its runtime knows better than we do.
+ * Would the model's load find room? Counts what is truly free, so what games and other programs hold is out of reach. Memory that a node
+ * does not tell of is no room (`machineRoom`); a model of unknown size is believed to fit, as its runtime knows better than we do.
  */
 export const fitOf = (model: LoadedModel, node: FleetNode): Fit => {
   const { snapshot } = node;
   const room = roomFor(model, node);
-  const needBytes = room && needOf(model, node, room.totalBytes);
-  if (!room || needBytes === null) return { kind: 'fits' };
+  const needBytes = needOf(model, node, room.totalBytes);
+  if (needBytes === null) return { kind: 'fits' };
   const { totalBytes, freeBytes, haveBytes, drainedBytes } = room;
   const shortageBytes = node.shortageBytes(model);
   const ranOut = (roomBytes: number) => shortageBytes !== null && roomBytes - shortageBytes <= CHANGE_THAT_MATTERS_BYTES;
@@ -69,11 +70,9 @@ interface Room {
   readonly isChanging: boolean;
 }
 
-/** Null when the node cannot tell. */
-const roomFor = (model: LoadedModel, node: FleetNode): Room | null => {
+const roomFor = (model: LoadedModel, node: FleetNode): Room => {
   const { snapshot } = node;
-  const { totalBytes, freeBytes: shownBytes } = roomOf(snapshot);
-  if (totalBytes === null || shownBytes === null) return null;
+  const { totalBytes, freeBytes: shownBytes } = machineRoom(snapshot);
   const others = snapshot.models.filter(({ id }) => id !== model.id);
   // What is on its way into memory will take all that it needs, whatever is to be seen of it yet.
   const isComing = (other: LoadedModel) => stateOf(node, other) === 'loading';
@@ -118,34 +117,32 @@ export const hasCome = (was: ReadonlyMap<string, number>, is: ReadonlyMap<string
 
 /** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
 const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>
-  (gpus.length === 0 ? null : model.vramBytes) ?? model.sizeBytes ?? 0;
+  (gpus.every(({ isLost }) => isLost) ? null : model.vramBytes) ?? model.sizeBytes ?? 0;
 
 /** Main memory for what the GPU has no room for, where there is a GPU with memory of its own and an engine that can do that. */
 const spillOf = ({ runtime }: LoadedModel, { gpus, memory, runtimes }: NodeSnapshot): NodeSnapshot['memory'] => {
   const canSpill = runtimes.some(({ kind, spillsToMemory }) => kind === runtime && spillsToMemory === true);
-  return canSpill && gpus.length > 0 && !gpus.some(({ isUnifiedMemory }) => isUnifiedMemory)
+  // Where no card tells its size, main memory is the measure already.
+  return canSpill &&
+    gpus.some((gpu) => !gpu.isLost && gpu.vramTotalBytes !== null) &&
+    !gpus.some(({ isUnifiedMemory }) => isUnifiedMemory)
     ? memory
     : { totalBytes: 0, freeBytes: 0 };
 };
 
-/** All GPUs together, as engines split a model over them; main memory where there is no GPU. */
-const roomOf = ({ gpus, memory }: NodeSnapshot): { totalBytes: number | null; freeBytes: number | null } => {
-  if (gpus.length === 0) return memory;
-  const sum = (values: (number | null)[]) =>
-    values.reduce<number | null>((total, value) => (total === null || value === null ? null : total + value), 0);
-  return { totalBytes: sum(gpus.map((gpu) => gpu.vramTotalBytes)), freeBytes: sum(gpus.map((gpu) => gpu.vramFreeBytes)) };
+/** Free memory as the fit counts it; null when the node cannot tell, as nothing is learned from less than the whole. */
+export const freeRoomOf = (snapshot: NodeSnapshot): number | null => {
+  const { isWhole, freeBytes } = machineRoom(snapshot);
+  return isWhole ? freeBytes : null;
 };
-
-/** Free GPU memory as the fit counts it; null when the node cannot tell. */
-export const freeRoomOf = (snapshot: NodeSnapshot): number | null => roomOf(snapshot).freeBytes;
 
 /**
  * What a load could have at most: idle models sent away, and what models that have left a moment ago may be shown to hold, still. Null
  * when the node cannot tell.
  */
 export const mostRoomOf = (snapshot: NodeSnapshot, leaving: ReadonlySet<string> = new Set()): number | null => {
-  const { totalBytes, freeBytes } = roomOf(snapshot);
-  if (totalBytes === null || freeBytes === null) return freeBytes;
+  const { isWhole, totalBytes, freeBytes } = machineRoom(snapshot);
+  if (!isWhole) return null;
   const idle = snapshot.models.filter((other) => other.state === 'warm' && other.inFlight === 0 && !other.isPinned);
   const haveBytes = freeBytes + idle.reduce((sum, model) => sum + heldBytes(model, snapshot), 0);
   const left = snapshot.models.filter(({ id }) => leaving.has(id));
