@@ -1,17 +1,32 @@
 import fc from 'fast-check';
+import { chatFromMessages } from '../../coordinator/src/api/anthropic/messages-input.ts';
+import { chatFromGenerate, chatFromOllama } from '../../coordinator/src/api/ollama/input.ts';
+import { parseJsonBody } from '../../coordinator/src/api/openai/body.ts';
+import { chatQuestion as chatCompletionQuestion } from '../../coordinator/src/api/openai/chat-completions.ts';
+import { chatQuestion } from '../../coordinator/src/api/openai/chat-question.ts';
+import { completionQuestion } from '../../coordinator/src/api/openai/completions.ts';
+import { embeddingQuestion } from '../../coordinator/src/api/openai/embeddings.ts';
 import { questionIn } from '../../coordinator/src/api/openai/questions.ts';
+import { chatFromResponse } from '../../coordinator/src/api/openai/responses-input.ts';
+import { offerTools } from '../../coordinator/src/api/openai/responses-tools.ts';
+import { MessagesRequest } from '../../shared/src/anthropic.ts';
 import { CodedError } from '../../shared/src/errors.ts';
+import { OllamaChatRequest, OllamaGenerateRequest } from '../../shared/src/ollama.ts';
+import { ChatCompletionRequest, CompletionRequest, EmbeddingRequest } from '../../shared/src/openai.ts';
+import { ResponseRequest } from '../../shared/src/responses.ts';
 import { campaign } from './campaign.ts';
 import { canonical, READERS } from './json-readers.ts';
 
 /** What the coordinator decided: it must be what every engine reads, whatever the client wrote. */
 const GRANTED = 'granted:1b';
+/** Keys under which nothing means anything to an engine. */
+const CLIENTS_OWN: ReadonlySet<string> = new Set(['properties']);
 const LIMITS = { maxTextBytes: 4 * 1024 * 1024 };
 
-/** A key as it is, in other cases, with the letters beyond ASCII that fold into it, or written with an escape. */
+/** A key as it is; rarely in another case, with the letters beyond ASCII that fold into it, or written with an escape. */
 const spelled = (key: string): fc.Arbitrary<string> =>
   fc.oneof(
-    { weight: 6, arbitrary: fc.constant(JSON.stringify(key)) },
+    { weight: 60, arbitrary: fc.constant(JSON.stringify(key)) },
     { weight: 1, arbitrary: fc.mixedCase(fc.constant(key)).map((text) => JSON.stringify(text)) },
     { weight: 1, arbitrary: fc.constant(JSON.stringify(key.replaceAll('s', 'ſ').replaceAll('k', '\u212a'))) },
     { weight: 1, arbitrary: fc.constant(`"\\u00${key.charCodeAt(0).toString(16)}${key.slice(1)}"`) },
@@ -20,15 +35,24 @@ const spelled = (key: string): fc.Arbitrary<string> =>
 const field = (key: string, value: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.tuple(spelled(key), value).map(([name, text]) => `${name}:${text}`);
 
-/** Fields in any order, some of them twice. */
+/** Most of the fields, in any order, rarely one of them twice. */
 const objectOf = (fields: readonly fc.Arbitrary<string>[]): fc.Arbitrary<string> =>
-  fc.array(fc.oneof(...fields), { minLength: 1, maxLength: fields.length + 1 }).map((written) => `{${written.join()}}`);
+  fc
+    .tuple(
+      fc.tuple(...fields.map((each) => fc.option(each, { freq: 4, nil: null }))),
+      fc.oneof({ weight: 15, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.oneof(...fields) }),
+      fc.nat(fields.length),
+    )
+    .map(([written, again, from]) => {
+      const all = [...written.slice(from), ...written.slice(0, from), again].filter((each) => each !== null);
+      return `{${all.join()}}`;
+    });
 
 const json = (value: unknown): string => JSON.stringify(value);
 const text = fc.constantFrom('Hi.', 'model', '{"model":"x"}', '').map(json);
 const model = fc.constantFrom('allowed:1b', 'secret:7b', '').map(json);
 const part = objectOf([
-  field('type', fc.constantFrom('text', 'image_url').map(json)),
+  fc.constantFrom('"type":"text"', '"type":"image_url"', '"type":"input_text"'),
   field('text', text),
   field('image_url', objectOf([field('url', fc.constantFrom('data:image/png;base64,AA==', 'http://10.0.0.1/x').map(json))])),
 ]);
@@ -38,7 +62,7 @@ const call = objectOf([
   field('function', objectOf([field('name', text), field('arguments', text)])),
 ]);
 const message = objectOf([
-  field('role', fc.constantFrom('user', 'assistant', 'system', 'developer').map(json)),
+  fc.constantFrom('user', 'assistant', 'system', 'developer').map((role) => `"role":"${role}"`),
   field(
     'content',
     fc.oneof(
@@ -55,25 +79,62 @@ const messages = fc.array(message, { minLength: 1, maxLength: 3 }).map((list) =>
 const flag = fc.constantFrom('true', 'false', 'null');
 const anything = fc.oneof(flag, text, fc.constantFrom('0', '1.0', '12345678901234567891', '[]', '{}'));
 
-const body = objectOf([
+const tool = objectOf([
+  field('type', fc.constant('"function"')),
+  field('name', text),
+  field('function', objectOf([field('name', text), field('parameters', fc.constantFrom('{"properties":{"Model":{}}}', '{}'))])),
+  field('input_schema', fc.constant('{"type":"object","properties":{"a":{},"A":{}}}')),
+]);
+const options = objectOf([field('temperature', anything), field('seed', anything), field('num_predict', anything)]);
+
+const written = objectOf([
   field('model', model),
   field('messages', messages),
-  field('messages', messages),
   field('prompt', text),
-  field('input', text),
+  field('input', fc.oneof(text, messages)),
   field('stream', flag),
   field('stream_options', objectOf([field('include_usage', flag)])),
-  field('max_tokens', anything),
-  field('temperature', anything),
-  field('user', text),
+  field('max_tokens', fc.constantFrom('1', '0', 'null')),
+  field('temperature', fc.constantFrom('0', '1.0', '1e-1')),
+  field('x_mood', anything),
+  field(
+    'tools',
+    fc.array(tool, { maxLength: 2 }).map((tools) => `[${tools.join()}]`),
+  ),
+  field('options', options),
 ]);
 
+type Ask = (bytes: Buffer) => { readonly bodyFor: (model: string) => Uint8Array };
+
+/** Every surface's way from a client's bytes to an engine's. */
+const SURFACES: Readonly<Record<string, Ask>> = {
+  jobs: (bytes) => questionIn(bytes, LIMITS).question,
+  chat: (bytes) => chatCompletionQuestion(parseJsonBody(bytes, ChatCompletionRequest, LIMITS)),
+  completions: (bytes) => completionQuestion(parseJsonBody(bytes, CompletionRequest, LIMITS)),
+  embeddings: (bytes) => embeddingQuestion(parseJsonBody(bytes, EmbeddingRequest, LIMITS)),
+  messages: (bytes) => chatQuestion(chatFromMessages(parseJsonBody(bytes, MessagesRequest, LIMITS).value)),
+  responses: (bytes) => {
+    const { value } = parseJsonBody(bytes, ResponseRequest, LIMITS);
+    const items = typeof value.input === 'string' ? [{ role: 'user', content: value.input }] : value.input;
+    return chatQuestion(chatFromResponse(value, items, { offer: offerTools(value.tools ?? []), canThink: true }));
+  },
+  ollamaChat: (bytes) => chatQuestion(chatFromOllama(parseJsonBody(bytes, OllamaChatRequest, LIMITS).value, true)),
+  ollamaGenerate: (bytes) => chatQuestion(chatFromGenerate(parseJsonBody(bytes, OllamaGenerateRequest, LIMITS).value, true)),
+};
+
+export const asked = fc.record({ surface: fc.constantFrom(...Object.keys(SURFACES)), body: written });
+
+interface Asked {
+  readonly surface: string;
+  readonly body: string;
+}
+
 /** Throws what is wrong with what would be sent for this body; a body that is refused is sent to nobody. */
-const check = (written: string): void => {
-  const sent = sentFor(written);
+const check = (asked: Asked): void => {
+  const sent = sentFor(asked);
   if (sent === null) return;
   const trees = READERS.map(({ name, read }) => ({ name, tree: read(sent) }));
-  const meanings = new Set(trees.map(({ tree }) => (tree === null ? 'refused' : canonical(tree))));
+  const meanings = new Set(trees.map(({ tree }) => (tree === null ? 'refused' : canonical(tree, CLIENTS_OWN))));
   if (meanings.size !== 1) throw new Error(`read differently: ${sent}`);
   for (const { name, tree } of trees) {
     const read = tree instanceof Map ? tree.get('model') : undefined;
@@ -81,9 +142,9 @@ const check = (written: string): void => {
   }
 };
 
-const sentFor = (written: string): string | null => {
+export const sentFor = ({ surface, body }: Asked): string | null => {
   try {
-    return Buffer.from(questionIn(Buffer.from(written), LIMITS).question.bodyFor(GRANTED)).toString();
+    return Buffer.from(SURFACES[surface]?.(Buffer.from(body)).bodyFor(GRANTED) ?? []).toString();
   } catch (error) {
     if (error instanceof CodedError && error.code !== 'internal_error') return null;
     throw error;
@@ -93,5 +154,5 @@ const sentFor = (written: string): string | null => {
 export const bodies = campaign({
   about: 'what was checked of a request body is what every kind of engine reads',
   runs: 100_000,
-  property: () => fc.property(body, check),
+  property: () => fc.property(asked, check),
 });

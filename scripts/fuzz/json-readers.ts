@@ -72,13 +72,15 @@ export const READERS: readonly Reader[] = [
   { name: 'strict', read: readBy('strict', unique) },
 ];
 
-/** One text for trees that mean the same to a reader that does not care about the order of keys. */
-export const canonical = (tree: Tree): string => {
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** One text for trees that mean the same to a reader that does not care about the order of keys, nor for what stands under some of them. */
+export const canonical = (tree: Tree, except = NOTHING): string => {
   if (typeof tree === 'string') return tree;
   if (tree instanceof Map)
     return `{${[...(tree as ReadonlyMap<string, Tree>)]
-      .map(([key, value]) => `${JSON.stringify(goFold(key))}:${canonical(value)}`)
+      .map(([key, value]) => `${JSON.stringify(goFold(key))}:${except.has(key) ? '…' : canonical(value, except)}`)
       .sort()
       .join()}}`;
-  return `[${(tree as readonly Tree[]).map(canonical).join()}]`;
+  return `[${(tree as readonly Tree[]).map((each) => canonical(each, except)).join()}]`;
 };

@@ -3,6 +3,7 @@ import { CodedError } from '@lai/shared/errors';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
 import { z } from 'zod';
 import { type ChatMessage, withOneSystemMessage } from '../openai/chat-question.ts';
+import { jsonOf } from '../openai/foreign-json.ts';
 
 type Part = Record<string, unknown> & { type: string };
 
@@ -64,7 +65,7 @@ const assistantMessage = (blocks: readonly AnthropicBlock[]): ChatMessage => {
   const text = blocks.map((block) => (block.type === 'text' ? (block.text ?? '') : '')).join('');
   const calls = blocks
     .filter((block) => block.type === 'tool_use')
-    .map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } }));
+    .map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: jsonOf(input ?? {}) } }));
   return {
     role: 'assistant',
     content: text || (calls.length > 0 ? null : ''),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatDelta, TokenCounts } from '../openai/chat-deltas.ts';
+import { argumentsIn } from '../openai/foreign-json.ts';
 import type { Failure } from '../openai/wording.ts';
 import { anthropicErrorBody } from './error-envelope.ts';
 
@@ -170,14 +171,5 @@ export class MessageComposer {
 
 const finished = ({ kind, block, text }: OpenBlock): Fields => {
   if (kind === 'text') return { ...block, text };
-  return kind === 'thinking' ? { ...block, thinking: text } : { ...block, input: inputOf(text) };
-};
-
-/** Half an object, when the answer was cut, is no object. */
-const inputOf = (args: string): unknown => {
-  try {
-    return args === '' ? {} : JSON.parse(args);
-  } catch {
-    return {};
-  }
+  return kind === 'thinking' ? { ...block, thinking: text } : { ...block, input: argumentsIn(text) };
 };

@@ -6,6 +6,8 @@ import { ChatDeltas } from '../openai/chat-deltas.ts';
 import { chatQuestion } from '../openai/chat-question.ts';
 import { BytesCollector } from '../openai/collect-bytes.ts';
 import { vectorsAs } from '../openai/embedding-vectors.ts';
+import { composedBody } from '../openai/engine-body.ts';
+import { jsonOf } from '../openai/foreign-json.ts';
 import { findModel } from '../openai/models.ts';
 import { completionTarget, embeddingTarget, plainConversation } from '../openai/needs.ts';
 import { writeJson } from '../openai/respond.ts';
@@ -107,8 +109,7 @@ const completionQuestion = (request: OllamaGenerateRequest): Question => {
     route: 'completions',
     target: completionTarget(completion),
     conversation: plainConversation(null, completion.prompt),
-    bodyFor: (model) =>
-      Buffer.from(JSON.stringify({ ...completion, model, stream: true, stream_options: { include_usage: true } })),
+    bodyFor: composedBody({ ...completion, stream: true, stream_options: { include_usage: true } }),
   };
 };
 
@@ -116,7 +117,7 @@ const embeddingQuestion = (request: { model: string; input: string | string[]; d
   route: 'embeddings',
   target: embeddingTarget(request),
   conversation: null,
-  bodyFor: (model) => Buffer.from(JSON.stringify({ ...request, model })),
+  bodyFor: composedBody(request),
 });
 
 const wordingOf = (composer: OllamaComposer, { isStreaming }: { isStreaming: boolean }): Wording => {
@@ -146,7 +147,7 @@ const wordingOf = (composer: OllamaComposer, { isStreaming }: { isStreaming: boo
   };
 };
 
-const linesText = (lines: readonly unknown[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+const linesText = (lines: readonly unknown[]): string => lines.map((line) => `${jsonOf(line)}\n`).join('');
 
 const vectorsWording = (say: (list: EmbeddingList) => unknown, dimensions: number | null = null): WholeWording => {
   const collector = new BytesCollector();

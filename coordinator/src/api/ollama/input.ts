@@ -1,6 +1,7 @@
 import type { OllamaChatRequest, OllamaGenerateRequest, OllamaMessage } from '@lai/shared/ollama';
 import type { ChatCompletionRequest, CompletionRequest } from '@lai/shared/openai';
 import type { ChatMessage } from '../openai/chat-question.ts';
+import { jsonOf } from '../openai/foreign-json.ts';
 
 type Wishes = Pick<OllamaChatRequest, 'model' | 'format' | 'options' | 'think'>;
 
@@ -79,7 +80,7 @@ const messagesOf = (messages: readonly OllamaMessage[]): ChatMessage[] => {
   });
 };
 
-const textOf = (args: unknown): string => (typeof args === 'string' ? args : JSON.stringify(args ?? {}));
+const textOf = (args: unknown): string => (typeof args === 'string' ? args : jsonOf(args ?? {}));
 
 const contentOf = (text: string, images: readonly string[]): ChatMessage['content'] =>
   images.length === 0

@@ -1,5 +1,6 @@
 import type { AttemptTimings } from '@lai/shared/attempt';
 import type { ChatDelta, TokenCounts } from '../openai/chat-deltas.ts';
+import { argumentsIn } from '../openai/foreign-json.ts';
 import type { EndFrame } from '../openai/wording.ts';
 
 type Fields = Record<string, unknown>;
@@ -109,13 +110,5 @@ const nanoseconds = (ms: number): number => Math.round(ms * 1_000_000);
 
 const toolCall = ({ id, name, arguments: args }: Call, index: number): Fields => ({
   ...(id ? { id } : {}),
-  function: { index, name, arguments: objectOf(args) },
+  function: { index, name, arguments: argumentsIn(args) },
 });
-
-const objectOf = (args: string): unknown => {
-  try {
-    return args === '' ? {} : JSON.parse(args);
-  } catch {
-    return {};
-  }
-};

@@ -1,17 +1,22 @@
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { CodedError } from '@lai/shared/errors';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { parseJsonBody, readJsonBody, scanJson } from './body.ts';
+import { parseJsonBody, readJsonBody } from './body.ts';
+import { scanJson } from './json-scan.ts';
+import { keysKnownTo } from './known-keys.ts';
 
 const Anything = z.looseObject({});
 const LIMITS = { maxTextBytes: 1_000 };
 const MIB = 1024 * 1024;
 
 const parse = (text: string) => parseJsonBody(Buffer.from(text), Anything, { maxTextBytes: 50 * MIB });
-const spliced = (text: string, fields: Record<string, unknown>): string => Buffer.from(parse(text).with(fields)).toString();
+/** What a node would get that calls the model M. */
+const sent = (text: string, fields: Record<string, unknown> = {}): string =>
+  Buffer.from(parse(text).forEngine(fields)('M')).toString();
 
 const problemOf = (bytes: Buffer | string, schema: z.ZodType = Anything, limits = LIMITS): CodedError => {
   try {
@@ -25,63 +30,116 @@ const problemOf = (bytes: Buffer | string, schema: z.ZodType = Anything, limits 
 
 describe('changing a body', () => {
   it.each<[string, string, Record<string, unknown>, string]>([
-    ['a field that is there', '{"model":"a","n":1}', { model: 'b' }, '{"model":"b","n":1}'],
-    ['a field that is not there', '{"n":1}', { stream: true }, '{"stream":true,"n":1}'],
-    ['several, in any order', '{"a":1,"b":2,"c":3}', { c: 30, a: 10 }, '{"a":10,"b":2,"c":30}'],
-    ['some that are there and some that are not', '{"a":1}', { a: 2, b: { c: [3] } }, '{"b":{"c":[3]},"a":2}'],
-    ['the only field', '{"model":"a"}', { model: 'b' }, '{"model":"b"}'],
-    ['nothing', '{"a":1}', {}, '{"a":1}'],
-    ['an empty object', '{}', { model: 'b' }, '{"model":"b"}'],
-    ['an empty object with air in it', ' { } ', { model: 'b' }, ' {"model":"b" } '],
-    ['whole lists and objects', '{"a":[1,{"b":2}],"c":{"d":{}}}', { a: 0, c: null }, '{"a":0,"c":null}'],
-    ['the last of two equal keys, which is the one that counts', '{"m":"a","m":"b"}', { m: 'c' }, '{"m":"a","m":"c"}'],
-    ['a key that is written with escapes', '{"\\u006dodel":"a"}', { model: 'b' }, '{"\\u006dodel":"b"}'],
-    ['a key with a quote in it', '{"a\\"b":1}', { 'a"b': 2 }, '{"a\\"b":2}'],
-    ['a key that ends in a backslash', '{"a\\\\":1,"b":2}', { 'a\\': 3 }, '{"a\\\\":3,"b":2}'],
-    ['nothing inside of other fields', '{"x":{"model":"a"},"model":"a"}', { model: 'b' }, '{"x":{"model":"a"},"model":"b"}'],
-    ['nothing inside of strings', '{"x":"{\\"model\\":1,}","model":1}', { model: 2 }, '{"x":"{\\"model\\":1,}","model":2}'],
-    ['names that are not ASCII', '{"größe":1,"x":"€"}', { größe: 2 }, '{"größe":2,"x":"€"}'],
-    ['a value that looks like a pattern', '{"a":1}', { a: '$& $1' }, '{"a":"$& $1"}'],
+    ['a field that is there', '{"model":"a","n":1}', { n: 2 }, '{"model":"M","n":2}'],
+    ['a field that is not there', '{"n":1,"model":"a"}', { stream: true }, '{"stream":true,"n":1,"model":"M"}'],
+    ['several, in any order', '{"a":1,"model":"x","c":3}', { c: 30, a: 10 }, '{"a":10,"model":"M","c":30}'],
+    ['some that are there and some that are not', '{"a":1}', { a: 2, b: { c: [3] } }, '{"model":"M","b":{"c":[3]},"a":2}'],
+    ['nothing but the model', '{"a":1}', {}, '{"model":"M","a":1}'],
+    ['the model of an empty object', '{}', {}, '{"model":"M"}'],
+    ['the model of an empty object with air in it', ' { } ', {}, '{"model":"M"}'],
+    ['whole lists and objects', '{"model":"m","a":[1,{"b":2}],"c":{"d":{}}}', { a: 0, c: null }, '{"model":"M","a":0,"c":null}'],
+    ['a key that is written with escapes', '{"\\u006dodel":"a"}', {}, '{"\\u006dodel":"M"}'],
+    ['a key with a quote in it', '{"a\\"b":1,"model":""}', { 'a"b': 2 }, '{"a\\"b":2,"model":"M"}'],
+    ['a key that ends in a backslash', '{"a\\\\":1,"b":2}', { 'a\\': 3 }, '{"model":"M","a\\\\":3,"b":2}'],
+    ['nothing inside of other fields', '{"x":{"model":"a"},"model":"a"}', {}, '{"x":{"model":"a"},"model":"M"}'],
+    ['nothing inside of strings', '{"x":"{\\"model\\":1,}","model":1}', {}, '{"x":"{\\"model\\":1,}","model":"M"}'],
+    ['names that are not ASCII', '{"größe":1,"x":"€"}', { größe: 2 }, '{"model":"M","größe":2,"x":"€"}'],
+    ['a value that looks like a pattern', '{"a":1,"model":"$1"}', { a: '$& $1' }, '{"a":"$& $1","model":"M"}'],
+    ['no field that is undefined', '{"a":1,"model":"m","b":2}', { a: undefined, c: undefined }, '{"model":"M","b":2}'],
+    ['no field that is null', '{"a":null,"model":"m","b" : null , "c":[null]}', {}, '{"model":"M", "c":[null]}'],
   ])('sets %s', (_, before, fields, after) => {
-    expect(spliced(before, fields)).toBe(after);
+    expect(sent(before, fields)).toBe(after);
   });
 
   it.each([
-    ['numbers as they were written', '{"t":1.0,"big":12345678901234567890,"e":1E+2,"tiny":0.10,"minus":-0'],
-    ['key order', '{"z":1,"a":2,"10":3,"2":4'],
+    ['numbers as they were written', '{"t":1.0,"big":12345678901234567890,"e":1E+2,"huge":1e400,"tiny":0.10,"minus":-0'],
+    ['key order', '{"z":1,"a":2,"10":3,"2":4,"__proto__":5'],
     ['unknown fields', '{"x_mood":"fine","nested":{"deep":[[[]]]}'],
     ['white space', '{ "a" :\t1 ,\r\n "b" : [ 1 , 2 ]  '],
     ['escapes in strings', '{"a":"\\u00fc\\n\\/","b":"\\ud83d\\ude00"'],
     ['braces and quotes in strings', '{"a":"}{][,:\\"\\\\"'],
-    ['equal keys in nested objects', '{"a":{"k":1,"k":2}'],
+    ['what belongs to the client, such as equal keys in arguments', '{"arguments":{"k":1,"K":2,"k":3,"Model":4}'],
   ])('leaves %s', (_, start) => {
-    expect(spliced(`${start},"model":"a"}`, { model: 'b' })).toBe(`${start},"model":"b"}`);
-    expect(spliced(`${start}}`, { model: 'b' })).toBe(`{"model":"b",${start.slice(1)}}`);
+    expect(sent(`${start},"model":"a"}`)).toBe(`${start},"model":"M"}`);
+    expect(sent(`${start}}`)).toBe(`{"model":"M",${start.slice(1)}}`);
   });
 
-  it('leaves a span that is replaced without the air around it', () => {
-    expect(JSON.parse(spliced('{ "model" : "a" , "n" : 1 }', { model: 'b' }))).toEqual({ model: 'b', n: 1 });
+  it('says another word for a role, and nothing else anew', () => {
+    const text =
+      '{"a":1.0,"messages":[ {"role":"developer","content":"developer","n":1.0,"2":0,"1":0} ,{"role" : "d\\u0065veloper"},{"role":"user","x":{"role":"developer"}}]}';
+    const body = parse(text).withRole({ from: 'developer', to: 'system' });
+    expect(Buffer.from(body.forEngine({})('M')).toString()).toBe(
+      '{"model":"M","a":1.0,"messages":[ {"role":"system","content":"developer","n":1.0,"2":0,"1":0} ,{"role" : "system"},{"role":"user","x":{"role":"developer"}}]}',
+    );
   });
 
-  const jsonObject = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });
+  const jsonObject = fc.dictionary(fc.stringMatching(/^[a-z]{0,3}$/), fc.jsonValue(), { noNullPrototype: true });
   const air = fc.constantFrom(undefined, 1, '\t', '  ');
 
   it('means the same as setting the fields on the parsed object', () => {
     fc.assert(
-      fc.property(jsonObject, jsonObject, fc.subarray(['model', 'stream', 'a']), air, (before, fields, names, space) => {
+      fc.property(jsonObject, jsonObject, fc.subarray(['stream', 'a']), air, (before, fields, names, space) => {
         const wanted = { ...fields, ...Object.fromEntries(names.map((name) => [name, `new ${name}`])) };
         const shared = Object.fromEntries(names.slice(1).map((name) => [name, { old: name }]));
-        const text = JSON.stringify({ ...before, ...shared }, null, space);
-        expect(JSON.parse(spliced(text, wanted))).toEqual({ ...JSON.parse(text), ...JSON.parse(JSON.stringify(wanted)) });
+        const text = JSON.stringify({ arguments: before, ...shared }, null, space);
+        expect(JSON.parse(sent(text, wanted))).toEqual({
+          ...JSON.parse(text),
+          ...JSON.parse(JSON.stringify(wanted)),
+          model: 'M',
+        });
       }),
       { numRuns: 500 },
     );
   });
 
-  it('can be done again and again, each time from what the client sent', () => {
-    const body = parse('{"model":"auto"}');
-    expect(Buffer.from(body.with({ model: 'a' })).toString()).toBe('{"model":"a"}');
-    expect(Buffer.from(body.with({ model: 'b' })).toString()).toBe('{"model":"b"}');
+  it('can be done for one model after another', () => {
+    const bodyFor = parse('{"model":"auto"}').forEngine({});
+    expect(['a', 'b'].map((model) => Buffer.from(bodyFor(model)).toString())).toEqual(['{"model":"a"}', '{"model":"b"}']);
+  });
+});
+
+describe('a key that could be read in two ways', () => {
+  const Chat = z.looseObject({ messages: z.array(z.looseObject({ top_secret: z.string().optional() })).optional() });
+  const problem = (text: string) => problemOf(text, Chat, { maxTextBytes: MIB });
+
+  it.each([
+    ['another case', '{"model":"a","Model":"b"}', 'Model'],
+    ['another case alone', '{"Model":"b"}', 'Model'],
+    ['a long s', '{"model":"a","\u017ftream":false}', '\u017ftream'],
+    ['a Kelvin sign', '{"\u212aeep_alive":0}', '\u212aeep_alive'],
+    ['another case behind an escape', '{"\\u004dodel":"b"}', 'Model'],
+    ['twice', '{"model":"a","model":"b"}', 'model'],
+    ['twice, once with an escape', '{"model":"a","mod\\u0065l":"b"}', 'model'],
+    ['twice with one value', '{"model":"a","model":"a"}', 'model'],
+    ['twice, though nobody knows it', '{"x_mood":1,"X_mood":2}', 'X_mood'],
+    ['inside a message', '{"messages":[{},{"role":"user","Content":"x"}]}', 'messages[1].Content'],
+    ['inside a part', '{"messages":[{"content":[{"type":"text","Image_URL":{}}]}]}', 'messages[0].content[0].Image_URL'],
+    [
+      'inside a call',
+      '{"messages":[{"tool_calls":[{"function":{"name":"a","NAME":"b"}}]}]}',
+      'messages[0].tool_calls[0].function.NAME',
+    ],
+    ['inside a tool', '{"tools":[{"function":{"name":"a","Parameters":{}}}]}', 'tools[0].function.Parameters'],
+    ['that only the schema names', '{"messages":[{"TOP_SECRET":"x"}]}', 'messages[0].TOP_SECRET'],
+    ['inside what no schema looks at', '{"x":{"y":[{"Role":1}]}}', 'x.y[0].Role'],
+  ])('is refused by its name: %s', (_, text, param) => {
+    expect(problem(text)).toMatchObject({ code: 'invalid_value', param });
+    expect(problem(text).message).toContain(param);
+  });
+
+  it.each([
+    ['a tool named its own parameters', '{"tools":[{"function":{"parameters":{"properties":{"Model":{},"model":{}}}}}]}'],
+    ['a call has such arguments', '{"messages":[{"tool_calls":[{"function":{"arguments":{"Model":1,"model":2}}}]}]}'],
+    ['a tool use has such an input', '{"messages":[{"content":[{"type":"tool_use","input":{"Name":1,"name":2}}]}]}'],
+    ["metadata is the client's", '{"metadata":{"Model":"x","User":"y"}}'],
+    ['it is another word altogether', '{"modelName":"a","streamOptions":{},"MAX_TOKENS_TOTAL":1}'],
+    ['it is a value', '{"model":"Model","stop":["Stream","STREAM"]}'],
+  ])('is none where %s', (_, text) => {
+    expect(parseJsonBody(Buffer.from(text), Chat, LIMITS).value).toBeDefined();
+  });
+
+  it('is told only of what is JSON', () => {
+    expect(problem('{"Model":"a",}').code).toBe('invalid_json');
   });
 });
 
@@ -112,9 +170,9 @@ describe('reading a body', () => {
   it('names the field that is wrong', () => {
     const schema = z.looseObject({ messages: z.array(z.object({ role: z.string() })) });
     const problem = problemOf('{"messages":[{"role":7}]}', schema);
-    expect(problem).toMatchObject({ code: 'invalid_value', param: 'messages.0.role' });
-    expect(problem.message).toMatch(/^messages\.0\.role: /);
-    expect(problemOf('7', schema)).toMatchObject({ param: null, message: expect.stringContaining('must be a JSON object') });
+    expect(problem).toMatchObject({ code: 'invalid_value', param: 'messages[0].role' });
+    expect(problem.message).toMatch(/^messages\[0\]\.role: /);
+    expect(problemOf('7', schema)).toMatchObject({ param: 'body', message: expect.stringContaining('must be a JSON object') });
   });
 
   it('counts bytes, not characters, against the limit for text', () => {
@@ -147,17 +205,54 @@ describe('reading a body', () => {
 });
 
 describe('scanning', () => {
-  it('never fails, whatever it is given', () => {
+  it('never fails but with a coded error, whatever it is given', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[{}[\]":,\\a ]{0,40}$/)), (text) => {
-        expect(scanJson(Buffer.from(text)).depth).toBeGreaterThanOrEqual(0);
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[{}[\]":,\\a1 ]{0,40}$/)), (text) => {
+        const isJson = (() => {
+          try {
+            JSON.parse(text);
+            return true;
+          } catch {
+            return false;
+          }
+        })();
+        const shape = scanJson(text, keysKnownTo(Anything));
+        if (isJson) expect(shape).not.toBeNull();
       }),
+      { numRuns: 2_000 },
     );
   });
 
-  it('counts the depth of what is open at once', () => {
-    const depthOf = (text: string) => scanJson(Buffer.from(text)).depth;
-    expect(['1', '{}', '{"a":[]}', '[[],[],[[]]]', '{"a":"[[[["}'].map(depthOf)).toEqual([0, 1, 2, 3, 1]);
+  it('finds the fields of any object as they are written', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.constantFrom(undefined, ' ', '\t'), (object, space) => {
+        const text = JSON.stringify(object, null, space);
+        const fields = scanJson(text, keysKnownTo(Anything))?.fields ?? new Map();
+        const read = [...fields].map(([key, field]) => [key, JSON.parse(field.text.slice(field.valueAt))]);
+        expect(read).toEqual(Object.entries(JSON.parse(text)).map(([key, value]) => [key, value]));
+      }),
+    );
+  });
+});
+
+describe('much of something', () => {
+  const listOf = (entries: number, entry: string) => `[${Array.from({ length: entries }, () => entry).join()}]`;
+
+  it.each([
+    ['messages', `{"messages":${listOf(10_001, '{}')}}`, 'messages'],
+    ['parts', `{"messages":[{"content":${listOf(10_001, '{}')}}]}`, 'messages[0].content'],
+    ['texts', `{"stop":${listOf(10_001, '""')}}`, 'stop'],
+    ['items', `{"input":${listOf(10_001, '{}')}}`, 'input'],
+    ['objects and lists', `{"tools":${listOf(10, `{"parameters":{"x":${listOf(10_001, '{}')}}}`)}}`, 'tools'],
+  ])('is refused by its name: %s', (_, text, param) => {
+    const problem = problemOf(text, Anything, { maxTextBytes: MIB });
+    expect(problem).toMatchObject({ code: 'invalid_value', param });
+    expect(problem.message).toContain("This limit is Lai's own.");
+  });
+
+  it('is no matter with tokens and texts for vectors', () => {
+    expect(parse(`{"input":${listOf(300_000, '1')}}`).value).toBeDefined();
+    expect(parse(`{"prompt":[${listOf(300_000, '1')}]}`).value).toBeDefined();
   });
 });
 
@@ -222,5 +317,38 @@ describe('a body from the network', () => {
         Array.from({ length: 21 }, () => piece),
       ),
     ).toBe('body_too_large');
+  });
+
+  const packed: [string, (text: string) => Buffer][] = [
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['GZIP', gzipSync],
+    ['deflate', deflateSync],
+    ['deflate', deflateRawSync],
+    ['br', (text) => brotliCompressSync(text, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
+    ['zstd', zstdCompressSync],
+    ['identity', Buffer.from],
+  ];
+
+  it.each(packed)('is decoded: %s', async (coding, pack) => {
+    expect(await send({ 'content-encoding': coding }, [pack('{"a":"ü"}')])).toBe('{"a":"ü"}');
+  });
+
+  it.each(packed.slice(0, -1))('is refused when it swells beyond the limit: %s', async (coding, pack) => {
+    const bomb = pack(`{"a":"${'"image_url"'.repeat(2 * MIB)}"}`);
+    expect(bomb.length).toBeLessThan(MIB);
+    expect(await send({ 'content-encoding': coding }, [bomb])).toBe('body_too_large');
+    // Text has the same limit as when it comes as it is.
+    expect(await send({ 'content-encoding': coding }, [pack(JSON.stringify({ a: 'x'.repeat(1_000) }))])).toBe('body_too_large');
+  });
+
+  it.each([
+    ['compress', 'unsupported_media_type'],
+    ['gzip, gzip', 'unsupported_media_type'],
+    ['constructor', 'unsupported_media_type'],
+    ['gzip', 'invalid_value'],
+    ['zstd', 'invalid_value'],
+  ])('of coding %j that is something else: %s', async (coding, code) => {
+    expect(await send({ 'content-encoding': coding }, ['{"a":1}'])).toBe(code);
   });
 });

@@ -18,16 +18,14 @@ export const chatCompletions = async (call: Call, door: Door): Promise<void> => 
 export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question => {
   const { value } = body;
   refuseAddressesInChat(value.messages);
-  // The newer word for it; chat templates know only the older one.
-  const messages = value.messages.some((message) => message.role === 'developer')
-    ? { messages: value.messages.map((message) => (message.role === 'developer' ? { ...message, role: 'system' } : message)) }
-    : {};
   return {
     route: 'chat.completions',
     target: chatTarget(value),
     conversation: chatConversation(value),
     // A stream can be watched and stopped; usage costs nothing and is what accounting needs.
-    bodyFor: (model) =>
-      body.with({ ...messages, model, stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
+    bodyFor: body
+      // The newer word for it; chat templates know only the older one.
+      .withRole({ from: 'developer', to: 'system' })
+      .forEngine({ stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
   };
 };

@@ -1,5 +1,6 @@
 import type { ChatCompletionRequest } from '@lai/shared/openai';
 import { refuseAddressesInChat } from './addresses.ts';
+import { composedBody } from './engine-body.ts';
 import { chatConversation, chatTarget } from './needs.ts';
 import type { Question } from './serve.ts';
 
@@ -12,13 +13,9 @@ export const chatQuestion = (request: ChatCompletionRequest): Question => {
     route: 'chat.completions',
     target: chatTarget(request),
     conversation: chatConversation(request),
-    bodyFor: (model) =>
-      Buffer.from(JSON.stringify({ ...present(request), model, stream: true, stream_options: { include_usage: true } })),
+    bodyFor: composedBody({ ...request, stream: true, stream_options: { include_usage: true } }),
   };
 };
-
-const present = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
 
 /**
  * System messages as chat templates take them: one, at the beginning. What a client says later in that role stays where it was said

@@ -20,6 +20,6 @@ export const completionQuestion = (body: JsonBody<CompletionRequest>): Question 
     route: 'completions',
     target: completionTarget(value),
     conversation: plainConversation(value.user, value.prompt),
-    bodyFor: (model) => body.with({ model, stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
+    bodyFor: body.forEngine({ stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
   };
 };

@@ -21,7 +21,7 @@ export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question =>
     target: embeddingTarget(body.value),
     // Nothing of it stays in a cache.
     conversation: plainConversation(body.value.user, ''),
-    bodyFor: (model) => body.with({ model }),
+    bodyFor: body.forEngine({}),
   };
 };
 

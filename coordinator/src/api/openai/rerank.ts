@@ -15,7 +15,7 @@ export const rerank = async (call: Call, door: Door): Promise<void> => {
     route: 'rerank',
     target: rerankTarget(body.value),
     conversation: null,
-    bodyFor: (model: string) => body.with({ model }),
+    bodyFor: body.forEngine({}),
   } as const;
   await serve(call, door, question, collected({ push: (bytes) => collector.push(bytes), finish: () => collector.bytes() }));
 };

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Answer, Trail } from '../../dispatch/dispatcher.ts';
 import { ChunkedBody } from '../../streams/chunked-body.ts';
 import { UnreadableAnswer } from './chunk-reader.ts';
+import { jsonOf } from './foreign-json.ts';
 import type { StreamWording, WholeWording, Wording } from './wording.ts';
 
 /** A client that takes nothing for this long holds a GPU for nobody. */
@@ -153,7 +154,7 @@ const writeError = ({ response, requestId, wording, answer }: Respond<Wording>, 
 
 /** Bytes are taken for JSON already. */
 export const writeJson = (response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void => {
-  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(jsonOf(body));
   response.writeHead(status, { 'content-type': 'application/json', ...headers, 'content-length': bytes.length });
   response.end(bytes);
 };

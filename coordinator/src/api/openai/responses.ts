@@ -4,6 +4,7 @@ import { readJsonBody } from './body.ts';
 import { type ChatDelta, ChatDeltas } from './chat-deltas.ts';
 import { chatQuestion } from './chat-question.ts';
 import { errorResponse } from './error-envelope.ts';
+import { jsonOf } from './foreign-json.ts';
 import { findModel } from './models.ts';
 import { RememberedItems } from './remembered-items.ts';
 import { chatFromResponse } from './responses-input.ts';
@@ -73,7 +74,7 @@ const wordingOf = (composer: ResponseComposer, options: { isStreaming: boolean; 
 };
 
 const eventsText = (events: readonly Record<string, unknown>[]): string =>
-  events.map((event) => `event: ${event['type']}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+  events.map((event) => `event: ${event['type']}\ndata: ${jsonOf(event)}\n\n`).join('');
 
 const itemsOf = (request: ResponseRequest, find: (id: string) => ResponseItem | null): ResponseItem[] => {
   if (request.previous_response_id)
