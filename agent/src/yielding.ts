@@ -204,7 +204,10 @@ export class Yielding {
     const loaded = this.#loaded();
     this.#before = {
       usedBytes: totalUsedBytes(gpus),
-      oursBytes: loaded.reduce((sum, model) => sum + (model.vramBytes ?? model.sizeBytes ?? 0), 0),
+      // Several names of one copy in memory count once.
+      oursBytes: loaded
+        .filter(({ id, sharedAs }) => sharedAs === undefined || sharedAs === id)
+        .reduce((sum, model) => sum + (model.vramBytes ?? model.sizeBytes ?? 0), 0),
     };
     for (const { id } of loaded) {
       this.#models.unload(id).then(

@@ -9,36 +9,7 @@ import {
   NodeDesired,
   type NodeSnapshot,
   RuntimeReport,
-  sameModel,
-  withoutLatest,
 } from './node.ts';
-
-describe('two names of a model', () => {
-  it.each<[string, string, boolean]>([
-    ['llama3', 'llama3', true],
-    ['llama3', 'llama3:latest', true],
-    ['llama3:latest', 'llama3', true],
-    ['llama3:latest', 'llama3:latest', true],
-    ['llama3', 'llama3:8b', false],
-    ['llama3:latest', 'llama3:8b', false],
-    ['llama3', 'Llama3', false],
-    ['latest', 'x:latest', false],
-    ['registry:5000/ns/m', 'registry:5000/ns/m:latest', true],
-    ['m:latest:latest', 'm', false],
-  ])('%s and %s are the same: %j', (a, b, isSame) => {
-    expect(sameModel(a, b)).toBe(isSame);
-    expect(sameModel(b, a)).toBe(isSame);
-  });
-
-  it.each([
-    ['llama3:latest', 'llama3'],
-    ['llama3:8b', 'llama3:8b'],
-    ['llama3', 'llama3'],
-    [':latest', ''],
-  ])('%s is shown as %j', (id, shown) => {
-    expect(withoutLatest(id)).toBe(shown);
-  });
-});
 
 describe('a simulated runtime', () => {
   const snapshot = {

@@ -73,6 +73,8 @@ export const LoadedModel = z.object({
   /** When the runtime will unload it by itself; null when never or not known. */
   expiresAtMs: epochMs.nullable(),
   failure: ModelFailure.nullable(),
+  /** Models with the same word are one copy in memory under several names: they share its memory, its state and its slots. */
+  sharedAs: z.string().max(512).optional(),
 });
 export type LoadedModel = z.infer<typeof LoadedModel>;
 
@@ -194,10 +196,6 @@ export const estimatedNeedBytes = ({
   contextBytes,
 }: Pick<LoadedModel, 'sizeBytes' | 'contextBytes'>): number | null =>
   sizeBytes === null ? null : sizeBytes + Math.max(sizeBytes * USUAL_CONTEXT_SHARE, contextBytes ?? 0) + BUFFER_BYTES;
-
-/** `llama3` and `llama3:latest` are one model to Ollama and to its clients. */
-export const sameModel = (a: string, b: string): boolean => a === b || withoutLatest(a) === withoutLatest(b);
-export const withoutLatest = (id: string): string => (id.endsWith(':latest') ? id.slice(0, -':latest'.length) : id);
 
 export const isSimulated = (snapshot: NodeSnapshot, runtime: string): boolean =>
   snapshot.runtimes.some((r) => r.kind === runtime && r.isSimulated);

@@ -1,4 +1,5 @@
-import { estimatedNeedBytes, type LoadedModel, type ModelFailure, sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
+import { estimatedNeedBytes, type LoadedModel, type ModelFailure } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { type Runtime, RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
 import { Grace } from './grace.ts';
@@ -16,6 +17,8 @@ const PINNED_RETRY_MS = 5 * 60_000;
 interface Entry {
   readonly runtime: Runtime;
   model: RuntimeModel;
+  /** All entries that are the same weights under several names, itself included, in the order in which they were first heard of. */
+  copies: readonly Entry[];
   status: ModelStatus;
   inFlight: number;
   /** See `IdleFacts`. */
@@ -93,7 +96,7 @@ export class Models {
   }
 
   report(): LoadedModel[] {
-    return this.#all().map(({ runtime, model, status, inFlight }) => ({
+    return this.#all().map(({ runtime, model, status, copies }) => ({
       id: model.id,
       runtime: runtime.kind,
       state: status.state,
@@ -103,8 +106,9 @@ export class Models {
       contextBytes: model.contextBytes ?? null,
       vramBytes: model.vramBytes,
       slots: model.slots,
-      inFlight,
+      inFlight: inFlightOf(copies),
       isPinned: this.#isPinned(model.id),
+      ...(copies.length > 1 ? { sharedAs: copies[0]?.model.id ?? model.id } : {}),
       expiresAtMs: model.expiresAtMs,
       failure: status.failure,
     }));
@@ -113,6 +117,7 @@ export class Models {
   /** Takes what a runtime just said about its models; models it no longer has are forgotten. */
   observe(runtime: Runtime, models: readonly RuntimeModel[]): void {
     const before = this.#fingerprint();
+    const listed = new Set(models.map(({ id }) => id));
     this.#runtimes.add(runtime);
     for (const model of models) {
       const entry = this.#entries.get(model.id);
@@ -120,20 +125,23 @@ export class Models {
       // The engine's own timer was wound up by somebody: it is in use, if not by us.
       if (entry && entry.model.expiresAtMs !== model.expiresAtMs) entry.lastUsedAtMs = this.#now();
       if (entry) entry.model = model;
-      else
-        this.#entries.set(model.id, {
-          runtime,
-          model,
-          status: unknownModel,
-          inFlight: 0,
-          isOurs: false,
+      else {
+        const fresh: Entry = {
+          ...{ runtime, model, copies: [], status: unknownModel, inFlight: 0, isOurs: false },
           lastUsedAtMs: this.#now(),
-        });
-      const says = model.isLoaded ? 'loaded' : model.isLoading ? 'loading' : 'unloaded';
-      this.#apply(model.id, { kind: 'observed', runtimeSays: says });
+        };
+        fresh.copies = [fresh];
+        this.#entries.set(model.id, fresh);
+      }
     }
     for (const [id, entry] of this.#entries) {
-      if (entry.runtime === runtime && entry.inFlight === 0 && !models.some((model) => model.id === id)) this.#entries.delete(id);
+      if (entry.runtime === runtime && entry.inFlight === 0 && !listed.has(id)) this.#entries.delete(id);
+    }
+    this.#group();
+    for (const { id, isLoaded, isLoading } of models) {
+      const entry = this.#entries.get(id);
+      const runtimeSays = isLoaded ? 'loaded' : isLoading ? 'loading' : 'unloaded';
+      if (entry?.runtime === runtime) entry.status = nextModelStatus(entry.status, { kind: 'observed', runtimeSays });
     }
     if (this.#fingerprint() !== before) this.#onChange();
   }
@@ -142,8 +150,8 @@ export class Models {
   lose(runtime: Runtime): void {
     let isChanged = false;
     this.#runtimes.delete(runtime);
-    for (const [id, entry] of this.#entries) {
-      if (entry.runtime !== runtime || entry.status.state === 'cold' || this.#loads.has(id)) continue;
+    for (const entry of this.#all()) {
+      if (entry.runtime !== runtime || entry.status.state === 'cold' || this.#loads.has(keyOf(entry))) continue;
       entry.status = unknownModel;
       isChanged = true;
     }
@@ -164,11 +172,15 @@ export class Models {
   tick({ mayLoad }: { mayLoad: boolean }): void {
     const nowMs = this.#now();
     for (const entry of this.#all()) {
-      const { model, runtime, status, inFlight, lastUsedAtMs } = entry;
+      const { model, runtime, status, copies } = entry;
       const isPinned = this.#isPinned(model.id);
-      const canUnload = runtime.abilities.unload !== 'no';
-      const isOurs = entry.isOurs || runtime.report().mode === 'owned';
-      const facts = { state: status.state, inFlight, isPinned, canUnload, isOurs, lastUsedAtMs };
+      const lastUsedAtMs = lastUseOf(copies);
+      const facts = {
+        ...{ state: status.state, inFlight: inFlightOf(copies), isPinned: this.#isAnyPinned(copies), lastUsedAtMs },
+        // What has no slots is only in memory; its engine's own timer lets it go.
+        canUnload: runtime.abilities.unload !== 'no' && model.slots > 0,
+        isOurs: this.#isOurs(entry),
+      };
       if (isIdleTooLong(facts, nowMs, this.#idleUnloadMs)) {
         this.#log.info({ model: model.id, idleMs: Math.round(nowMs - lastUsedAtMs) }, 'unloading an idle model');
         this.unload(model.id).catch((error: unknown) => this.#log.warn({ model: model.id, err: error }, 'idle unload failed'));
@@ -184,7 +196,7 @@ export class Models {
   take(id: string): Slot | SlotRefusal {
     const entry = this.#find(id);
     if (!entry) return 'model_not_found';
-    if (entry.inFlight >= entry.model.slots || this.inFlight >= this.#maxConcurrent) return 'node_busy';
+    if (inFlightOf(entry.copies) >= entry.model.slots || this.inFlight >= this.#maxConcurrent) return 'node_busy';
     if (entry.status.state === 'draining' || entry.status.state === 'unloading') return 'node_busy';
     entry.inFlight += 1;
     let isReleased = false;
@@ -196,9 +208,9 @@ export class Models {
         isReleased = true;
         entry.inFlight -= 1;
         entry.lastUsedAtMs = this.#now();
-        if (entry.inFlight > 0) return;
-        this.#graces.get(entry.model.id)?.end();
-        this.#change(entry.model.id, { kind: 'idle' });
+        if (inFlightOf(entry.copies) > 0) return;
+        this.#graces.get(keyOf(entry))?.end();
+        this.#change(entry, { kind: 'idle' });
       },
     };
   }
@@ -209,18 +221,19 @@ export class Models {
     if (!entry) return;
     entry.isOurs = true;
     entry.runtime.served?.(entry.model.id);
-    this.#change(entry.model.id, { kind: 'loaded' });
+    this.#change(entry, { kind: 'loaded' });
   }
 
   crashed(id: string, failure: ModelFailure): void {
-    this.#change(id, { kind: 'crashed', failure });
+    const entry = this.#find(id);
+    if (entry) this.#change(entry, { kind: 'crashed', failure });
   }
 
   /** Resolves when the model is warm. Callers for one model share one load. Fails with RuntimeError. */
   load(id: string): Promise<void> {
     const entry = this.#find(id);
     if (!entry) return Promise.reject(new RuntimeError('model_not_found', `no runtime of this node has ${id}`));
-    const key = entry.model.id;
+    const key = keyOf(entry);
     const leaving = this.#unloads.get(key);
     if (entry.status.state === 'warm' && !leaving) return Promise.resolve();
     const running = this.#loads.get(key);
@@ -235,7 +248,7 @@ export class Models {
   /** Everybody who waits for it is told `canceled`. */
   cancelLoad(id: string): void {
     const entry = this.#find(id);
-    if (entry) this.#loads.get(entry.model.id)?.abort.abort(new RuntimeError('canceled', 'the load was canceled'));
+    if (entry) this.#loads.get(keyOf(entry))?.abort.abort(new RuntimeError('canceled', 'the load was canceled'));
   }
 
   /**
@@ -245,13 +258,13 @@ export class Models {
   unload(id: string, { graceMs = 0 }: { graceMs?: number } = {}): Promise<void> {
     const entry = this.#find(id);
     if (!entry) return Promise.reject(new RuntimeError('model_not_found', `no runtime of this node has ${id}`));
-    const key = entry.model.id;
+    const key = keyOf(entry);
     const running = this.#unloads.get(key);
     if (running) {
       this.#graces.get(key)?.shorten(graceMs);
       return running;
     }
-    const grace = new Grace(entry.inFlight === 0 ? 0 : graceMs);
+    const grace = new Grace(inFlightOf(entry.copies) === 0 ? 0 : graceMs);
     this.#graces.set(key, grace);
     const done = this.#unload(entry, grace).finally(() => {
       grace.end();
@@ -293,26 +306,26 @@ export class Models {
 
   async #unload(entry: Entry, grace: Grace): Promise<void> {
     const { id } = entry.model;
-    const load = this.#loads.get(id);
+    const load = this.#loads.get(keyOf(entry));
     load?.abort.abort(new RuntimeError('canceled', 'the model was unloaded while it was loading'));
-    this.#change(id, { kind: 'unload', isBusy: entry.inFlight > 0 });
+    this.#change(entry, { kind: 'unload', isBusy: inFlightOf(entry.copies) > 0 });
     try {
       if (load) await load.done.catch(() => {});
       if (!grace.isOver) await grace.over;
-      if (entry.inFlight > 0) this.#interrupt(id);
+      for (const copy of entry.copies) if (copy.inFlight > 0) this.#interrupt(copy.model.id);
       await entry.runtime.unloadModel(id, AbortSignal.timeout(UNLOAD_LIMIT_MS));
       this.#log.info({ model: id }, 'model unloaded');
-      entry.isOurs = false;
+      for (const copy of entry.copies) copy.isOurs = false;
     } finally {
       // Also when it failed: the next list of the runtime says what is true, while "unloading" would never end.
-      this.#change(id, { kind: 'gone' });
+      this.#change(entry, { kind: 'gone' });
     }
   }
 
   async #load(entry: Entry, canceled: AbortSignal): Promise<void> {
     const { id } = entry.model;
     const startedAtMs = performance.now();
-    this.#change(id, { kind: 'load' });
+    this.#change(entry, { kind: 'load' });
     try {
       canceled.throwIfAborted();
       const inTheWay = this.#inTheWayOf(entry, estimatedNeedBytes(entry.model) ?? 0);
@@ -320,17 +333,17 @@ export class Models {
       await this.#bringIn(entry, AbortSignal.any([canceled, AbortSignal.timeout(LOAD_LIMIT_MS)]));
       entry.isOurs = true;
       entry.lastUsedAtMs = this.#now();
-      this.#change(id, { kind: 'loaded' });
+      this.#change(entry, { kind: 'loaded' });
       this.#log.info({ model: id, loadMs: Math.round(performance.now() - startedAtMs) }, 'model loaded');
-      if (this.#isPinned(id)) this.#keep(entry);
+      for (const copy of entry.copies) if (this.#isPinned(copy.model.id)) this.#keep(copy);
     } catch (error) {
       if (canceled.aborted) {
-        if (!this.#unloads.has(id)) this.#change(id, { kind: 'gone' });
+        if (!this.#unloads.has(keyOf(entry))) this.#change(entry, { kind: 'gone' });
         throw canceled.reason;
       }
       const code = error instanceof RuntimeError ? error.code : 'load_failed';
       this.#log.warn({ model: id, err: error }, 'model could not be loaded');
-      this.#change(id, { kind: 'loadFailed', failure: { code, message: `loading ${id} failed (${code})`, atMs: Date.now() } });
+      this.#change(entry, { kind: 'loadFailed', failure: { code, message: `loading ${id} failed (${code})`, atMs: Date.now() } });
       throw error;
     }
   }
@@ -355,9 +368,13 @@ export class Models {
   #inTheWayOf(entry: Entry, needBytes: number): string[] {
     const freeBytes = this.#freeBytes();
     if (freeBytes === null) return [];
-    const idle = this.#all().filter((other) => other !== entry && this.#mayGoFor(entry.runtime, other));
-    const heldBytes = ({ vramBytes, sizeBytes }: RuntimeModel) => vramBytes ?? sizeBytes ?? 0;
-    const facts = idle.map(({ model, lastUsedAtMs }) => ({ id: model.id, heldBytes: heldBytes(model), lastUsedAtMs }));
+    // Several names of one copy in memory are sent away, and counted, once.
+    const idle = this.#all().filter((other) => other.copies[0] === other && this.#mayGoFor(entry, other));
+    const facts = idle.map(({ model, copies }) => ({
+      id: model.id,
+      heldBytes: model.vramBytes ?? model.sizeBytes ?? 0,
+      lastUsedAtMs: lastUseOf(copies),
+    }));
     return toSendAway(facts, needBytes, freeBytes);
   }
 
@@ -369,21 +386,26 @@ export class Models {
   }
 
   /** What engines do with their own models is their affair where they see to it themselves; what is not ours is its owner's. */
-  #mayGoFor(runtime: Runtime, { runtime: itsRuntime, model, status, inFlight, isOurs }: Entry): boolean {
-    const { abilities } = itsRuntime;
+  #mayGoFor({ runtime, copies: coming }: Entry, other: Entry): boolean {
+    const { abilities } = other.runtime;
     return (
-      status.state === 'warm' &&
-      inFlight === 0 &&
-      !this.#isPinned(model.id) &&
-      !this.#unloads.has(model.id) &&
+      other.status.state === 'warm' &&
+      inFlightOf(other.copies) === 0 &&
+      !coming.includes(other) &&
+      !this.#isAnyPinned(other.copies) &&
+      !this.#unloads.has(keyOf(other)) &&
       abilities.unload !== 'no' &&
-      !(itsRuntime === runtime && abilities.evicts) &&
-      (isOurs || itsRuntime.report().mode === 'owned')
+      !(other.runtime === runtime && abilities.evicts) &&
+      this.#isOurs(other)
     );
   }
 
-  #keep({ runtime, model }: Entry): void {
-    const isPinned = this.#isPinned(model.id);
+  #isOurs({ runtime, copies }: Entry): boolean {
+    return copies.some(({ isOurs }) => isOurs) || runtime.report().mode === 'owned';
+  }
+
+  #keep({ runtime, model, copies }: Entry): void {
+    const isPinned = this.#isAnyPinned(copies);
     runtime
       .keepModel?.(model.id, isPinned, AbortSignal.timeout(CALL_LIMIT_MS))
       .catch((error: unknown) => this.#log.warn({ model: model.id, isPinned, err: error }, 'engine was not told about a pin'));
@@ -393,20 +415,29 @@ export class Models {
     return this.#pinned.some((pinned) => sameModel(pinned, id));
   }
 
+  #isAnyPinned(copies: readonly Entry[]): boolean {
+    return copies.some(({ model }) => this.#isPinned(model.id));
+  }
+
   #find(id: string): Entry | undefined {
-    return this.#entries.get(id) ?? this.#all().find((entry) => sameModel(entry.model.id, id));
+    return this.#entries.get(id) ?? this.#all().find(({ model }) => sameModel(model.id, id));
   }
 
-  #change(id: string, event: ModelEvent): void {
-    if (this.#apply(id, event)) this.#onChange();
+  /** Entries of one key are one copy in memory: they share its state from now on. */
+  #group(): void {
+    for (const copies of Map.groupBy(this.#entries.values(), keyOf).values()) {
+      const [first] = copies;
+      for (const entry of copies) {
+        entry.copies = copies;
+        if (first) entry.status = first.status;
+      }
+    }
   }
 
-  #apply(id: string, event: ModelEvent): boolean {
-    const entry = this.#entries.get(id);
-    if (!entry) return false;
+  #change(entry: Entry, event: ModelEvent): void {
     const before = entry.status;
-    entry.status = nextModelStatus(before, event);
-    return entry.status.state !== before.state;
+    for (const copy of entry.copies) copy.status = nextModelStatus(copy.status, event);
+    if (entry.status.state !== before.state) this.#onChange();
   }
 
   #all(): Entry[] {
@@ -417,3 +448,10 @@ export class Models {
     return JSON.stringify(this.report());
   }
 }
+
+/** What is one copy in memory, under whichever names. */
+const keyOf = ({ runtime, model }: Entry): string => `${runtime.kind} ${model.digest ?? model.id}`;
+
+const inFlightOf = (copies: readonly Entry[]): number => copies.reduce((sum, copy) => sum + copy.inFlight, 0);
+
+const lastUseOf = (copies: readonly Entry[]): number => Math.max(...copies.map(({ lastUsedAtMs }) => lastUsedAtMs));

@@ -3,6 +3,7 @@ import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
+import { count, flag, leftOut, listOf, name, part, positive, text, words } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
 import { GgufLibrary, llamaCapabilities, llamaContext, llamaContextBytes, llamaSizeBytes, readLaunch } from './llama-model.ts';
 import {
@@ -15,29 +16,26 @@ import {
   type RuntimeModel,
 } from './runtime.ts';
 
-const Meta = z.looseObject({ n_ctx: z.number().optional(), n_ctx_train: z.number().optional(), size: z.number().optional() });
+const Meta = z.looseObject({ n_ctx: positive, n_ctx_train: positive, size: positive });
+const Status = z.looseObject({ value: text, failed: flag, exit_code: count, args: words });
+type Status = z.infer<typeof Status>;
+/** A server of one model tells no status: it has the model in memory. */
+const LOADED: Status = { value: 'loaded', failed: null, exit_code: null, args: null };
+/** What says something else than we know promises nothing. */
+const UNLOADED: Status = { ...LOADED, value: 'unloaded' };
 const RouterModel = z.looseObject({
-  id: z.string(),
+  id: name,
   status: z
-    .looseObject({
-      value: z.string(),
-      failed: z.boolean().optional(),
-      exit_code: z.number().optional(),
-      args: z.array(z.string()).optional(),
-    })
-    .optional(),
-  can_remove: z.boolean().optional(),
-  architecture: z.looseObject({ input_modalities: z.array(z.string()).optional() }).nullish(),
-  context_length: z.number().nullish(),
-  meta: Meta.nullish(),
+    .unknown()
+    .optional()
+    .transform((value): Status => (value === undefined ? LOADED : (Status.safeParse(value).data ?? UNLOADED))),
+  architecture: part(z.looseObject({ input_modalities: words })),
+  context_length: positive,
+  meta: part(Meta),
 });
-const Models = z.object({ data: z.array(RouterModel) });
-const Props = z.looseObject({
-  total_slots: z.number().optional(),
-  build_info: z.string().optional(),
-  role: z.string().optional(),
-});
-const Success = z.looseObject({ success: z.boolean().optional() });
+const Models = z.object({ data: listOf(RouterModel) });
+const Props = z.looseObject({ build_info: text });
+const Success = z.looseObject({});
 
 const POLL_MS = 50;
 const DOWNLOAD_POLL_MS = 500;
@@ -118,12 +116,12 @@ export class LlamaServer implements Runtime {
 
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     try {
-      this.#version ??= (await this.#get('/props', Props, signal)).build_info ?? null;
+      this.#version ??= (await this.#get('/props', Props, signal)).build_info;
       const path = (await this.#refresh()) ? '/models?reload=1' : '/models';
       const [{ data }, facts] = await Promise.all([this.#get(path, Models, signal), this.#facts(signal)]);
-      const models = await Promise.all(data.map((model) => this.#describe(model)));
+      const models = await Promise.all(data.entries.map((model) => this.#describe(model)));
       this.#state = 'ready';
-      this.#detail = null;
+      this.#detail = leftOut('its models', data.strange);
       return models.map((model) => ({ ...model, ...facts.get(model.id) }));
     } catch (error) {
       // A process that is up but not listening yet, or still loading its one model, has not failed.
@@ -172,8 +170,8 @@ export class LlamaServer implements Runtime {
     await callEngine(this.#url('/models'), Success, { method: 'POST', body: { model: id }, headers: this.#headers, signal });
     for (;;) {
       const { data } = await this.#get('/models', Models, signal);
-      const model = data.find((candidate) => candidate.id === id);
-      if (model && model.status?.value !== 'downloading') return;
+      const model = data.entries.find((candidate) => candidate.id === id);
+      if (model && model.status.value !== 'downloading') return;
       if (!model) throw new RuntimeError('model_not_found', `llama-server could not download ${id}`);
       onProgress({ stage: 'downloading', completedBytes: null, totalBytes: null });
       await pause(DOWNLOAD_POLL_MS, undefined, { signal });
@@ -197,8 +195,8 @@ export class LlamaServer implements Runtime {
   }
 
   async #describe(model: z.infer<typeof RouterModel>): Promise<RuntimeModel> {
-    const status = model.status?.value ?? 'loaded';
-    const launch = model.status?.args ? readLaunch(model.status.args) : null;
+    const { value: status, args } = model.status;
+    const launch = args ? readLaunch(args) : null;
     const facts = launch?.file ? await this.#library.facts(launch.file) : null;
     const sizeBytes = launch?.file ? await llamaSizeBytes(launch.file, launch.projector) : null;
     const capabilities = llamaCapabilities({
@@ -227,11 +225,11 @@ export class LlamaServer implements Runtime {
     };
   }
 
-  async #statusOf(id: string, signal: AbortSignal): Promise<NonNullable<z.infer<typeof RouterModel>['status']>> {
+  async #statusOf(id: string, signal: AbortSignal): Promise<Status> {
     const { data } = await this.#get('/models', Models, signal);
-    const model = data.find((candidate) => candidate.id === id);
+    const model = data.entries.find((candidate) => candidate.id === id);
     if (!model) throw new RuntimeError('model_not_found', `llama-server no longer lists ${id}`);
-    return model.status ?? { value: 'loaded' };
+    return model.status;
   }
 
   /** Posts and takes "it is so already" for an answer: loading what is loaded is no error to us. */

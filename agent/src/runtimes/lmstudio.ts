@@ -3,29 +3,22 @@ import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
+import { count, flag, type Listed, leftOut, listOf, name, part, positive, text } from './engine-values.ts';
 import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Model = z.looseObject({
-  type: z.string(),
-  key: z.string(),
-  size_bytes: z.number().nullish(),
-  max_context_length: z.number().nullish(),
-  loaded_instances: z.array(
-    z.looseObject({
-      id: z.string(),
-      config: z.looseObject({ context_length: z.number().nullish(), parallel: z.number().nullish() }).nullish(),
-    }),
+  type: text,
+  key: name,
+  size_bytes: positive,
+  max_context_length: positive,
+  loaded_instances: part(
+    listOf(z.looseObject({ id: name, config: part(z.looseObject({ context_length: positive, parallel: positive })) })),
   ),
-  capabilities: z.looseObject({ vision: z.boolean().nullish(), trained_for_tool_use: z.boolean().nullish() }).nullish(),
+  capabilities: part(z.looseObject({ vision: flag, trained_for_tool_use: flag })),
 });
-const Models = z.object({ models: z.array(Model) });
+const Models = z.object({ models: listOf(Model) });
 const Loaded = z.looseObject({});
-const Download = z.looseObject({
-  job_id: z.string().nullish(),
-  status: z.string(),
-  total_size_bytes: z.number().nullish(),
-  downloaded_bytes: z.number().nullish(),
-});
+const Download = z.looseObject({ job_id: text, status: text, total_size_bytes: count, downloaded_bytes: count });
 
 const DOWNLOAD_POLL_MS = 500;
 
@@ -64,10 +57,10 @@ export class LmStudio implements Runtime {
 
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     try {
-      const models = await this.#models(signal);
+      const { entries, strange } = await this.#models(signal);
       this.#state = 'ready';
-      this.#detail = null;
-      return models.map((model) => this.#describe(model));
+      this.#detail = leftOut('its models', strange);
+      return entries.map((model) => this.#describe(model));
     } catch (error) {
       this.#state = 'failed';
       this.#detail = error instanceof RuntimeError ? error.detail : String(error);
@@ -77,7 +70,7 @@ export class LmStudio implements Runtime {
 
   /** A second load of one model would make a second copy of it in memory, so a loaded one is left alone. */
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
-    if ((await this.#find(id, signal)).loaded_instances.length > 0) return;
+    if (instancesOf(await this.#find(id, signal)).length > 0) return;
     await callEngine(this.#url('/api/v1/models/load'), Loaded, {
       method: 'POST',
       body: { model: id },
@@ -87,7 +80,7 @@ export class LmStudio implements Runtime {
   }
 
   async unloadModel(id: string, signal: AbortSignal): Promise<void> {
-    for (const { id: instance } of (await this.#find(id, signal)).loaded_instances) {
+    for (const { id: instance } of instancesOf(await this.#find(id, signal))) {
       await callEngine(this.#url('/api/v1/models/unload'), Loaded, {
         method: 'POST',
         body: { instance_id: instance },
@@ -111,9 +104,9 @@ export class LmStudio implements Runtime {
       if (job.status === 'failed') throw new RuntimeError('engine_error', `LM Studio could not download ${id}`);
       if (!jobId) throw new RuntimeError('engine_error', `LM Studio named no job for the download of ${id}`);
       onProgress({
-        stage: job.status,
-        completedBytes: job.downloaded_bytes ?? null,
-        totalBytes: job.total_size_bytes ?? null,
+        stage: job.status ?? '',
+        completedBytes: job.downloaded_bytes,
+        totalBytes: job.total_size_bytes,
       });
       await pause(DOWNLOAD_POLL_MS, undefined, { signal });
       job = await callEngine(this.#url(`/api/v1/models/download/status/${encodeURIComponent(jobId)}`), Download, {
@@ -131,29 +124,30 @@ export class LmStudio implements Runtime {
     this.#state = 'stopped';
   }
 
-  async #models(signal: AbortSignal): Promise<z.infer<typeof Model>[]> {
+  async #models(signal: AbortSignal): Promise<Listed<z.infer<typeof Model>>> {
     return (await callEngine(this.#url('/api/v1/models'), Models, { headers: this.#headers, signal })).models;
   }
 
   async #find(id: string, signal: AbortSignal): Promise<z.infer<typeof Model>> {
-    const model = (await this.#models(signal)).find((candidate) => candidate.key === id);
+    const model = (await this.#models(signal)).entries.find((candidate) => candidate.key === id);
     if (!model) throw new RuntimeError('model_not_found', `LM Studio does not have ${id}`);
     return model;
   }
 
   #describe(model: z.infer<typeof Model>): RuntimeModel {
-    const config = model.loaded_instances[0]?.config;
+    const instances = instancesOf(model);
+    const config = instances[0]?.config;
     const { vision, trained_for_tool_use: tools } = model.capabilities ?? {};
     return {
       id: model.key,
-      isLoaded: model.loaded_instances.length > 0,
+      isLoaded: instances.length > 0,
       isLoading: false,
       capabilities:
         model.type === 'embedding'
           ? ['embedding']
           : ['chat', 'completion', 'json', ...(vision ? ['vision'] : []), ...(tools ? ['tools'] : [])],
-      contextLength: config?.context_length ?? model.max_context_length ?? null,
-      sizeBytes: model.size_bytes ?? null,
+      contextLength: config?.context_length ?? model.max_context_length,
+      sizeBytes: model.size_bytes,
       vramBytes: null,
       slots: config?.parallel ?? this.#slots,
       expiresAtMs: null,
@@ -164,3 +158,5 @@ export class LmStudio implements Runtime {
     return new URL(path, this.#base);
   }
 }
+
+const instancesOf = ({ loaded_instances }: z.infer<typeof Model>) => loaded_instances?.entries ?? [];

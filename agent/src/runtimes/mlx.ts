@@ -5,10 +5,11 @@ import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
 import { callEngine } from './engine-http.ts';
+import { leftOut, listOf, name } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
-const Models = z.object({ data: z.array(z.looseObject({ id: z.string() })) });
+const Models = z.object({ data: listOf(z.looseObject({ id: name })) });
 const Completion = z.looseObject({});
 
 const POLL_MS = 200;
@@ -60,8 +61,9 @@ export class MlxServer implements Runtime {
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     if (this.#isPutDown) return this.#describe();
     try {
-      this.#models = (await callEngine(new URL('/v1/models', this.#base), Models, { signal })).data.map(({ id }) => id);
-      this.#become('ready', null);
+      const { entries, strange } = (await callEngine(new URL('/v1/models', this.#base), Models, { signal })).data;
+      this.#models = [...new Set(entries.map(({ id }) => id))];
+      this.#become('ready', leftOut('its models', strange));
       return this.#describe();
     } catch (error) {
       this.#inMemory = null;

@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
 import { openEngineRequest, readText } from './engine-http.ts';
+import { count, positive, text } from './engine-values.ts';
 import { readLines } from './lines.ts';
 import { type PullProgress, RuntimeError } from './runtime.ts';
 
-const Line = z.looseObject({
-  status: z.string().optional(),
-  error: z.string().optional(),
-  total: z.number().optional(),
-  completed: z.number().optional(),
-});
+const Line = z.looseObject({ status: text, error: text, total: positive, completed: count });
 
 /** A registry on this machine is reached over plain HTTP; every other one has to have a certificate. */
 const isOnThisMachine = (model: string): boolean => /^(?:127\.0\.0\.1|localhost)(?::\d+)?\//.test(model);
@@ -34,16 +30,16 @@ export const pullFromOllama = async (pull: {
   if (status !== 200) throw failureOf(status, await readText(response, 64 * 1024));
   let isDone = false;
   try {
-    for await (const text of readLines(response)) {
-      const line = Line.safeParse(parseJson(text)).data;
+    for await (const told of readLines(response)) {
+      const line = Line.safeParse(parseJson(told)).data;
       if (!line) continue;
-      if (line.error !== undefined) throw failureOf(500, line.error);
+      if (line.error !== null) throw failureOf(500, line.error);
       isDone = line.status === 'success';
       pull.onProgress({
         stage: line.status ?? '',
         // Go leaves zeros out.
-        completedBytes: line.completed ?? (line.total === undefined ? null : 0),
-        totalBytes: line.total ?? null,
+        completedBytes: line.completed ?? (line.total === null ? null : 0),
+        totalBytes: line.total,
       });
     }
   } catch (error) {

@@ -4,62 +4,63 @@ import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { contextBytes, type KvShape, kvShape } from './context-bytes.ts';
 import { callEngine } from './engine-http.ts';
+import { count, leftOut, listOf, name, part, positive, text, words } from './engine-values.ts';
+import { inTurns } from './in-turns.ts';
 import { LEAST_CONTEXT, ollamaContext } from './ollama-context.ts';
 import { pullFromOllama } from './ollama-pull.ts';
+import { runsAs } from './ollama-runners.ts';
 import { openAiUrl, type PullProgress, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
-const Details = z.looseObject({ context_length: z.number().optional() });
-
-const Tags = z.object({
-  models: z.array(
-    z.looseObject({
-      name: z.string(),
-      size: z.number().optional(),
-      details: Details.nullish(),
-      capabilities: z.array(z.string()).nullish(),
-      remote_host: z.string().optional(),
-    }),
-  ),
+const Tag = z.looseObject({
+  name,
+  digest: text,
+  size: positive,
+  details: part(z.looseObject({ context_length: positive })),
+  capabilities: words,
+  remote_host: text,
 });
+type Tag = z.infer<typeof Tag>;
+const Tags = z.object({ models: listOf(Tag) });
 
-const Ps = z.object({
-  models: z.array(
-    z.looseObject({
-      name: z.string(),
-      size_vram: z.number().optional(),
-      context_length: z.number().optional(),
-      expires_at: z.string().optional(),
-    }),
-  ),
-});
+const Runner = z.looseObject({ name, digest: text, size_vram: count, context_length: positive, expires_at: text });
+type Runner = z.infer<typeof Runner>;
+const Ps = z.object({ models: listOf(Runner) });
 
-const Version = z.looseObject({ version: z.string() });
+const Version = z.looseObject({ version: text });
 const Show = z.looseObject({
-  capabilities: z.array(z.string()).nullish(),
-  model_info: z.record(z.string(), z.unknown()).nullish(),
+  capabilities: words,
+  model_info: part(z.record(z.string(), z.unknown())),
   /** Lines of `name value`, as in a Modelfile. */
-  parameters: z.string().nullish(),
+  parameters: text,
 });
 const Nothing = z.unknown();
-const Generated = z.looseObject({ done_reason: z.string().optional() });
+const Generated = z.looseObject({});
 
 /** Ollama's words for what a model can do, in ours. */
-const CAPABILITY: Record<string, readonly string[]> = {
-  completion: ['chat', 'completion', 'json'],
-  tools: ['tools'],
-  vision: ['vision'],
-  embedding: ['embedding'],
-  thinking: ['thinking'],
-  audio: ['audio'],
-};
+const CAPABILITY: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    completion: ['chat', 'completion', 'json'],
+    tools: ['tools'],
+    vision: ['vision'],
+    embedding: ['embedding'],
+    thinking: ['thinking'],
+    audio: ['audio'],
+  }),
+);
 
 const UNLOAD_POLL_MS = 100;
+/** Questions about single models at once: a library of hundreds must not take the engine from its users. */
+const SHOWS_AT_ONCE = 8;
 
 interface Shown {
+  /** Of the model that this was said of. */
+  readonly digest: string | null;
   readonly capabilities: readonly string[];
   readonly longestContext: number | null;
   /** What its Modelfile asks for. */
   readonly ownContext: number | null;
+  /** Its Modelfile keeps it off the GPU. */
+  readonly staysOnCpu: boolean;
   readonly kvShape: KvShape | null;
 }
 
@@ -135,31 +136,17 @@ export class Ollama implements Runtime {
         callEngine(this.#url('/api/tags'), Tags, { signal }),
         callEngine(this.#url('/api/ps'), Ps, { signal }),
       ]);
-      const loaded = new Map(ps.models.map((model) => [model.name, model]));
       // A model with a remote host is a stub for somebody's cloud: prompts would leave the house.
-      const local = tags.models.filter((model) => model.remote_host === undefined);
-      for (const name of this.#shown.keys()) if (!local.some((model) => model.name === name)) this.#shown.delete(name);
-      for (const { name, context_length } of ps.models) if (context_length) this.#loadedContext.set(name, context_length);
-      const models = await Promise.all(
-        local.map(async (model) => {
-          const running = loaded.get(model.name);
-          const shown = await this.#show(model, signal);
-          return {
-            id: model.name,
-            isLoaded: running !== undefined,
-            isLoading: false,
-            capabilities: shown.capabilities,
-            contextLength: this.#contextOf(model.name, shown),
-            contextBytes: this.#contextBytesOf(shown),
-            sizeBytes: model.size ?? null,
-            vramBytes: running?.size_vram ?? null,
-            slots: this.#slotsOf(shown),
-            expiresAtMs: expiryOf(running?.expires_at),
-          };
-        }),
-      );
-      this.#become('ready', null);
-      return models;
+      const local = tags.models.entries.filter((model) => model.remote_host === null);
+      for (const known of this.#shown.keys()) if (!local.some((model) => model.name === known)) this.#shown.delete(known);
+      const { byModel, unlisted } = runsAs(tags.models.entries, ps.models.entries);
+      const models = await inTurns(local, SHOWS_AT_ONCE, async (model) => {
+        const running = byModel.get(model.name) ?? null;
+        if (running?.context_length) this.#loadedContext.set(model.name, running.context_length);
+        return this.#describe(model, running, await this.#show(model, signal));
+      });
+      this.#become('ready', leftOut('its models', [...tags.models.strange, ...ps.models.strange]));
+      return [...models, ...unlisted.map(held)];
     } catch (error) {
       this.#version = null;
       this.#become('failed', error instanceof RuntimeError ? error.detail : String(error));
@@ -172,14 +159,43 @@ export class Ollama implements Runtime {
   }
 
   async unloadModel(id: string, signal: AbortSignal): Promise<void> {
+    const runner = await this.#runnerOf(id, signal);
     await callEngine(this.#url('/api/generate'), Generated, {
       method: 'POST',
       body: { model: id, keep_alive: 0, stream: false },
       signal,
+    }).catch((error: unknown) => {
+      if (runner === undefined || !(error instanceof RuntimeError) || error.code !== 'model_not_found') throw error;
+      throw new RuntimeError(
+        'engine_error',
+        `Ollama holds ${id} in memory, which is deleted, and unloads it only when it is restarted`,
+      );
     });
-    const isListed = async () =>
-      (await callEngine(this.#url('/api/ps'), Ps, { signal })).models.some((model) => model.name === id);
-    while (await isListed()) await pause(UNLOAD_POLL_MS, undefined, { signal });
+    while (await this.#runnerOf(id, signal)) await pause(UNLOAD_POLL_MS, undefined, { signal });
+  }
+
+  /** What holds the model in memory, under whichever name. */
+  async #runnerOf(id: string, signal: AbortSignal): Promise<Runner | undefined> {
+    const digest = this.#shown.get(id)?.digest ?? null;
+    const runners = (await callEngine(this.#url('/api/ps'), Ps, { signal })).models.entries;
+    return runsAs([{ name: id, digest }], runners).byModel.get(id);
+  }
+
+  #describe(model: Tag, running: Runner | null, shown: Shown): RuntimeModel {
+    return {
+      id: model.name,
+      digest: model.digest,
+      isLoaded: running !== null,
+      isLoading: false,
+      capabilities: shown.capabilities,
+      contextLength: this.#contextOf(model.name, shown),
+      contextBytes: this.#contextBytesOf(shown),
+      sizeBytes: model.size,
+      vramBytes: running?.size_vram ?? null,
+      slots: this.#slotsOf(shown),
+      expiresAtMs: expiryOf(running?.expires_at ?? null),
+      staysOnCpu: shown.staysOnCpu,
+    };
   }
 
   /** A negative timer never runs out. */
@@ -235,28 +251,32 @@ export class Ollama implements Runtime {
     return contextBytes(shown.kvShape, { tokens: Math.min(wanted, shown.longestContext ?? wanted) * this.#slotsOf(shown) });
   }
 
-  #slotsOf({ capabilities }: Shown): number {
+  #slotsOf({ capabilities }: Pick<Shown, 'capabilities'>): number {
     return capabilities.includes('embedding') ? 1 : this.#slots;
   }
 
-  async #show(model: z.infer<typeof Tags>['models'][number], signal: AbortSignal): Promise<Shown> {
+  async #show(model: Tag, signal: AbortSignal): Promise<Shown> {
     const known = this.#shown.get(model.name);
-    if (known) return known;
-    // One model whose files are broken must not hide the others.
+    if (known && known.digest === model.digest) return known;
+    // One model whose files are broken must not hide the others; of what it can do nothing is known.
     const show = await callEngine(this.#url('/api/show'), Show, { method: 'POST', body: { model: model.name }, signal }).catch(
-      (error: unknown): z.infer<typeof Show> => {
+      (error: unknown) => {
         if (signal.aborted || !(error instanceof RuntimeError) || error.code === 'engine_unreachable') throw error;
-        return {};
+        return null;
       },
     );
+    const said = model.capabilities ?? (show === null ? [] : (show.capabilities ?? ['completion']));
     const shown = {
-      capabilities: (model.capabilities ?? show.capabilities ?? ['completion']).flatMap((word) => CAPABILITY[word] ?? []),
-      longestContext: model.details?.context_length ?? contextOf(show.model_info),
+      digest: model.digest,
+      capabilities: [...new Set(said.flatMap((word) => CAPABILITY.get(word) ?? []))],
+      longestContext: model.details?.context_length ?? contextOf(show?.model_info ?? null),
       // A million and more are written as Go writes such numbers: 1.048576e+06.
-      ownContext: Number(/^num_ctx\s+(\S+)$/m.exec(show.parameters ?? '')?.[1]) || null,
-      kvShape: kvShape(new Map(Object.entries(show.model_info ?? {}))),
+      ownContext: parameterOf(show?.parameters ?? null, 'num_ctx') || null,
+      staysOnCpu: parameterOf(show?.parameters ?? null, 'num_gpu') === 0,
+      kvShape: kvShape(new Map(Object.entries(show?.model_info ?? {}))),
     };
-    this.#shown.set(model.name, shown);
+    // It is asked again where it has not said.
+    if (show !== null) this.#shown.set(model.name, shown);
     return shown;
   }
 
@@ -270,16 +290,35 @@ export class Ollama implements Runtime {
   }
 }
 
-const contextOf = (info: Record<string, unknown> | null | undefined): number | null => {
+/** In memory, and no longer in the catalogue or replaced there: it cannot be asked for, and it takes room. */
+const held = ({ id, size_vram, expires_at }: Runner & { id: string }): RuntimeModel => ({
+  id,
+  isLoaded: true,
+  isLoading: false,
+  capabilities: [],
+  contextLength: null,
+  sizeBytes: null,
+  vramBytes: size_vram,
+  slots: 0,
+  expiresAtMs: expiryOf(expires_at),
+});
+
+const contextOf = (info: Record<string, unknown> | null): number | null => {
   const value = Object.entries(info ?? {}).find(([key]) => key.endsWith('.context_length'))?.[1];
-  return typeof value === 'number' && value > 0 ? value : null;
+  return positive.parse(value);
+};
+
+/** A whole number that a Modelfile states; null where it does not. */
+const parameterOf = (parameters: string | null, wanted: string): number | null => {
+  const [, value] = new RegExp(`^${wanted}\\s+(\\S+)$`, 'm').exec(parameters ?? '') ?? [];
+  return value === undefined ? null : count.parse(Number(value));
 };
 
 /** Whole seconds, because its readers of durations differ between versions; they agree on numbers. */
 const keepAliveOf = (ms: number | null): number => (ms === null ? -1 : Math.max(1, Math.round(ms / 1_000)));
 
 /** A negative keep_alive shows as an expiry centuries away: that is "never". */
-const expiryOf = (text: string | undefined): number | null => {
-  const ms = text === undefined ? Number.NaN : Date.parse(text);
+const expiryOf = (time: string | null): number | null => {
+  const ms = Date.parse(time ?? '');
   return Number.isFinite(ms) && ms < Date.now() + 100 * 365 * 86_400_000 ? Math.max(0, ms) : null;
 };

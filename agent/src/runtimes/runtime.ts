@@ -5,6 +5,8 @@ import type { RuntimeKind, RuntimeReport } from '@lai/shared/node';
 /** What a runtime says about one of its models when asked. `isLoaded` is its claim; models/ decides what we believe. */
 export interface RuntimeModel {
   readonly id: string;
+  /** Of the same words: one model under several names, which are one copy in memory. Null or absent where the engine does not tell. */
+  readonly digest?: string | null;
   readonly isLoaded: boolean;
   /** Set by runtimes that tell (llama-server's router); Ollama says nothing while it loads. */
   readonly isLoading: boolean;
@@ -16,6 +18,8 @@ export interface RuntimeModel {
   readonly vramBytes: number | null;
   readonly slots: number;
   readonly expiresAtMs: number | null;
+  /** Its owner told the engine to keep it off the GPU. */
+  readonly staysOnCpu?: boolean;
 }
 
 /**

@@ -4,14 +4,15 @@ import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
 import { callEngine, openEngineRequest, readText } from './engine-http.ts';
+import { leftOut, listOf, name, positive, text } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 import { parseVllmMetrics, type VllmFigures } from './vllm-metrics.ts';
 import { type ReadVramUsedBytes, sawVramMove } from './vram-check.ts';
 
-const Card = z.looseObject({ id: z.string(), max_model_len: z.number().nullish(), parent: z.string().nullish() });
-const Cards = z.object({ data: z.array(Card) });
-const Version = z.looseObject({ version: z.string() });
+const Card = z.looseObject({ id: name, max_model_len: positive });
+const Cards = z.object({ data: listOf(Card) });
+const Version = z.looseObject({ version: text });
 const Sleeping = z.looseObject({ is_sleeping: z.boolean() });
 
 const POLL_MS = 200;
@@ -106,8 +107,8 @@ export class Vllm implements Runtime {
       await this.#checkHealth(signal);
       this.#version ??= (await this.#get('/version', Version, signal)).version;
       const [{ data }, isAsleep] = await Promise.all([this.#get('/v1/models', Cards, signal), this.#isAsleep(signal)]);
-      this.#cards = data;
-      this.#become('ready', null);
+      this.#cards = data.entries;
+      this.#become('ready', leftOut('its models', data.strange));
       return this.#describe(!isAsleep);
     } catch (error) {
       this.#version = null;
@@ -253,7 +254,7 @@ export class Vllm implements Runtime {
       isLoaded,
       isLoading: false,
       capabilities: this.#capabilities ?? guessCapabilities(card.id),
-      contextLength: card.max_model_len ?? null,
+      contextLength: card.max_model_len,
       sizeBytes: null,
       vramBytes: null,
       slots: this.#slots,

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@lai/shared/errors';
+import { modelKey } from '@lai/shared/model-name';
 import type { Principal, Scope } from './principal.ts';
 
 /**
@@ -61,13 +62,13 @@ export const authorize = (principal: Principal | null, action: Action, object: A
   return { kind: 'allowed' };
 };
 
-/** `:latest` is the same model, as everywhere. */
+/** Both sides by what names mean, so that no other spelling of a name gets a key to a model that its list does not have. */
 export const mayUse = ({ models }: Pick<Principal, 'models'>, model: string): boolean => {
   if (models === null) return true;
-  const name = plainName(model);
-  return models.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : plainName(pattern) === name));
+  const key = modelKey(model);
+  return models.some((pattern) =>
+    pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1).toLowerCase()) : modelKey(pattern) === key,
+  );
 };
-
-const plainName = (model: string): string => model.replace(/:latest$/, '');
 
 const orList = (scopes: readonly Scope[]): string => scopes.map((scope) => `"${scope}"`).join(' or ');

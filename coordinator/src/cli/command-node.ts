@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { type FleetStatus, type NodeCommand, NodeCommandEvent, type NodeView } from '@lai/shared/admin-api';
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import { jsonOr, Problem } from './remote-administration.ts';
 
 /** The node that is meant: by name or id, else the only one that comes into question. */

@@ -1,5 +1,5 @@
 import type { FleetStatus, NodeCommand, NodeCommandEvent } from '@lai/shared/admin-api';
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import type { Command } from 'commander';
 import { chooseNode, commandNode } from './command-node.ts';
 import { keyedPlace } from './place.ts';

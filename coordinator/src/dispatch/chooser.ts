@@ -1,4 +1,5 @@
-import { type LoadedModel, sameModel, withoutLatest } from '@lai/shared/node';
+import { modelKey, sameModel } from '@lai/shared/model-name';
+import type { LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
 import { PASSING } from '../scheduler/filters.ts';
 import type { FleetNode } from '../scheduler/fleet.ts';
@@ -89,7 +90,7 @@ export class Chooser {
           return roomFor(nodeId);
         },
         // Where room is being made, wanting a model does not keep it.
-        isWanted: (model: string) => roomFor(nodeId) === null && wanted.has(withoutLatest(model)),
+        isWanted: (model: string) => roomFor(nodeId) === null && wanted.has(modelKey(model)),
         coolingUntilMs: (model: string) => cooldowns.untilMs(nodeId, model),
         figures: (model: string) => figures.of(nodeId, model),
       };

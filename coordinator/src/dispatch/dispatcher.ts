@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
-import { withoutLatest } from '@lai/shared/node';
+import { modelKey } from '@lai/shared/model-name';
 import type { Logger } from 'pino';
 import type { Outcome, RunningAttempt } from '../nodes/node-session.ts';
 import type { Affinity as ConversationNames } from '../routing/affinity.ts';
@@ -166,7 +166,7 @@ export class Dispatcher {
     const trail: Trail = { enqueuedAtMs: nowMs, queueMs: null, attempts: [], isCommitted: false };
     this.#options.onEnded?.({ request, trail, outcome: decision.code, endedAtMs: nowMs, lastPlacement: placement });
     const known = new Set(
-      this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => withoutLatest(model.id))),
+      this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => modelKey(model.id))),
     );
     const why = sentenceForNever(target, placement, [...known]);
     // Clients act on these words ("ran out of room", compaction), so the table's own sentence comes first.

@@ -1,4 +1,4 @@
-import { withoutLatest } from '@lai/shared/node';
+import { modelKey } from '@lai/shared/model-name';
 import type { LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { LoadClaims } from './loads.ts';
@@ -8,12 +8,12 @@ const CLAIM_MS = 15_000;
 
 export const redisLoadClaims = (redis: LaiRedis, replicaId: string): LoadClaims => ({
   claim: async (model) => {
-    const key = keys.load(withoutLatest(model));
+    const key = keys.load(modelKey(model));
     if ((await redis.set(key, replicaId, 'PX', CLAIM_MS, 'NX')) === 'OK') return true;
     return (await redis.get(key)) === replicaId && (await redis.pexpire(key, CLAIM_MS)) === 1;
   },
   release: async (model) => {
-    const key = keys.load(withoutLatest(model));
+    const key = keys.load(modelKey(model));
     if ((await redis.get(key)) === replicaId) await redis.del(key);
   },
 });

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot, sameModel, withoutLatest } from '@lai/shared/node';
+import { modelKey, sameModel } from '@lai/shared/model-name';
+import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { freeRoomOf, hasCome, holdingsOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { LoadBar } from '../scheduler/fleet.ts';
@@ -96,7 +97,7 @@ export class Loads {
   /** Asks the node to load the model, unless somebody is at it already. */
   request(candidate: Candidate): void {
     const { nodeId, model } = candidate;
-    const name = withoutLatest(model);
+    const name = modelKey(model);
     const nowMs = this.#clock.nowMs();
     const isTimely = (sinceMs: number) => nowMs - sinceMs < OVERDUE_MS;
     const isUnderWay = this.on(nodeId).has(model) || this.#loadsOf(model).some(([, sinceMs]) => isTimely(sinceMs));
@@ -134,7 +135,7 @@ export class Loads {
 
   /** With less context than it was tried with it may fit. */
   shortageBytes({ id, contextLength }: Pick<LoadedModel, 'id' | 'contextLength'>): number | null {
-    const shortage = this.#shortages.get(withoutLatest(id));
+    const shortage = this.#shortages.get(modelKey(id));
     if (!shortage || shortage.untilMs <= this.#clock.nowMs()) return null;
     const isLess = contextLength !== null && shortage.contextLength !== null && contextLength < shortage.contextLength;
     return isLess ? null : shortage.roomBytes;
@@ -149,7 +150,7 @@ export class Loads {
   async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
     const link = this.#nodes.link(nodeId);
     // A release that is on its way would take the new claim with it.
-    await this.#releasing.get(withoutLatest(model));
+    await this.#releasing.get(modelKey(model));
     if (!link || !(await this.#claims.claim(model).catch(() => true))) {
       this.#askAgainLater(model);
       return;
@@ -176,7 +177,7 @@ export class Loads {
       this.#settle(model, finish);
       this.#figures.learn(nodeId, model, { loadMs });
       this.#bars.get(nodeId)?.delete(model);
-      this.#shortages.delete(withoutLatest(model));
+      this.#shortages.delete(modelKey(model));
       this.#clock.after(READING_LAG_MS, () => this.#learnNeed(nodeId, model, before));
       return;
     }
@@ -187,7 +188,7 @@ export class Loads {
     // With another load beside it, or just before it, nobody knows how much room there was.
     isClear &&= !this.#isBesideAnother(nodeId, model) && !this.#isJoined(nodeId, before);
     const isKnown = isShort && isClear && before !== null && this.#noteShortage(model, before, leaving);
-    const roomBytes = isKnown ? this.#shortages.get(withoutLatest(model))?.roomBytes : undefined;
+    const roomBytes = isKnown ? this.#shortages.get(modelKey(model))?.roomBytes : undefined;
     this.#log.warn({ nodeId, node: nodeName, model, code: outcome.code, roomBytes }, 'model load failed');
     this.#leave(nodeId, model);
     // What ran out of memory is barred by that, wherever there is no more room.
@@ -197,7 +198,7 @@ export class Loads {
   }
 
   #settle(model: string, finish: () => void): void {
-    const name = withoutLatest(model);
+    const name = modelKey(model);
     this.#settling.add(name);
     this.#clock.after(SETTLE_MS, () => {
       this.#settling.delete(name);
@@ -239,7 +240,7 @@ export class Loads {
 
   /** Not at once: whoever is at it takes seconds, and would be asked about it a thousand times. */
   #askAgainLater(model: string): void {
-    const name = withoutLatest(model);
+    const name = modelKey(model);
     this.#elsewhere.add(name);
     this.#clock.after(ASK_AGAIN_MS, () => {
       this.#elsewhere.delete(name);
@@ -249,7 +250,7 @@ export class Loads {
 
   /** Until it is given back, has ended by itself, or is needed again. */
   #giveBack(model: string, timesLeft: number): void {
-    const name = withoutLatest(model);
+    const name = modelKey(model);
     const tryAgain = () => {
       if (timesLeft > 1 && this.#loadsOf(model).length === 0) this.#giveBack(model, timesLeft - 1);
     };
@@ -310,7 +311,7 @@ export class Loads {
     const contextLength = before.models.find(({ id }) => id === model)?.contextLength ?? null;
     const known = this.shortageBytes({ id: model, contextLength }) ?? 0;
     const untilMs = this.#clock.nowMs() + SHORTAGE_MS;
-    this.#shortages.set(withoutLatest(model), { roomBytes: Math.max(roomBytes, known), contextLength, untilMs });
+    this.#shortages.set(modelKey(model), { roomBytes: Math.max(roomBytes, known), contextLength, untilMs });
     return true;
   }
 

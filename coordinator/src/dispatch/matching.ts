@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodedError, type ErrorCode } from '@lai/shared/errors';
-import { withoutLatest } from '@lai/shared/node';
+import { modelKey } from '@lai/shared/model-name';
 import type { Logger } from 'pino';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
@@ -270,7 +270,7 @@ export class Matching {
 
   #fleet(): Fleet {
     const wanted = new Set<string>();
-    for (const { target, waiting } of this.#lines.values()) if (waiting.size > 0) wanted.add(withoutLatest(target.model));
+    for (const { target, waiting } of this.#lines.values()) if (waiting.size > 0) wanted.add(modelKey(target.model));
     return this.#chooser.fleet(wanted);
   }
 

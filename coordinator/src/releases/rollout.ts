@@ -1,4 +1,4 @@
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import { compareVersions, type ReleaseManifest } from '@lai/shared/release';
 import { Rollout, RolloutNode } from '@lai/shared/release-api';
 import { z } from 'zod';

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { type LoadedModel, sameModel } from '@lai/shared/node';
+import { modelsNamed, sameModel } from '@lai/shared/model-name';
+import type { LoadedModel } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
 import { fitOf } from './fit.ts';
 import { type FleetNode, stateOf } from './fleet.ts';
@@ -74,7 +75,10 @@ export const refuseNode = (node: FleetNode, excluded: ReadonlySet<string>, needs
 
 /** Models of the node that the target may mean. */
 export const meant = (node: FleetNode, target: Target): LoadedModel[] =>
-  node.snapshot.models.filter((model) => target.model === AUTO || sameModel(model.id, target.model));
+  (target.model === AUTO ? node.snapshot.models : modelsNamed(node.snapshot.models, target.model)).filter(isOffered);
+
+/** What is only in memory, or cannot be read, can do nothing. */
+const isOffered = ({ capabilities }: LoadedModel): boolean => capabilities.length > 0;
 
 /** One model on a node that is otherwise fine. What it lacks comes first: that lasts. */
 export const refuseModel = (node: FleetNode, model: LoadedModel, target: Target, nowMs: number): Verdict => {

@@ -117,7 +117,10 @@ export const hasCome = (was: ReadonlyMap<string, number>, is: ReadonlyMap<string
 
 /** Without a GPU a model holds main memory, and how much of it nobody tells: its size on disk is the best guess. */
 const heldBytes = (model: LoadedModel, { gpus }: NodeSnapshot): number =>
-  (gpus.every(({ isLost }) => isLost) ? null : model.vramBytes) ?? model.sizeBytes ?? 0;
+  // Several names of one copy in memory count once.
+  model.sharedAs !== undefined && model.sharedAs !== model.id
+    ? 0
+    : ((gpus.every(({ isLost }) => isLost) ? null : model.vramBytes) ?? model.sizeBytes ?? 0);
 
 /** Main memory for what the GPU has no room for, where there is a GPU with memory of its own and an engine that can do that. */
 const spillOf = ({ runtime }: LoadedModel, { gpus, memory, runtimes }: NodeSnapshot): NodeSnapshot['memory'] => {

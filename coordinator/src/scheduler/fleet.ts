@@ -55,3 +55,9 @@ export const nothingLearned: LearnedFigures = {
   ...{ loadMs: null, firstContentMs: null, attemptMs: null, needBytes: null },
   ...{ prefillTokensPerSecond: null, tokensPerSecond: null },
 };
+
+/** Slots taken of a model, under all the names of its one copy in memory. */
+export const leasedOf = ({ snapshot, leased }: Pick<FleetNode, 'snapshot' | 'leased'>, { id, sharedAs }: LoadedModel): number =>
+  sharedAs === undefined
+    ? (leased.byModel.get(id) ?? 0)
+    : snapshot.models.reduce((sum, other) => sum + (other.sharedAs === sharedAs ? (leased.byModel.get(other.id) ?? 0) : 0), 0);

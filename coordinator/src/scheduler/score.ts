@@ -1,7 +1,7 @@
 import type { LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
 import { type Fit, fitOf } from './fit.ts';
-import { type FleetNode, type LearnedFigures, stateOf } from './fleet.ts';
+import { type FleetNode, type LearnedFigures, leasedOf, stateOf } from './fleet.ts';
 
 /** What can be done with a candidate this moment. `drain`: it could be loaded if others were kept away until their models are idle. */
 export type Action = 'run' | 'wait' | 'load' | 'drain';
@@ -30,8 +30,8 @@ export const totalMs = (score: Score): number =>
 const ASSUMED = { loadBytesPerMs: 500_000, loadMs: 10_000, attemptMs: 10_000, prefillMs: 1_000, evictMs: 1_500, spillMs: 30_000 };
 
 /** By all that is known; the last one asked for may have been refused all the same. */
-const countedSlots = ({ leased, snapshot }: FleetNode, model: LoadedModel): number =>
-  Math.min(model.slots - (leased.byModel.get(model.id) ?? 0), snapshot.maxConcurrent - leased.total);
+const countedSlots = (node: FleetNode, model: LoadedModel): number =>
+  Math.min(model.slots - leasedOf(node, model), node.snapshot.maxConcurrent - node.leased.total);
 
 export const freeSlots = (node: FleetNode, model: LoadedModel): number =>
   node.isContested(model.id) ? 0 : countedSlots(node, model);

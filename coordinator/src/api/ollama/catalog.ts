@@ -1,5 +1,6 @@
 import { CodedError } from '@lai/shared/errors';
-import { ModelName, sameModel } from '@lai/shared/node';
+import { modelsNamed } from '@lai/shared/model-name';
+import { ModelName } from '@lai/shared/node';
 import { OllamaNamedRequest } from '@lai/shared/ollama';
 import { demand } from '../../access/middleware.ts';
 import type { CommandFrame } from '../../nodes/running-command.ts';
@@ -58,7 +59,7 @@ export const unloadModel = async (call: Call, door: Door, name: string): Promise
 /** Throws what the first node that could not do it said; the others have done it nevertheless. */
 const onEveryNode = async (call: Call, door: Door, name: string, type: 'model.delete' | 'model.unload'): Promise<void> => {
   const homes = door.registry.list().flatMap(({ nodeId, liveness, snapshot }) => {
-    const model = liveness === 'dead' ? undefined : snapshot.models.find(({ id }) => sameModel(id, name));
+    const model = liveness === 'dead' ? undefined : modelsNamed(snapshot.models, name)[0];
     return model ? [{ nodeId, model: model.id }] : [];
   });
   if (homes.length === 0) throw unknownModel(name);

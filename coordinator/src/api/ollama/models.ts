@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type LoadedModel, withoutLatest } from '@lai/shared/node';
+import { modelsNamed, withoutLatest } from '@lai/shared/model-name';
+import type { LoadedModel } from '@lai/shared/node';
 import type { OllamaTag } from '@lai/shared/ollama';
 import type { NodeRecord } from '../../nodes/registry.ts';
 
@@ -50,7 +51,7 @@ export const running = (nodes: readonly NodeRecord[], nowMs: number) => ({
 
 /** `POST /api/show`; undefined for a model that no node has. */
 export const show = (nodes: readonly NodeRecord[], name: string) => {
-  const model = fleetModels(nodes).find(({ id }) => id === withoutLatest(name));
+  const [model] = modelsNamed(fleetModels(nodes), withoutLatest(name));
   if (!model) return undefined;
   const { details, capabilities, modified_at } = tagOf(model);
   return {
@@ -73,6 +74,7 @@ const fleetModels = (nodes: readonly NodeRecord[]): FleetModel[] => {
   for (const { liveness, snapshot } of nodes) {
     if (liveness === 'dead') continue;
     for (const copy of snapshot.models) {
+      if (copy.capabilities.length === 0) continue;
       const id = withoutLatest(copy.id);
       const known = models.get(id) ?? { id, seenAtMs: snapshot.takenAtMs, copies: [] };
       known.copies.push(copy);

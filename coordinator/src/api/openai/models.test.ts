@@ -123,7 +123,9 @@ describe('one model', () => {
     ['llama3:latest', 'llama3'],
     ['hf.co/unsloth/gpt-oss:Q4_K_M', 'hf.co/unsloth/gpt-oss:Q4_K_M'],
     ['llama3:8b', undefined],
-    ['Llama3', undefined],
+    ['Llama3', 'llama3'],
+    ['registry.ollama.ai/library/llama3', 'llama3'],
+    ['huggingface.co/unsloth/gpt-oss:q4_k_m', 'hf.co/unsloth/gpt-oss:Q4_K_M'],
     ['', undefined],
   ])('asked for as %j is %s', (asked, id) => {
     expect(findModel(fleet, asked)?.id).toBe(id);

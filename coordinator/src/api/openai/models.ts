@@ -1,4 +1,5 @@
-import { isSimulated, withoutLatest } from '@lai/shared/node';
+import { modelsNamed, withoutLatest } from '@lai/shared/model-name';
+import { isSimulated } from '@lai/shared/node';
 import type { ModelEntry, ModelList } from '@lai/shared/openai';
 import type { NodeRecord } from '../../nodes/registry.ts';
 
@@ -8,6 +9,7 @@ export const listModels = (nodes: readonly NodeRecord[]): ModelList => {
   for (const { liveness, snapshot } of nodes) {
     if (liveness === 'dead') continue;
     for (const model of snapshot.models) {
+      if (model.capabilities.length === 0) continue;
       const id = withoutLatest(model.id);
       const known = entries.get(id);
       const context = Math.max(known?.context_length ?? 0, model.contextLength ?? 0) || null;
@@ -30,6 +32,6 @@ export const listModels = (nodes: readonly NodeRecord[]): ModelList => {
   return { object: 'list', data: [...entries.values()].sort((a, b) => a.id.localeCompare(b.id)) };
 };
 
-/** Ids contain `/` and `:`; with and without `:latest` they are the same model. */
+/** Ids contain `/` and `:`; names mean what they mean in a request. */
 export const findModel = (nodes: readonly NodeRecord[], id: string): ModelEntry | undefined =>
-  listModels(nodes).data.find((entry) => entry.id === withoutLatest(id));
+  modelsNamed(listModels(nodes).data, withoutLatest(id))[0];
