@@ -1,4 +1,4 @@
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import { autoOrder } from './auto.ts';
 import type { RoutingNode, RoutingProvider } from './fleet-facts.ts';
 import { type Group, groupOf } from './groups.ts';

@@ -1,4 +1,4 @@
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import type { RoutingNode, RoutingProvider } from './fleet-facts.ts';
 import { gpuNicknames } from './gpu-nicknames.ts';
 import { type Derived, type Group, groupOf } from './groups.ts';

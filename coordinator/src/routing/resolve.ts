@@ -1,4 +1,4 @@
-import { sameModel } from '@lai/shared/node';
+import { sameModel } from '@lai/shared/model-name';
 import { type Draft, expand, expandName } from './drafts.ts';
 import type { RoutingModel } from './fleet-facts.ts';
 import { meaningOf, type World } from './meaning.ts';
