@@ -31,14 +31,14 @@ const usage = `usage: npm start [-- options of lai up]
 
 /**
  * Every step is instant and silent when it is already done; each adds what children need to `env`.
- * @param {{ isBuilt?: boolean, withRedis?: boolean }} needs
+ * @param {{ extent?: import('./toolchain/packages.mjs').Extent, isBuilt?: boolean, withRedis?: boolean }} needs
  */
-async function prepare({ isBuilt = true, withRedis = true } = {}) {
+async function prepare({ extent = 'all', isBuilt = true, withRedis = true } = {}) {
   /** @type {import('./toolchain/path.mjs').Env} */
   const prepared = { ...env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1' };
   await ensureNode(root, prepared);
   await ensurePnpm(root, prepared);
-  await installPackages(root, prepared);
+  await installPackages(root, prepared, extent);
   if (isBuilt) await buildPackages(root, prepared);
   if (withRedis) await ensureRedis(root, prepared);
   return prepared;
@@ -47,7 +47,7 @@ async function prepare({ isBuilt = true, withRedis = true } = {}) {
 /** @param {string[]} args */
 async function start(args) {
   // A Redis of the operator's own (LAI_REDIS_URL) makes ours unnecessary; tests always start their own.
-  const prepared = await prepare({ withRedis: (env['LAI_REDIS_URL'] ?? '') === '' });
+  const prepared = await prepare({ extent: 'running', withRedis: (env['LAI_REDIS_URL'] ?? '') === '' });
   const lai = join(root, 'coordinator', 'dist', 'lai.js');
   if (!existsSync(lai)) {
     const next = 'git status shows whether coordinator/src/main.ts is missing';

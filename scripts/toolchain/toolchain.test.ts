@@ -7,7 +7,7 @@ import { packagesToFetch } from './debian-redis.mjs';
 import { downloadAdvice } from './network.mjs';
 import { isNodeNewEnough, nodeAdvice } from './node.mjs';
 import { lockFiles, npmCommand } from './npm-package.mjs';
-import { arePackagesInstalled, fingerprint } from './packages.mjs';
+import { arePackagesInstalled, installationStamp, sourcesFingerprint } from './packages.mjs';
 import { onPath, putFirst } from './path.mjs';
 import { nodePins, pnpmPin } from './pins.mjs';
 import { ensureRedis, findRedis, redisPlan } from './redis.mjs';
@@ -90,18 +90,53 @@ describe('installing packages', () => {
     writeFileSync(join(dir, 'pnpm-lock.yaml'), 'one');
     writeFileSync(join(dir, 'pnpm-workspace.yaml'), '');
   });
+  const install = (extent: 'running' | 'all') =>
+    writeFileSync(join(dir, 'node_modules', '.lai-installed'), installationStamp(dir, extent));
   it('happens once for a lock file', () => {
-    expect(arePackagesInstalled(dir)).toBe(false);
-    writeFileSync(join(dir, 'node_modules', '.lai-installed'), fingerprint(dir));
-    expect(arePackagesInstalled(dir)).toBe(true);
+    expect(arePackagesInstalled(dir, 'running')).toBe(false);
+    install('running');
+    expect(arePackagesInstalled(dir, 'running')).toBe(true);
+  });
+  it('happens again when the tools for tests are wanted, too, and not the other way round', () => {
+    install('running');
+    expect(arePackagesInstalled(dir, 'all')).toBe(false);
+    install('all');
+    expect(arePackagesInstalled(dir, 'running')).toBe(true);
   });
   it('happens again when the lock file changed or node_modules is gone', () => {
-    writeFileSync(join(dir, 'node_modules', '.lai-installed'), fingerprint(dir));
+    install('all');
     writeFileSync(join(dir, 'pnpm-lock.yaml'), 'two');
-    expect(arePackagesInstalled(dir)).toBe(false);
+    expect(arePackagesInstalled(dir, 'all')).toBe(false);
     writeFileSync(join(dir, 'pnpm-lock.yaml'), 'one');
     rmSync(join(dir, 'node_modules'), { recursive: true });
-    expect(arePackagesInstalled(dir)).toBe(false);
+    expect(arePackagesInstalled(dir, 'all')).toBe(false);
+  });
+});
+
+describe('building packages', () => {
+  it('happens again when a source, an installer or a new file changes what is built, not for a test', () => {
+    for (const folder of ['shared/src', 'app/src/inner', 'deploy/agent', 'scripts'])
+      mkdirSync(join(dir, folder), { recursive: true });
+    for (const file of [
+      'pnpm-lock.yaml',
+      'scripts/build.ts',
+      'app/package.json',
+      'app/src/inner/a.ts',
+      'deploy/agent/install.sh',
+    ])
+      writeFileSync(join(dir, file), file);
+    const seen = [sourcesFingerprint(dir, ['app'])];
+    for (const [file, text] of [
+      ['app/src/inner/a.ts', 'changed'],
+      ['shared/src/b.ts', 'new'],
+      ['deploy/agent/install.sh', 'changed'],
+    ] as const) {
+      writeFileSync(join(dir, file), text);
+      seen.push(sourcesFingerprint(dir, ['app']));
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    writeFileSync(join(dir, 'app/src/inner/a.test.ts'), 'a test');
+    expect(sourcesFingerprint(dir, ['app'])).toBe(seen.at(-1));
   });
 });
 
