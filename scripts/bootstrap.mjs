@@ -2,6 +2,8 @@
  * From a bare clone to a running Lai: `npm start` and `npm test` need git, any Node 20 or newer and npm, nothing else.
  *
  *   node scripts/bootstrap.mjs start [args]        starts Lai (`lai up`)
+ *   node scripts/bootstrap.mjs lai [args]          a command of this clone; so is `lai-agent`
+ *   node scripts/bootstrap.mjs link | unlink       the commands in ~/.local/bin, and away again
  *   node scripts/bootstrap.mjs test [--with X]     every test suite (and suite X), then `N passed, N failed`
  *   node scripts/bootstrap.mjs check               style, types, imports and unit tests
  *   node scripts/bootstrap.mjs run <file> [args]   a script of ours; everything is built and there is a Redis
@@ -16,6 +18,7 @@ import { join } from 'node:path';
 import { argv, env, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { foreground } from './toolchain/children.mjs';
+import { link, offerLinks, programs, unlink, writeLaunchers } from './toolchain/launchers.mjs';
 import { ensureNode } from './toolchain/node.mjs';
 import { buildPackages, installPackages } from './toolchain/packages.mjs';
 import { ensurePnpm } from './toolchain/pnpm.mjs';
@@ -53,10 +56,35 @@ async function start(args) {
     const next = 'git status shows whether coordinator/src/main.ts is missing';
     throw new Stop('Lai is not built', `${lai} does not exist after the build`, next);
   }
+  writeLaunchers(root, prepared);
+  if (!args.includes('--help')) await offerLinks(root, prepared);
   // Everything that `npm start` makes is in the clone, and goes with it.
-  prepared['LAI_DATA_DIR'] ||= join(root, '.lai');
+  prepared['LAI_DEFAULT_DATA_DIR'] ||= join(root, '.lai');
   // A small young generation halves the memory of a coordinator with hundreds of streams, at the same CPU (measured: 269 → 181 MB).
   return foreground('node', ['--max-semi-space-size=4', lai, 'up', ...args], { env: prepared, alone: true });
+}
+
+/**
+ * `npm run lai -- status`: a command of the clone, prepared when it has to be, without Redis.
+ * @param {'lai' | 'lai-agent'} name
+ * @param {string[]} args
+ */
+async function command(name, args) {
+  const prepared = await prepare({ extent: 'running', withRedis: false });
+  writeLaunchers(root, prepared);
+  prepared['LAI_DEFAULT_DATA_DIR'] ||= join(root, '.lai');
+  return foreground('node', [join(root, programs[name]), ...args], { env: prepared, alone: false });
+}
+
+/** @param {'link' | 'unlink'} which @param {string[]} args */
+async function links(which, [first]) {
+  if (first !== undefined) {
+    console.log('usage: npm run link | npm run unlink: the commands lai and lai-agent in ~/.local/bin, and away again');
+    return first === '--help' ? 0 : 2;
+  }
+  if (which === 'unlink') unlink(root, env);
+  else link(root, await prepare({ extent: 'running', withRedis: false }));
+  return 0;
 }
 
 /** What a person runs before a commit. Stops at the first that fails. */
@@ -89,21 +117,23 @@ async function test(args) {
 }
 
 /** @param {string[]} words */
-async function main([command, ...args]) {
+async function main([task, ...args]) {
   const [first, ...rest] = args;
-  if (command === 'start') return start(args);
-  if ((command === 'test' || command === 'check') && first === '--help') {
+  if (task === 'start') return start(args);
+  if (task === 'lai' || task === 'lai-agent') return command(task, args);
+  if (task === 'link' || task === 'unlink') return links(task, args);
+  if ((task === 'test' || task === 'check') && first === '--help') {
     console.log(usage);
     return 0;
   }
-  if (command === 'test') return test(args);
-  if (command === 'check' && first === undefined) return check();
+  if (task === 'test') return test(args);
+  if (task === 'check' && first === undefined) return check();
   // Usage needs no Redis, and nothing to be built.
   const isHelp = rest.includes('--help');
-  if (command === 'run' && first !== undefined)
+  if (task === 'run' && first !== undefined)
     return foreground('node', args, { env: await prepare({ isBuilt: !isHelp, withRedis: !isHelp }), alone: false });
-  if (command === 'exec' && first !== undefined) return foreground(first, rest, { env: await prepare(), alone: false });
-  if (command === 'tool' && first !== undefined)
+  if (task === 'exec' && first !== undefined) return foreground(first, rest, { env: await prepare(), alone: false });
+  if (task === 'tool' && first !== undefined)
     return foreground(first, rest, { env: await prepare({ isBuilt: false, withRedis: false }), alone: false });
   console.error(usage);
   return 2;

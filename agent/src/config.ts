@@ -1,5 +1,6 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { settingsProblem } from '@lai/shared/command-failure';
 import { z } from 'zod';
 import { DEFAULT_PULLS } from './models/pull-policy.ts';
 
@@ -150,10 +151,17 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     insecure: false,
     logLevel: 'info',
   };
-  const parsed = AgentConfig.safeParse({ ...defaults, ...defined(fromEnv), ...defined(flags) });
-  if (!parsed.success) throw new Error(`The agent's settings are not usable:\n${z.prettifyError(parsed.error)}`);
+  const values = { ...defaults, ...defined(fromEnv), ...defined(flags) };
+  const parsed = AgentConfig.safeParse(values);
+  if (!parsed.success) throw settingsProblem('the agent', parsed.error, { values, nameOf: (setting) => nameOf(setting, flags) });
   return Object.freeze(parsed.data);
 };
+
+/** The flag where one was given, else the variable. */
+const nameOf = (setting: string, flags: Flags): string =>
+  (flags as Record<string, unknown>)[setting] === undefined
+    ? ((VARIABLES as Record<string, string>)[setting] ?? 'LAI_AGENT_DATA_DIR')
+    : `--${setting.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 const defined = (values: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ''));

@@ -94,25 +94,27 @@ describe('settings of the coordinator', () => {
   });
 
   it.each([
-    ['LAI_PORT', '65536', 'port'],
-    ['LAI_PORT', '-1', 'port'],
-    ['LAI_PORT', '52.5', 'port'],
-    ['LAI_PORT', 'http', 'port'],
-    ['LAI_QUEUE_WAIT_MS', '0', 'queueWaitMs'],
-    ['LAI_QUEUE_WAIT_MS', '600001', 'queueWaitMs'],
-    ['LAI_KEEP_ALIVE_MS', '10s', 'keepAliveMs'],
-    ['LAI_MAX_TEXT_BODY_BYTES', '0', 'maxTextBodyBytes'],
-    ['LAI_LOG_LEVEL', 'loud', 'logLevel'],
-    ['LAI_PUBLIC_URL', 'lai.example', 'publicUrl'],
-    ['LAI_PUBLIC_URL', "https://lai.example/'; rm -rf /; '", 'publicUrl'],
-    ['LAI_RELEASE_KEY', 'a2V5', 'releaseKey'],
-  ])('refuse %s=%s and say which one it is', (variable, text, setting) => {
-    expect(() => readConfig({}, { [variable]: text })).toThrow(new RegExp(`not usable:[^]*${setting}`));
+    ['LAI_PORT', '65536'],
+    ['LAI_PORT', '-1'],
+    ['LAI_PORT', '52.5'],
+    ['LAI_PORT', 'http'],
+    ['LAI_QUEUE_WAIT_MS', '0'],
+    ['LAI_QUEUE_WAIT_MS', '600001'],
+    ['LAI_KEEP_ALIVE_MS', '10s'],
+    ['LAI_MAX_TEXT_BODY_BYTES', '0'],
+    ['LAI_LOG_LEVEL', 'loud'],
+    ['LAI_PUBLIC_URL', 'lai.example'],
+    ['LAI_PUBLIC_URL', "https://lai.example/'; rm -rf /; '"],
+    ['LAI_RELEASE_KEY', 'a2V5'],
+  ])('refuse %s=%s and say which one it is', (variable, text) => {
+    expect(() => readConfig({}, { [variable]: text })).toThrow(
+      new RegExp(`cannot be used\\. ${variable} is .*: (use|expected) `),
+    );
   });
 
   it('name every wrong one at once', () => {
     const wrong = () => readConfig({ port: 'x' }, { LAI_QUEUE_WAIT_MS: '-5', LAI_LOG_LEVEL: 'y' });
-    for (const setting of ['port', 'queueWaitMs', 'logLevel']) expect(wrong).toThrow(setting);
+    for (const setting of ['--port', 'LAI_QUEUE_WAIT_MS', 'LAI_LOG_LEVEL']) expect(wrong).toThrow(setting);
   });
 
   it('cannot be changed afterwards', () => {

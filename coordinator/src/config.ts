@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { settingsProblem, UsageError } from '@lai/shared/command-failure';
 import { BaseUrl } from '@lai/shared/release-api';
 import { z } from 'zod';
 
@@ -61,7 +62,9 @@ type Flags = Partial<Record<keyof CoordinatorConfig, unknown>>;
 
 export const DEFAULT_PORT = 5240;
 
+/** What the launcher of a clone says; else where programs of this kind keep their data on this system. */
 export const defaultDataDir = (env: NodeJS.ProcessEnv, platform = process.platform): string => {
+  if (env['LAI_DEFAULT_DATA_DIR']) return env['LAI_DEFAULT_DATA_DIR'];
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Lai');
   if (platform === 'win32') return join(env['ProgramData'] ?? join(homedir(), 'AppData', 'Local'), 'Lai');
   return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'lai');
@@ -103,14 +106,23 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
   };
   const wanted: Record<string, unknown> = { ...defaults, ...defined(fromEnv), ...defined(flags) };
   const parsed = CoordinatorConfig.safeParse({ releasesDir: join(String(wanted['dataDir']), 'releases'), ...wanted });
-  if (!parsed.success) throw new Error(`The coordinator's settings are not usable:\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags) });
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
-    throw new Error('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
+    throw new UsageError('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
   if (parsed.data.webhookHosts.length > 0 && parsed.data.webhookSecret === undefined)
-    throw new Error(
+    throw new UsageError(
       'LAI_WEBHOOK_HOSTS needs LAI_WEBHOOK_SECRET, which receivers check signatures with: whsec_$(openssl rand -base64 32)',
     );
   return Object.freeze(parsed.data);
+};
+
+/** The flag where one was given, else the variable: `queueWaitMs` is `LAI_QUEUE_WAIT_MS`. */
+const nameOf = (setting: string, flags: Flags): string => {
+  const words = setting.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).split(' ');
+  return (flags as Record<string, unknown>)[setting] === undefined
+    ? `LAI_${words.join('_').toUpperCase()}`
+    : `--${words.join('-').toLowerCase()}`;
 };
 
 const defined = (values: Record<string, unknown>): Record<string, unknown> =>

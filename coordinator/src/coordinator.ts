@@ -38,8 +38,10 @@ import { Rollouts } from './releases/rollouts.ts';
 import { CommandRelay } from './replicas/command-relay.ts';
 import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
+import { noteRunning } from './running.ts';
 import { type Database, databasePlace, openDatabase } from './store/database.ts';
 import { joinUsers } from './store/presence.ts';
+import { VERSION } from './version.ts';
 
 const DRAIN_MS = 30_000;
 const LAST_WORDS_MS = 1_500;
@@ -226,12 +228,16 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   warnIfOpen(config, log);
 
   const setup = await setupToken(db);
+  const hereUrl = localUrl({ ...config, port });
+  undo.defer(
+    noteRunning(config.dataDir, { pid: process.pid, url: hereUrl, version: VERSION, startedAtMs: Date.now() }, process.env),
+  );
 
   return {
     url,
     db,
     // Behind the #: browsers keep that part to themselves.
-    setupUrl: setup && `${config.publicUrl ?? localUrl({ ...config, port })}/setup#${setup}`,
+    setupUrl: setup && `${config.publicUrl ?? hereUrl}/setup#${setup}`,
     close: () => undo.disposeAsync(),
   };
 };

@@ -70,7 +70,7 @@ export function sourcesFingerprint(root, names) {
     existsSync(join(root, folder))
       ? readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile() && !entry.name.includes('.test.'))
-          .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(root.length))
+          .map((entry) => join(entry.parentPath ?? Reflect.get(entry, 'path'), entry.name).slice(root.length))
       : [],
   );
   for (const file of [...single, ...sources.sort()]) hash.update(`${file}\0`).update(readFileSync(join(root, file)));

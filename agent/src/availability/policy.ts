@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { problemsIn } from '@lai/shared/command-failure';
 import { z } from 'zod';
 
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'use HH:MM, from 00:00 to 23:59');
@@ -67,7 +68,7 @@ export const readPolicy = (path: string): PolicyReading => {
   try {
     const parsed = Policy.safeParse(JSON.parse(text));
     if (parsed.success) return { kind: 'policy', policy: parsed.data };
-    return { kind: 'wrong', problem: `${path} is not usable:\n${z.prettifyError(parsed.error)}` };
+    return { kind: 'wrong', problem: `${path} cannot be used: ${problemsIn(parsed.error).join('; ')}.` };
   } catch (error) {
     return { kind: 'wrong', problem: `${path} is not JSON: ${error instanceof Error ? error.message : String(error)}` };
   }

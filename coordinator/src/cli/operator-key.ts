@@ -5,12 +5,12 @@ import { sha256 } from '../access/secret.ts';
 import { findApiKeyByHash } from '../store/api-keys.ts';
 import type { Database } from '../store/database.ts';
 
-const file = (dataDir: string): string => join(dataDir, 'operator.key');
+export const operatorKeyFile = (dataDir: string): string => join(dataDir, 'operator.key');
 
 /** The key with which the commands on this machine talk to the coordinator; null before its first start. Readable by the owner alone. */
 export const readOperatorKey = (dataDir: string): string | null => {
   try {
-    return keyFromHeader(readFileSync(file(dataDir), 'utf8').trim());
+    return keyFromHeader(readFileSync(operatorKeyFile(dataDir), 'utf8').trim());
   } catch {
     return null;
   }
@@ -26,6 +26,6 @@ export const ensureOperatorKey = async (db: Database, dataDir: string): Promise<
     scopes: ['inference', 'admin', 'read'],
     nowMs: Date.now(),
   });
-  writeFileSync(file(dataDir), `${key}\n`, { mode: 0o600 });
+  writeFileSync(operatorKeyFile(dataDir), `${key}\n`, { mode: 0o600 });
   return key;
 };
