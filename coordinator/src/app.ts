@@ -42,6 +42,7 @@ import { responses } from './api/openai/responses.ts';
 import type { Call, Door } from './api/openai/serve.ts';
 import { mountDocs } from './api/openapi/mount.ts';
 import { mountReleaseFiles } from './api/release-files.ts';
+import { systemClock } from './dispatch/clock.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
 import type { Releases } from './releases/releases.ts';
@@ -93,7 +94,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     if (options.isDraining()) throw new CodedError('shutting_down', { retryAfterSeconds: 2 });
     const { incoming: request, outgoing: response } = c.env;
     const { principal, requestId, revoked, client } = c.var;
-    const call = { request, response, principal, address: client.address, revoked, requestId, receivedAtMs: Date.now() };
+    const call = { request, response, principal, address: client.address, revoked, requestId, receivedAtMs: systemClock.nowMs() };
     await surface(call, options);
     return RESPONSE_ALREADY_SENT;
   };

@@ -102,6 +102,8 @@ export class Timeline {
 
 const isBefore = (a: Entry, b: Entry): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 
+const WALL_AHEAD_MS = 3_600_000;
+
 /**
  * A process's share of time. What happens to it goes through `deliver` or its own timers, so that it can be frozen (SIGSTOP, sleep:
  * everything waits and then happens at once) or killed (nothing happens any more).
@@ -129,6 +131,11 @@ export class ProcessClock implements Clock {
   /** Whole, as Date.now() is. */
   nowMs(): number {
     return Math.floor(this.#timeline.nowMs);
+  }
+
+  /** An hour ahead, so that whoever mixes the two up is found out at once. */
+  wallMs(): number {
+    return this.nowMs() + WALL_AHEAD_MS;
   }
 
   after(ms: number, call: () => void): () => void {

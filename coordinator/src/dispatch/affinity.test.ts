@@ -5,7 +5,7 @@ const MINUTE_MS = 60_000;
 
 const setUp = () => {
   let nowMs = 1_000_000;
-  const affinity = new Affinity({ nowMs: () => nowMs, after: () => () => {} });
+  const affinity = new Affinity({ nowMs: () => nowMs, wallMs: () => nowMs, after: () => () => {} });
   return {
     affinity,
     pass: (ms: number) => {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { type Clock, toWallMs } from './clock.ts';
 import type { JobOutcome, NewJob, TakenJob } from './job-queue.ts';
 import type { Lease } from './lease-store.ts';
 import type { Line } from './line.ts';
@@ -7,6 +8,7 @@ import type { Ticket } from './ticket.ts';
 
 export interface BooksOptions {
   readonly replicaId: string;
+  readonly clock: Clock;
   readonly isStoreUp: () => boolean;
   /** Its job is in line now. */
   readonly onEntered: (ticket: Ticket) => void;
@@ -40,7 +42,8 @@ export class Books {
   }
 
   jobOf({ requestId, keyId, target, deadlineMs, jobId, priority }: Ticket): NewJob {
-    return { id: jobId, priority, data: { requestId, origin: this.#options.replicaId, keyId, target, deadlineMs } };
+    const { replicaId: origin, clock } = this.#options;
+    return { id: jobId, priority, data: { requestId, origin, keyId, target, deadlineMs: toWallMs(clock, deadlineMs) } };
   }
 
   /**

@@ -104,7 +104,7 @@ export const bullQueues = (redis: LaiRedis): JobQueues => {
   return {
     of: (target) => {
       const name = nameOf(target);
-      const nowMs = Date.now();
+      const nowMs = performance.now();
       const known = queues.get(name);
       if (known) {
         known.usedAtMs = nowMs;

@@ -7,7 +7,7 @@ const APART_MS = 5_000;
 
 const setUp = () => {
   let nowMs = 1_000_000;
-  const cooldowns = new Cooldowns({ nowMs: () => nowMs, after: () => () => {} });
+  const cooldowns = new Cooldowns({ nowMs: () => nowMs, wallMs: () => nowMs, after: () => () => {} });
   return {
     cooldowns,
     pass: (ms: number) => {

@@ -7,6 +7,7 @@ export interface JobData {
   readonly origin: string | null;
   readonly keyId: string;
   readonly target: Target;
+  /** Epoch milliseconds. */
   readonly deadlineMs: number;
 }
 

@@ -31,6 +31,7 @@ const startLeases = () => {
   const time = { nowMs: 1_000_000 };
   const clock = {
     nowMs: () => time.nowMs,
+    wallMs: () => time.nowMs,
     after: (ms: number, call: () => void) => {
       const timer: (typeof timers)[number] = { atMs: time.nowMs + ms, call };
       timers.push(timer);

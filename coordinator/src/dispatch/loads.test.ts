@@ -14,6 +14,7 @@ const handClock = (): Clock & { pass(ms: number): void } => {
   const timers = new Set<{ atMs: number; call: () => void }>();
   return {
     nowMs: () => nowMs,
+    wallMs: () => nowMs,
     after: (ms, call) => {
       const timer = { atMs: nowMs + ms, call };
       timers.add(timer);

@@ -3,7 +3,7 @@ import type { Reach } from '../nodes/node-session.ts';
 import type { Clock } from './clock.ts';
 import { Quarantine, type StrikeChange } from './quarantine.ts';
 
-const clock: Clock = { nowMs: () => 1_000, after: () => () => {} };
+const clock: Clock = { nowMs: () => 1_000, wallMs: () => 1_000, after: () => () => {} };
 const store = { add: async () => 1, all: async () => new Map<string, number>() };
 const newQuarantine = () => new Quarantine({ store, clock });
 

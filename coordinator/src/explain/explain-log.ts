@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
 import type { Logger } from 'pino';
+import { systemClock, toWallMs } from '../dispatch/clock.ts';
 import type { DispatchedRequest } from '../dispatch/dispatcher.ts';
 import type { Placement } from '../scheduler/place.ts';
 import type { Database } from '../store/database.ts';
@@ -60,7 +61,7 @@ export class ExplainLog {
     this.#unwritten = [];
     const rows = requests.map((request) => ({
       request_id: request.request.requestId,
-      at_ms: request.endedAtMs,
+      at_ms: toWallMs(systemClock, request.endedAtMs),
       explanation: JSON.stringify(explain(request)),
     }));
     await insertExplanations(this.#db, rows).catch((error: unknown) =>
@@ -86,14 +87,14 @@ export const explain = ({ request, trail, outcome, endedAtMs, lastPlacement }: D
   route: request.route,
   target: { ...request.target, capabilities: [...request.target.capabilities] },
   priority: request.priorityClass ?? 'interactive',
-  enqueuedAtMs: trail.enqueuedAtMs,
+  enqueuedAtMs: toWallMs(systemClock, trail.enqueuedAtMs),
   queueMs: trail.queueMs,
-  endedAtMs,
+  endedAtMs: toWallMs(systemClock, endedAtMs),
   outcome,
   attempts: trail.attempts.map((attempt) => ({
     node: attempt.nodeName,
     model: attempt.model,
-    startedAtMs: attempt.startedAtMs,
+    startedAtMs: toWallMs(systemClock, attempt.startedAtMs),
     outcome: attempt.outcome,
     placement: attempt.placement && explainPlacement(attempt.placement),
   })),

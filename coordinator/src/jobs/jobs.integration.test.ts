@@ -57,6 +57,7 @@ describe('the runs of a durable job', () => {
       ...{ store, queues, priorityNow: () => 1, hint: () => {}, log: pino({ level: 'silent' }) },
       clock: {
         nowMs: () => nowMs,
+        wallMs: () => nowMs,
         after: (ms, call) => {
           const timer = { atMs: nowMs + ms, call };
           due.push(timer);

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import type { AttemptRoute, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { Logger } from 'pino';
-import { type Clock, repeat } from '../dispatch/clock.ts';
+import { type Clock, fromWallMs, repeat } from '../dispatch/clock.ts';
 import type { Answer, DispatchRequest } from '../dispatch/dispatcher.ts';
 import type { JobQueues, TakenJob } from '../dispatch/job-queue.ts';
 import type { Grant } from '../dispatch/ticket.ts';
@@ -115,7 +115,7 @@ export class Jobs {
     const { store, clock, newId } = this.#options;
     const { keyId, route, target, body, priority, idempotencyKey, deadlineMs, webhook } = submission;
     const id = idempotencyKey === null ? newId() : idFor(keyId, idempotencyKey);
-    const submittedAtMs = clock.nowMs();
+    const submittedAtMs = clock.wallMs();
     const job = { id, keyId, route, target, priority, submittedAtMs, deadlineMs, payload: body, webhook };
     const answer = await this.#asking(() => store.submit(job));
     this.#refuseIfFull(answer);
@@ -152,7 +152,7 @@ export class Jobs {
 
   async cancel(id: string, keyId: string | null): Promise<StoredJob> {
     const job = await this.read(id, keyId);
-    const before: JobState | null = await this.#asking(() => this.#options.store.cancel(id, this.#options.clock.nowMs()));
+    const before: JobState | null = await this.#asking(() => this.#options.store.cancel(id, this.#options.clock.wallMs()));
     if (before === 'queued')
       await this.#options.queues
         .of(job.target)
@@ -193,7 +193,7 @@ export class Jobs {
     this.#running.set(id, abort);
     let goesAgain: { readonly job: StoredJob; readonly fence: number; readonly isSoon: boolean } | null = null;
     try {
-      const fence = await store.start(id, clock.nowMs());
+      const fence = await store.start(id, clock.wallMs());
       const job = fence === null ? null : await store.read(id);
       const payload = job ? await store.readPayload(job) : null;
       if (fence === null || !job || payload?.kind !== 'read') {
@@ -235,12 +235,12 @@ export class Jobs {
     grant: Grant,
     signal: AbortSignal,
   ): Promise<'over' | 'again' | 'later'> {
-    const { answer, log } = this.#options;
+    const { answer, clock, log } = this.#options;
     const request: DispatchRequest = {
       ...{ requestId: job.id, keyId: job.keyId, route: job.route, target: job.target, priorityClass: job.priority },
       bodyFor,
-      queueDeadlineMs: job.deadlineMs,
-      deadlineMs: job.deadlineMs,
+      queueDeadlineMs: fromWallMs(clock, job.deadlineMs),
+      deadlineMs: fromWallMs(clock, job.deadlineMs),
       isCollected: true,
       signal,
     };
@@ -266,7 +266,7 @@ export class Jobs {
 
   #deservesAnotherRun(job: StoredJob, fence: number, code: ErrorCode): boolean {
     return (
-      (MACHINES_DOING.has(code) || ENGINES_DOING.has(code)) && fence < MOST_RUNS && this.#options.clock.nowMs() < job.deadlineMs
+      (MACHINES_DOING.has(code) || ENGINES_DOING.has(code)) && fence < MOST_RUNS && this.#options.clock.wallMs() < job.deadlineMs
     );
   }
 
@@ -288,7 +288,7 @@ export class Jobs {
     const { store, clock, log } = this.#options;
     for (;;) {
       try {
-        if (!(await store.finish(job, fence, end, clock.nowMs())))
+        if (!(await store.finish(job, fence, end, clock.wallMs())))
           log.info({ jobId: job.id, fence }, 'a later run has this job; our result is dropped');
         return;
       } catch (error) {
@@ -363,14 +363,14 @@ export class Jobs {
   }
 
   async #lookAfter(job: OpenJob): Promise<void> {
-    if (this.#options.clock.nowMs() > job.deadlineMs) await this.#expire(job);
+    if (this.#options.clock.wallMs() > job.deadlineMs) await this.#expire(job);
     else if (await this.#isLost(job)) await this.#queueAgain(job, job.fence);
   }
 
   /** In no queue under any of the ids it has had there, and not in our hands. */
   async #isLost(job: OpenJob): Promise<boolean> {
     const { queues, clock } = this.#options;
-    if (clock.nowMs() - job.submittedAtMs < SETTLE_MS || this.#running.has(job.id)) return false;
+    if (clock.wallMs() - job.submittedAtMs < SETTLE_MS || this.#running.has(job.id)) return false;
     const queue = queues.of(job.target);
     // One after the other: nearly always the first is the one.
     for (let run = 0; run < job.fence + 2; run += 1) if ((await queue.stateOf(queueIdOf(job.id, run))) !== 'gone') return false;
@@ -379,14 +379,14 @@ export class Jobs {
 
   async #expire(job: OpenJob): Promise<void> {
     const { store, clock } = this.#options;
-    const fence = await store.start(job.id, clock.nowMs());
+    const fence = await store.start(job.id, clock.wallMs());
     if (fence === null) return;
     this.stopRun(job.id);
     await store.finish(
       job,
       fence,
       { state: 'failed', errorCode: 'deadline_exceeded', errorMessage: 'The job found no room before its deadline.' },
-      clock.nowMs(),
+      clock.wallMs(),
     );
   }
 

@@ -64,7 +64,7 @@ export class Webhooks {
   async #look(): Promise<void> {
     if (!isUp(this.#redis)) return;
     try {
-      const due = await this.#redis.zrangebyscore(keys.webhooks, '-inf', String(this.#clock.nowMs()), 'LIMIT', 0, AT_ONCE);
+      const due = await this.#redis.zrangebyscore(keys.webhooks, '-inf', String(this.#clock.wallMs()), 'LIMIT', 0, AT_ONCE);
       await Promise.all(due.map((id) => this.#tell(id)));
     } catch (error) {
       this.#log.debug({ err: error }, 'webhooks not looked at');
@@ -90,7 +90,7 @@ export class Webhooks {
   }
 
   async #post(url: string, job: StoredJob): Promise<boolean> {
-    const seconds = Math.floor(this.#clock.nowMs() / 1_000);
+    const seconds = Math.floor(this.#clock.wallMs() / 1_000);
     // The same however often it is told: receivers know by it what they have heard already.
     const id = job.id.replace(/^job_/, 'evt_');
     const body = JSON.stringify({
@@ -122,8 +122,8 @@ export class Webhooks {
 
   /** Each pause is twice the last: 5, 10, 20 seconds and so on. */
   async #putOff(id: string, finishedAtMs: number): Promise<void> {
-    const tried = Math.max(0, Math.floor(Math.log2(Math.max(0, this.#clock.nowMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
-    if (tried < TRIES) await this.#redis.zadd(keys.webhooks, this.#clock.nowMs() + FIRST_RETRY_MS * 2 ** tried, id);
+    const tried = Math.max(0, Math.floor(Math.log2(Math.max(0, this.#clock.wallMs() - finishedAtMs) / FIRST_RETRY_MS + 1)));
+    if (tried < TRIES) await this.#redis.zadd(keys.webhooks, this.#clock.wallMs() + FIRST_RETRY_MS * 2 ** tried, id);
     else await this.#redis.zrem(keys.webhooks, id);
   }
 }

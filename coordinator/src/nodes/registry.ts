@@ -218,7 +218,7 @@ export class Registry<Link = unknown> {
   }
 
   #bury(record: NodeRecord): void {
-    const sinceMs = Date.now();
+    const sinceMs = performance.now();
     this.#gone.set(record.nodeId, { record, sinceMs });
     for (const [id, gone] of this.#gone) if (sinceMs - gone.sinceMs > REMEMBER_MS) this.#gone.delete(id);
   }

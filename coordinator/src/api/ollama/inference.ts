@@ -1,6 +1,7 @@
 import { OllamaChatRequest, OllamaEmbeddingsRequest, OllamaEmbedRequest, OllamaGenerateRequest } from '@lai/shared/ollama';
 import type { EmbeddingList } from '@lai/shared/openai';
 import type { z } from 'zod';
+import { systemClock } from '../../dispatch/clock.ts';
 import { readJsonBody } from '../openai/body.ts';
 import { ChatDeltas } from '../openai/chat-deltas.ts';
 import { chatQuestion } from '../openai/chat-question.ts';
@@ -56,7 +57,7 @@ export const embed = async (call: Call, door: Door): Promise<void> => {
       (list) => ({
         model,
         embeddings: vectorsOf(list),
-        total_duration: (Date.now() - call.receivedAtMs) * 1_000_000,
+        total_duration: (systemClock.nowMs() - call.receivedAtMs) * 1_000_000,
         load_duration: 0,
         prompt_eval_count: list.usage?.prompt_tokens ?? 0,
       }),

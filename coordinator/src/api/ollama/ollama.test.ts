@@ -1,6 +1,7 @@
 import type { LoadedModel } from '@lai/shared/node';
 import { OllamaChatRequest, OllamaGenerateRequest, OllamaTags } from '@lai/shared/ollama';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../dispatch/clock.ts';
 import type { NodeRecord } from '../../nodes/registry.ts';
 import { isOllamaPath } from './error-envelope.ts';
 import { chatFromGenerate, chatFromOllama, completionFromGenerate } from './input.ts';
@@ -74,7 +75,7 @@ describe("Ollama's answers", () => {
   const end = { kind: 'end', finishReason: 'stop', usage: null, timings: { firstContentMs: 20, totalMs: 120 } } as const;
 
   it('are lines, with calls whole at the end', () => {
-    const composer = new OllamaComposer({ kind: 'chat', model: 'm', receivedAtMs: Date.now() });
+    const composer = new OllamaComposer({ kind: 'chat', model: 'm', receivedAtMs: systemClock.nowMs() });
     const lines = [
       ...composer.take({ kind: 'reasoning', text: 'hm' }),
       ...composer.take({ kind: 'text', text: 'a' }),
@@ -92,7 +93,7 @@ describe("Ollama's answers", () => {
   });
 
   it('are one line for whoever does not stream', () => {
-    const composer = new OllamaComposer({ kind: 'generate', model: 'm', receivedAtMs: Date.now() });
+    const composer = new OllamaComposer({ kind: 'generate', model: 'm', receivedAtMs: systemClock.nowMs() });
     for (const text of ['a', 'b']) composer.take({ kind: 'text', text });
     composer.take({ kind: 'finish', reason: 'length' });
     composer.take({ kind: 'usage', usage: { inputTokens: 3, outputTokens: 2, cachedTokens: 0, reasoningTokens: 0 } });

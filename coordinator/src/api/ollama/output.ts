@@ -1,4 +1,5 @@
 import type { AttemptTimings } from '@lai/shared/attempt';
+import { systemClock } from '../../dispatch/clock.ts';
 import type { ChatDelta, TokenCounts } from '../openai/chat-deltas.ts';
 import { argumentsIn } from '../openai/foreign-json.ts';
 import type { EndFrame } from '../openai/wording.ts';
@@ -91,7 +92,7 @@ export class OllamaComposer {
   }
 
   #ending(timings: AttemptTimings | null): Fields {
-    const totalMs = Date.now() - this.#receivedAtMs;
+    const totalMs = systemClock.nowMs() - this.#receivedAtMs;
     const promptMs = timings?.firstContentMs ?? 0;
     return {
       done: true,

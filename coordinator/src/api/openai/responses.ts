@@ -1,5 +1,6 @@
 import { CodedError } from '@lai/shared/errors';
 import { type ResponseItem, ResponseRequest } from '@lai/shared/responses';
+import { systemClock } from '../../dispatch/clock.ts';
 import { readJsonBody } from './body.ts';
 import { type ChatDelta, ChatDeltas } from './chat-deltas.ts';
 import { chatQuestion } from './chat-question.ts';
@@ -27,10 +28,10 @@ export const responses =
       request,
       model: request.model ?? 'auto',
       offered: offer.offered,
-      createdAtSeconds: Math.floor(call.receivedAtMs / 1_000),
+      createdAtSeconds: Math.floor(Date.now() / 1_000),
     });
     const remember = () => {
-      if (request.store !== false) remembered.remember(keyId, composer.output as ResponseItem[], Date.now());
+      if (request.store !== false) remembered.remember(keyId, composer.output as ResponseItem[], systemClock.nowMs());
     };
     const chat = chatFromResponse(request, items, { offer, canThink });
     await serve(

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Principal } from '../../access/api-keys.ts';
 import type { Actor } from '../../access/audit.ts';
 import { demand } from '../../access/middleware.ts';
+import { systemClock } from '../../dispatch/clock.ts';
 import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
 import type { NodeCommands } from '../../nodes/node-commands.ts';
 import type { Registry } from '../../nodes/registry.ts';
@@ -31,6 +32,7 @@ export interface Call {
   /** Aborted when the principal loses its right meanwhile. */
   readonly revoked: AbortSignal;
   readonly requestId: string;
+  /** By the clock that only grows (dispatch/clock.ts). */
   readonly receivedAtMs: number;
 }
 
@@ -94,13 +96,19 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
   // What ends because the key was revoked ends with that as its reason.
   const reword = (failure: Failed): Failed => {
     if (revoked.aborted) return { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };
-    const wasSilent = !isStreaming && timeoutMs === null && Date.now() - receivedAtMs >= totalMs;
+    const wasSilent = !isStreaming && timeoutMs === null && systemClock.nowMs() - receivedAtMs >= totalMs;
     return wasSilent ? { ...failure, message: `${failure.message} ${INSTEAD_OF_SILENCE}` } : failure;
   };
   const ending = isStreaming
     ? await respondStreaming({ ...respond, reword, wording, keepAliveMs: door.keepAliveMs })
     : await respondCollected({ ...respond, reword, wording });
-  logAnswer(door.log, { requestId, route: question.route, trail: answer.trail, ending, totalMs: Date.now() - receivedAtMs });
+  logAnswer(door.log, {
+    requestId,
+    route: question.route,
+    trail: answer.trail,
+    ending,
+    totalMs: systemClock.nowMs() - receivedAtMs,
+  });
 };
 
 const logAnswer = (
