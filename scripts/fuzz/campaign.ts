@@ -29,5 +29,8 @@ export const runCampaign = async (
   const details = await fc.check(property(), { numRuns: runs, seed, ...(path === undefined ? {} : { path }) });
   if (!details.failed) return { runs: details.numRuns, violation: null };
   const report = await fc.asyncDefaultReportMessage(details as fc.RunDetails<unknown>);
-  return { runs: details.numRuns, violation: { seed: details.seed, path: details.counterexamplePath, report: report ?? '' } };
+  return {
+    runs: details.numRuns,
+    violation: { seed: details.seed, path: details.counterexamplePath, report: `${report}\n${details.errorInstance}` },
+  };
 };

@@ -38,13 +38,13 @@ export class Normaliser {
   #mendChoice(choice: AnswerChoice): boolean {
     const { delta, index } = choice;
     if (delta === undefined) return withLogprobs(choice);
-    let isMended = this.#mendRole(choice);
+    let isMended = false;
     const calls = this.#calls.get(index) ?? new Map<number, string>();
     for (const call of delta.tool_calls ?? []) {
       this.#calls.set(index, calls);
       isMended = repairCall(call, calls, () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`) || isMended;
     }
-    if (typeof delta.reasoning === 'string' && delta.reasoning_content === undefined) {
+    if (typeof delta.reasoning === 'string' && typeof delta.reasoning_content !== 'string') {
       delta.reasoning_content = delta.reasoning;
       isMended = true;
     }
@@ -53,7 +53,7 @@ export class Normaliser {
       choice.finish_reason = 'tool_calls';
       isMended = true;
     }
-    return isMended;
+    return this.#mendRole(choice) || isMended;
   }
 
   /** Once for each choice, in its first chunk. */

@@ -160,6 +160,15 @@ const good: Record<string, Exchange> = {
     ],
     ending: complete('stop'),
   },
+  'null in place of objects': {
+    events: [
+      ['content', vllm('{"content":"Hi"}')],
+      [null, 'data: {"id":"c","choices":null}\n\n'],
+      ['content', vllm('{}', { finish: '"stop"' })],
+      [null, DONE],
+    ],
+    ending: complete('stop'),
+  },
   'no space behind the colon': {
     events: [
       ['content', vllm('{"content":"a"}').replace('data: ', 'data:')],
@@ -224,6 +233,18 @@ const disguises: Record<string, { readonly text: string; readonly ending: unknow
   'llama-server: an error event': {
     text: `${llama('{"content":"("}')}event: error\ndata: {"error":{"code":500,"message":"slot lost","type":"server_error"}}\n\n`,
     ending: error(/slot lost/),
+  },
+  'vLLM: aborted by the engine': {
+    text: `${vllm('{"content":"The first half of"}')}${vllm('{"content":""}', { finish: '"abort"' })}${DONE}`,
+    ending: incomplete('the engine ended the answer with finish_reason "abort"'),
+  },
+  'an error that is not the first key': {
+    text: `${vllm('{"content":"a"}')}${vllm('{"content":""}', { finish: '"error"', more: ',"error":{"message":"engine gone"}' })}${DONE}`,
+    ending: error(/engine gone/),
+  },
+  'one of two choices has not finished': {
+    text: `${vllm('{"content":"a"}', { finish: '"stop"' })}${vllm('{"content":"b"}').replace('"index":0', '"index":1')}${DONE}`,
+    ending: incomplete('the stream ended with no finish_reason'),
   },
   'the error object of old vLLM': {
     text: 'data: {"object":"error","message":"out of memory","type":"BadRequestError","code":400}\n\n',
@@ -297,7 +318,7 @@ describe.each(Object.entries(disguises))('no success: %s', (_, { text, ending })
 
   it('never reaches the client', () => {
     const passed = scan([Buffer.from(text)]).out.map(([, bytes]) => bytes);
-    expect(passed.join('')).not.toMatch(/proxy error|"error"|\[DONE\]|<html>/);
+    expect(passed.join('')).not.toMatch(/proxy error|"error"|"abort"|\[DONE\]|<html>/);
   });
 });
 
