@@ -74,7 +74,7 @@ const plain = (link: NodeLink): NodeLink => ({
   epoch: link.epoch,
   instanceId: link.instanceId,
   startAttempt: (request) => link.startAttempt(request),
-  loadModel: (model) => link.loadModel(model),
+  loadModel: (model, isForced) => link.loadModel(model, isForced),
 });
 
 const onAttempts = (link: NodeLink, change: (running: RunningAttempt) => RunningAttempt): NodeLink => ({

@@ -118,6 +118,9 @@ export const bullQueues = (redis: LaiRedis): JobQueues => {
   };
 };
 
-/** Client input stays out of key names: the target is hashed. */
-const nameOf = (target: Target): string =>
-  queueName(createHash('sha256').update(JSON.stringify(target)).digest('hex').slice(0, 16));
+/** Client input stays out of key names: the target is hashed. Equal targets have one queue, whatever the order of their fields. */
+const nameOf = ({ model, capabilities, contextTokens, ...where }: Target): string => {
+  const fields = Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify({ model, capabilities, contextTokens, ...Object.fromEntries(fields) });
+  return queueName(createHash('sha256').update(text).digest('hex').slice(0, 16));
+};

@@ -279,6 +279,7 @@ export class Dispatcher {
       model: grant.model,
       body: request.bodyFor(grant.model),
       deadlines: this.#deadlinesFor(request, lease),
+      ...(request.target.overridesGaming ? { isForced: true as const } : {}),
       acceptMs: this.#isTheOnlyOne(request, grant) ? LAST_ACCEPT_MS : ACCEPT_MS,
     });
     void running.settled.then(() => matching.release(lease));

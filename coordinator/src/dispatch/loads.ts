@@ -147,7 +147,7 @@ export class Loads {
       this.#claims.release(model).catch(() => {});
   }
 
-  async #load({ nodeId, nodeName, model }: Candidate): Promise<void> {
+  async #load({ nodeId, nodeName, model, isForced }: Candidate): Promise<void> {
     const link = this.#nodes.link(nodeId);
     // A release that is on its way would take the new claim with it.
     await this.#releasing.get(modelKey(model));
@@ -164,7 +164,7 @@ export class Loads {
       isClear &&= !this.#isBesideAnother(nodeId, model);
     });
     const startedAtMs = this.#clock.nowMs();
-    const outcome = await link.loadModel(model);
+    const outcome = await link.loadModel(model, isForced);
     forget();
     const finish = () => {
       stopRenewing();

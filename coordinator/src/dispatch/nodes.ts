@@ -9,7 +9,7 @@ export interface NodeLink {
   readonly instanceId: string;
   startAttempt(request: AttemptRequest): RunningAttempt;
   /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
-  loadModel(model: string): Promise<LoadOutcome>;
+  loadModel(model: string, isForced?: boolean): Promise<LoadOutcome>;
 }
 
 /** The fleet as dispatching sees it. */

@@ -38,6 +38,8 @@ export interface AttemptRequest {
   readonly model: string;
   readonly body: Uint8Array;
   readonly deadlines: AttemptDeadlines;
+  /** It passes the node's gaming hold, if the node's owner allows that. */
+  readonly isForced?: true | undefined;
   /** A node that has not even taken the request within this is not waited for. */
   readonly acceptMs: number;
 }
@@ -189,8 +191,8 @@ export class NodeSession implements CommandLink {
   }
 
   /** Resolves when the node says that the model is warm or could not be loaded, or is lost. */
-  async loadModel(model: string): Promise<LoadOutcome> {
-    return loadOutcome(await this.command({ type: 'model.load', model }).ending());
+  async loadModel(model: string, isForced = false): Promise<LoadOutcome> {
+    return loadOutcome(await this.command({ type: 'model.load', model, ...(isForced ? { isForced } : {}) }).ending());
   }
 
   /** Asks the node to do something with a model; it goes on whoever reads its frames. */

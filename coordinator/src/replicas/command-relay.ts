@@ -56,7 +56,8 @@ export class CommandRelay {
     return {
       command,
       cancelCommand,
-      loadModel: async (model) => loadOutcome(await command({ type: 'model.load', model }).ending()),
+      loadModel: async (model, isForced = false) =>
+        loadOutcome(await command({ type: 'model.load', model, ...(isForced ? { isForced } : {}) }).ending()),
     };
   }
 

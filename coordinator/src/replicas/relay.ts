@@ -34,6 +34,7 @@ export const RelayMessage = z.discriminatedUnion('type', [
     model: z.string(),
     deadlines: AttemptDeadlines,
     acceptMs: z.number().default(750),
+    isForced: z.literal(true).optional(),
   }),
   z.object({ type: z.literal('attempt.cancel'), stream }),
   z.object({ type: z.literal('attempt.credit'), stream, bytes: z.number() }),

@@ -5,7 +5,13 @@ import { LASTING, meant, type RefusalReason, refuseModel, refuseNode } from './f
 const hold = (kind: string, cause = 'detected') => ({ kind, cause, sinceMs: 1, untilMs: null });
 
 describe('a node is refused', () => {
-  const nobody = { excluded: new Set<string>(), needsAlone: false };
+  const nobody = { excluded: new Set<string>(), needsAlone: false, overridesGaming: false };
+  const gaming = (allowsForced: boolean, ...others: string[]) => ({
+    snapshot: {
+      holds: ['gaming', ...others].map((kind) => hold(kind)),
+      gaming: { mode: 'auto' as const, setBy: 'owner', untilMs: null, isActive: true, cause: 'detected', allowsForced },
+    },
+  });
 
   it.each<[string, NodeFacts, Partial<typeof nobody>, RefusalReason | null, string]>([
     ['when all is well: never', {}, {}, null, ''],
@@ -21,6 +27,10 @@ describe('a node is refused', () => {
       'held',
       'gaming (detected), draining (operator)',
     ],
+    ['not while its owner plays, when the request is forced', gaming(true), { overridesGaming: true }, null, ''],
+    ['while its owner plays and refuses forced requests', gaming(false), { overridesGaming: true }, 'held', 'gaming'],
+    ['while it drains, even when the request is forced', gaming(true, 'draining'), { overridesGaming: true }, 'held', 'draining'],
+    ['while its owner plays, when the request is not forced', gaming(true), {}, 'held', 'gaming'],
     [
       'while it is kept for a dangerous request',
       { isReserved: true },
@@ -45,8 +55,9 @@ describe('a node is refused', () => {
       'not connected',
     ],
   ])('%s', (_, facts, question, reason, detail) => {
-    const { excluded, needsAlone } = { ...nobody, ...question };
-    const verdict = refuseNode(node('a', [model('m')], facts), excluded, needsAlone);
+    const { excluded, needsAlone, overridesGaming } = { ...nobody, ...question };
+    const wanted = target(overridesGaming ? { overridesGaming } : {});
+    const verdict = refuseNode(node('a', [model('m')], facts), { excluded, needsAlone, target: wanted });
     expect(verdict?.reason ?? null).toBe(reason);
     expect(verdict?.detail ?? '').toContain(detail);
   });
@@ -130,6 +141,7 @@ describe('a reason lasts', () => {
   it('when no waiting changes it', () => {
     const table: Record<RefusalReason, boolean> = {
       no_model: true,
+      not_in_step: true,
       capability_missing: true,
       context_too_short: true,
       offline: false,

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { modelsNamed, sameModel } from '@lai/shared/model-name';
-import type { LoadedModel } from '@lai/shared/node';
+import type { Hold, LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
 import { fitOf } from './fit.ts';
 import { type FleetNode, stateOf } from './fleet.ts';
@@ -11,6 +11,7 @@ export type RefusalReason =
   | 'suspect'
   | 'held'
   | 'no_model'
+  | 'not_in_step'
   | 'capability_missing'
   | 'context_too_short'
   | 'already_tried'
@@ -38,6 +39,7 @@ export interface Refusal {
 /** Reasons that no waiting will change while the node has the models it has. */
 export const LASTING: ReadonlySet<RefusalReason> = new Set([
   'no_model',
+  'not_in_step',
   'capability_missing',
   'context_too_short',
   'too_large',
@@ -61,17 +63,31 @@ export const PASSING: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
 type Verdict = { readonly reason: RefusalReason; readonly detail: string } | null;
 
 /** The whole machine, whichever model. */
-export const refuseNode = (node: FleetNode, excluded: ReadonlySet<string>, needsAlone: boolean): Verdict => {
+export const refuseNode = (
+  node: FleetNode,
+  { excluded, needsAlone, target }: { excluded: ReadonlySet<string>; needsAlone: boolean; target: Target },
+): Verdict => {
   if (node.liveness === 'dead') return { reason: 'offline', detail: 'not connected' };
   if (node.liveness === 'suspect') return { reason: 'suspect', detail: 'does not answer pings' };
   if (excluded.has(node.nodeId)) return { reason: 'already_tried', detail: 'failed this request before' };
-  const holds = node.snapshot.holds.map((hold) => `${hold.kind} (${hold.cause})`);
+  const holds = holdsAgainst(node, target).map((hold) => `${hold.kind} (${hold.cause})`);
   if (holds.length > 0) return { reason: 'held', detail: holds.join(', ') };
   if (node.isReserved) return { reason: 'reserved', detail: 'kept free for a request that may be dangerous' };
   if (needsAlone && node.leased.total > 0)
     return { reason: 'not_alone', detail: 'serves others, and this request must run alone' };
   return null;
 };
+
+/** Holds that keep a request of this target away. A forced request passes a gaming hold where the node's owner allows that. */
+const holdsAgainst = ({ snapshot }: FleetNode, target: Target): readonly Hold[] =>
+  overridesGaming(snapshot, target) ? snapshot.holds.filter(({ kind }) => kind !== 'gaming') : snapshot.holds;
+
+/** Does the target pass a gaming hold of this node that others do not pass? */
+export const overridesGaming = ({ gaming, holds }: NodeSnapshot, target: Target): boolean =>
+  target.overridesGaming === true && gaming?.allowsForced === true && holds.some(({ kind }) => kind === 'gaming');
+
+/** May the node serve the target at all, as far as its route goes? */
+export const isInStep = (nodeId: string, { nodes }: Target): boolean => nodes === undefined || nodes.includes(nodeId);
 
 /** Models of the node that the target may mean. */
 export const meant = (node: FleetNode, target: Target): LoadedModel[] =>

@@ -1,7 +1,18 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { isSimulated, type LoadedModel } from '@lai/shared/node';
 import type { Target } from '../routing/target.ts';
-import { FAILURES, isHopeful, LASTING, meant, type Refusal, type RefusalReason, refuseModel, refuseNode } from './filters.ts';
+import {
+  FAILURES,
+  isHopeful,
+  isInStep,
+  LASTING,
+  meant,
+  overridesGaming,
+  type Refusal,
+  type RefusalReason,
+  refuseModel,
+  refuseNode,
+} from './filters.ts';
 import type { FleetNode } from './fleet.ts';
 import { type Action, actionFor, fitToLoad, freeSlots, type Score, scoreOf, totalMs } from './score.ts';
 
@@ -14,6 +25,8 @@ export interface Candidate {
   readonly action: Action;
   readonly score: Score;
   readonly expectedMs: number;
+  /** It passes a gaming hold of the node, which the node must be told with the request. */
+  readonly isForced: boolean;
   /** What a claim is checked against. */
   readonly nodeSlots: number;
   readonly modelSlots: number;
@@ -62,12 +75,16 @@ export const place = (question: PlacementQuestion): Placement => {
   for (const node of nodes) {
     const refuse = (model: string | null, reason: RefusalReason, detail: string) =>
       refusals.push({ nodeId: node.nodeId, nodeName: node.snapshot.name, model, reason, detail });
+    if (!isInStep(node.nodeId, target)) {
+      refuse(null, 'not_in_step', 'is not where this request may go');
+      continue;
+    }
     const models = meant(node, target);
     if (models.length === 0) {
       refuse(null, 'no_model', `does not have ${target.model}`);
       continue;
     }
-    const nodeVerdict = refuseNode(node, question.excluded, question.needsAlone);
+    const nodeVerdict = refuseNode(node, question);
     for (const model of models) {
       const verdict = lastingFirst(refuseModel(node, model, target, nowMs), nodeVerdict);
       hasReal ||= !isSimulated(node.snapshot, model.runtime) && isHopeful(verdict);
@@ -110,6 +127,7 @@ const candidateOf = (node: FleetNode & { epoch: number }, model: LoadedModel, qu
     action: actionFor(node, model, room, fit),
     score,
     expectedMs: totalMs(score),
+    isForced: overridesGaming(node.snapshot, question.target),
     nodeSlots: node.snapshot.maxConcurrent,
     modelSlots: model.slots,
     room,

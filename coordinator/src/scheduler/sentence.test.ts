@@ -12,6 +12,7 @@ const candidate = (nodeName: string, action: Candidate['action']): Candidate => 
   action,
   score: { waitMs: 0, loadMs: 0, evictMs: 0, spillMs: 0, prefillMs: 0, crowdMs: 0, affinityMs: 0 },
   expectedMs: 0,
+  isForced: false,
   nodeSlots: 1,
   modelSlots: 1,
 });

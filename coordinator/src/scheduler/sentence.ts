@@ -6,7 +6,7 @@ export const sentenceForNever = (target: Target, { refusals }: Placement, known:
   const why = [
     ...new Set(
       refusals
-        .filter((refusal) => refusal.reason !== 'no_model')
+        .filter(({ reason }) => reason !== 'no_model' && reason !== 'not_in_step')
         .map(({ nodeName, model, detail }) => `${model} on ${nodeName}: ${detail}`),
     ),
   ];
@@ -31,7 +31,7 @@ export const sentenceFor = (target: Target, { candidates, refusals }: Placement)
       );
   }
   for (const { nodeName, reason, detail } of refusals)
-    if (reason !== 'no_model' && !said.has(nodeName)) said.set(nodeName, detail);
+    if (reason !== 'no_model' && reason !== 'not_in_step' && !said.has(nodeName)) said.set(nodeName, detail);
   const reasons = [...said].slice(0, 8).map(([name, why]) => `${name}: ${why}`);
   return reasons.length === 0
     ? `No node could take the request for ${target.model} in time: no node is connected.`

@@ -21,9 +21,9 @@ export const observedLink = (
     void running.settled.then((outcome) => history.tell({ kind: 'attempt.settled', attemptId, outcome }));
     return running;
   },
-  loadModel: (model) => {
+  loadModel: (model, isForced) => {
     history.tell({ kind: 'load.asked', replicaId, nodeId, model });
-    return link.loadModel(model).then((outcome) => {
+    return link.loadModel(model, isForced).then((outcome) => {
       const code = outcome.ok ? null : outcome.code;
       history.tell({ kind: 'load.answered', replicaId, nodeId, model, code });
       return outcome;

@@ -122,7 +122,7 @@ export class SimulatedSession {
     return running;
   }
 
-  async loadModel(model: string): Promise<LoadOutcome> {
+  async loadModel(model: string, _isForced = false): Promise<LoadOutcome> {
     this.#lastCommand += 1;
     return loadOutcome(await this.command({ type: 'model.load', model }, `${this.epoch}-${this.#lastCommand}`).ending());
   }
