@@ -76,12 +76,35 @@ export interface TrailAttempt {
   outcome: 'running' | Outcome;
 }
 
+/** Which way a request was sent; written by route-loop.ts alone. */
+export interface RouteTrail {
+  readonly asked: string;
+  readonly because: string;
+  /** Steps that were not tried, or were left without an answer, in order. */
+  readonly left: { readonly step: string; readonly reason: string; readonly detail: string }[];
+  /** The step that is being tried, or that answered. */
+  step: string | null;
+}
+
 /** What became of a request, written while it happens; read for headers, logs and `lai explain`. */
 export interface Trail {
   readonly enqueuedAtMs: number;
+  /** The steps it could take, and what became of those that were tried; absent where there was nothing to choose. */
+  readonly route?: RouteTrail;
   queueMs: number | null;
   attempts: TrailAttempt[];
   isCommitted: boolean;
+}
+
+export const newTrail = (enqueuedAtMs: number, route?: RouteTrail): Trail => ({
+  ...(route ? { route } : {}),
+  ...{ enqueuedAtMs, queueMs: null, attempts: [], isCommitted: false },
+});
+
+/** How one step, or the whole of a request without steps, ended. */
+export interface StepEnded {
+  readonly outcome: string;
+  readonly lastPlacement: Placement | null;
 }
 
 export interface Answer {
@@ -132,9 +155,23 @@ export class Dispatcher {
   }
 
   /** Throws CodedError at once for what can never be served. */
-  answer(request: DispatchRequest): Answer {
-    this.#refuseImpossible(request);
-    return this.#answer(request, null);
+  answer(request: DispatchRequest, route?: RouteTrail): Answer {
+    this.#refuseImpossible(request, route);
+    return this.#answer(request, null, route);
+  }
+
+  /**
+   * One step of a route that has several: the request's attempts on the fleet, written into a trail that all steps share. `over` is called
+   * once, before the generator ends.
+   */
+  step(request: DispatchRequest, trail: Trail, over: (ended: StepEnded) => void): Omit<Answer, 'trail'> {
+    const impossible = this.#impossible(request.target);
+    if (impossible) {
+      over({ outcome: impossible.error.code, lastPlacement: impossible.placement });
+      return { frames: onlyFrame(asFrame(impossible.error)), waiting: () => null };
+    }
+    const ticket = newTicket(ticketRequestOf(request), this.#options.clock.nowMs());
+    return { frames: this.#run(request, ticket, trail, null, over), waiting: () => this.#waiting(ticket) };
   }
 
   /** A request for which a job was taken and a slot found already. */
@@ -142,42 +179,62 @@ export class Dispatcher {
     return this.#answer(request, { job, grant });
   }
 
-  #answer(request: DispatchRequest, granted: { job: TakenJob; grant: Grant } | null): Answer {
+  #answer(request: DispatchRequest, granted: { job: TakenJob; grant: Grant } | null, route?: RouteTrail): Answer {
     const { matching, clock } = this.#options;
     const ticket = newTicket(ticketRequestOf(request), clock.nowMs());
     if (granted) matching.admitGranted(ticket, granted.job, granted.grant);
-    const trail: Trail = { enqueuedAtMs: ticket.enqueuedAtMs, queueMs: null, attempts: [], isCommitted: false };
+    const trail = newTrail(ticket.enqueuedAtMs, route);
+    const over = ({ outcome, lastPlacement }: StepEnded) => this.ended(request, trail, outcome, lastPlacement);
     return {
-      frames: this.#run(request, ticket, trail, granted?.grant ?? null),
+      frames: this.#run(request, ticket, trail, granted?.grant ?? null, over),
       trail,
-      waiting: () => {
-        const position = matching.position(ticket);
-        return position === null ? null : { position, etaMs: matching.etaMs(ticket) };
-      },
+      waiting: () => this.#waiting(ticket),
     };
   }
 
-  #refuseImpossible(request: DispatchRequest): void {
-    const { target } = request;
+  #waiting(ticket: Ticket): ReturnType<Answer['waiting']> {
+    const position = this.#options.matching.position(ticket);
+    return position === null ? null : { position, etaMs: this.#options.matching.etaMs(ticket) };
+  }
+
+  /** Tells of a request that is over, once. */
+  ended(request: DispatchRequest, trail: Trail, outcome: string, lastPlacement: Placement | null): void {
+    this.#options.onEnded?.({ request, trail, outcome, endedAtMs: this.#options.clock.nowMs(), lastPlacement });
+  }
+
+  #refuseImpossible(request: DispatchRequest, route?: RouteTrail): void {
+    const impossible = this.#impossible(request.target);
+    if (!impossible) return;
+    const { error, placement } = impossible;
+    this.ended(request, newTrail(this.#options.clock.nowMs(), route), error.code, placement);
+    throw error;
+  }
+
+  /** Why no connected node will ever serve the target; null when one may. */
+  #impossible(target: Target): { readonly error: CodedError; readonly placement: Placement } | null {
     const placement = this.#options.matching.preview(target);
     const { decision } = placement;
-    if (decision.kind !== 'never') return;
-    const nowMs = this.#options.clock.nowMs();
-    const trail: Trail = { enqueuedAtMs: nowMs, queueMs: null, attempts: [], isCommitted: false };
-    this.#options.onEnded?.({ request, trail, outcome: decision.code, endedAtMs: nowMs, lastPlacement: placement });
+    if (decision.kind !== 'never') return null;
     const known = new Set(
       this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => modelKey(model.id))),
     );
     const why = sentenceForNever(target, placement, [...known]);
     // Clients act on these words ("ran out of room", compaction), so the table's own sentence comes first.
     const isTooLong = decision.code === 'context_length_exceeded';
-    throw new CodedError(decision.code, {
+    const error = new CodedError(decision.code, {
       message: isTooLong ? `${ERRORS[decision.code].sentence} ${why}` : why,
       param: isTooLong ? 'messages' : 'model',
     });
+    return { error, placement };
   }
 
-  async *#run(request: DispatchRequest, ticket: Ticket, trail: Trail, granted: Grant | null): AsyncGenerator<Frame, void> {
+  async *#run(
+    request: DispatchRequest,
+    ticket: Ticket,
+    trail: Trail,
+    granted: Grant | null,
+    over: (ended: StepEnded) => void,
+  ): AsyncGenerator<Frame, void> {
     const { matching, clock } = this.#options;
     const leave = () => matching.leave(ticket, { outcome: 'canceled', nodeId: null });
     request.signal.addEventListener('abort', leave, { once: true });
@@ -223,7 +280,7 @@ export class Dispatcher {
       retryOver();
       request.signal.removeEventListener('abort', leave);
       matching.leave(ticket, { outcome, nodeId: trail.attempts.at(-1)?.nodeId ?? null });
-      this.#options.onEnded?.({ request, trail, outcome, endedAtMs: clock.nowMs(), lastPlacement: ticket.lastPlacement });
+      over({ outcome, lastPlacement: ticket.lastPlacement });
     }
   }
 
@@ -412,6 +469,10 @@ const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
 
 /** Granted, but the node has gone meanwhile or connected anew. Nothing was tried there, so it counts like a refusal. */
 const GONE = failed('node_lost');
+
+async function* onlyFrame(frame: Frame): AsyncGenerator<Frame, void> {
+  yield frame;
+}
 
 const asError = ({ code, message, detail }: Extract<Frame, { kind: 'failed' }>): CodedError =>
   new CodedError(code, { message, ...(detail === undefined ? {} : { detail }) });
