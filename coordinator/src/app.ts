@@ -12,9 +12,11 @@ import { mayUse } from './access/authorize.ts';
 import { splitKeyPath } from './access/credentials.ts';
 import type { FailureLimits } from './access/failure-limits.ts';
 import { type AccessVariables, guards, identifyClient, refuseUnguarded, strictHeaders } from './access/middleware.ts';
+import type { Revocation } from './access/revocations.ts';
 import type { Sessions } from './access/sessions.ts';
 import type { SignInContext } from './access/sign-in.ts';
 import { type Explanations, readExplanation } from './api/admin/explanation.ts';
+import { mountFleetRoutes } from './api/admin/fleet-routes.ts';
 import { commandNode } from './api/admin/node-commands.ts';
 import { actorIn, mountOperations } from './api/admin/operations.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
@@ -43,7 +45,10 @@ import type { Call, Door } from './api/openai/serve.ts';
 import { mountDocs } from './api/openapi/mount.ts';
 import { mountReleaseFiles } from './api/release-files.ts';
 import { systemClock } from './dispatch/clock.ts';
+import type { Figures } from './dispatch/figures.ts';
 import type { Matching } from './dispatch/matching.ts';
+import type { Feed } from './feed/feed.ts';
+import type { CommandLog } from './nodes/command-log.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
 import type { Releases } from './releases/releases.ts';
 import type { Rollouts } from './releases/rollouts.ts';
@@ -60,7 +65,7 @@ export interface AppOptions extends Door, JobsDoor {
   readonly failures: FailureLimits;
   readonly sessions: Sessions;
   readonly signIns: SignInContext;
-  readonly announceEnd: (userId: string) => void;
+  readonly announce: (news: Revocation) => void;
   /** Reverse proxies whose `X-Forwarded-*` counts. */
   readonly proxies: BlockList;
   readonly administration: (actor: Actor) => Administration;
@@ -68,6 +73,9 @@ export interface AppOptions extends Door, JobsDoor {
   readonly registry: Registry;
   readonly matching: Matching;
   readonly explanations: Explanations;
+  readonly feed: Feed;
+  readonly commands: CommandLog;
+  readonly figuresOf: Figures['of'];
   readonly releases: Releases;
   readonly rollouts: Rollouts;
   /** Base URL where machines reach us, when it was configured. */
@@ -110,7 +118,11 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   );
 
   // Programs that look for an Ollama look for these words.
-  app.get('/', may('door.greet'), (c) => c.text('Ollama is running, and so is Lai: /docs says what else is served here.\n'));
+  app.get('/', may('door.greet'), (c) =>
+    c.req.header('sec-fetch-dest') === 'document'
+      ? c.redirect('/ui/')
+      : c.text('Ollama is running, and so is Lai: /docs says what else is served here.\n'),
+  );
   app.get('/api/version', may('door.greet'), (c) => c.json({ version: OLLAMA_VERSION }));
   app.get('/api/hello', may('door.greet'), (c) => c.body(null, 204));
   app.get('/livez', may('health.read'), (c) => c.text('ok\n'));
@@ -168,7 +180,8 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     },
   });
   mountAdminRoutes(app, { may, as: options.administration });
-  mountSignInRoutes(app, { may, signIns: options.signIns, announceEnd: options.announceEnd });
+  mountFleetRoutes(app, { ...options, may });
+  mountSignInRoutes(app, { ...options, may });
   mountUpdateRoutes(app, { ...options, may, as: options.administration });
   mountReleaseFiles(app, { ...options, may });
   mountDocs(app, may);

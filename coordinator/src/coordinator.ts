@@ -22,8 +22,11 @@ import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
 import { ExplainLog } from './explain/explain-log.ts';
+import { Feed } from './feed/feed.ts';
+import { FleetTotals } from './feed/totals.ts';
 import { readPayloadKey } from './jobs/payload-cipher.ts';
 import { startJobs } from './jobs/start.ts';
+import { CommandLog } from './nodes/command-log.ts';
 import { NodeCommands } from './nodes/node-commands.ts';
 import { Registry } from './nodes/registry.ts';
 import type { CommandLink } from './nodes/running-command.ts';
@@ -124,6 +127,8 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   });
   undo.defer(() => dispatch.close());
   const { matching, dispatcher } = dispatch;
+  const commands = new CommandLog({ redis, broadcast: (message) => replicas.broadcast(message), log });
+  const totals = new FleetTotals({ own: () => ({ running: matching.running, waiting: matching.waiting }), replicas });
   const limits = { maxTextBytes: config.maxTextBodyBytes };
   const durable = startJobs({
     ...{ redis, dispatch, log },
@@ -139,10 +144,16 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   undo.defer(() => durable.close());
   const { jobs, webhooks } = durable;
   await subscriber.listen(keys.nodeChannel, (json) => registry.hear(json.toString()));
-  subscriber.onBack(() => void registry.readAll());
+  subscriber.onBack(() => {
+    void registry.readAll();
+    void commands.readAll();
+  });
   await replicas.start({
     item: (sender, item) =>
-      relay.take(sender, item) || commandRelay.take(sender, item) || (item.kind === 'message' && dispatch.hear(item.message)),
+      relay.take(sender, item) ||
+      commandRelay.take(sender, item) ||
+      (item.kind === 'message' &&
+        (dispatch.hear(item.message) || totals.hear(sender, item.message) || commands.hear(item.message))),
     gone: (replicaId) => {
       // Its nodes first, so that none of the attempts which end now are sent there again.
       registry.replicaGone(replicaId);
@@ -152,6 +163,7 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     },
   });
   await registry.readAll();
+  await commands.readAll();
   const memory = new RedisMemory({
     redis,
     log,
@@ -167,10 +179,16 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   const agents = acceptAgents({ db, redis, registry, identity, proxies, announce, log });
   const recheck = (news: Revocation | 'everything') => {
     const failed = (err: unknown) => log.warn({ err }, 'rights could not be looked at again; trying in 5 s');
+    feed.hear(news);
     if (news === 'everything' || news.kind === 'key') void apiKeys.recheck(Date.now()).catch(failed);
     if (news === 'everything' || news.kind === 'session') void sessions.recheck(Date.now()).catch(failed);
     if (news === 'everything' || news.kind === 'node') void agents.recheck(news === 'everything' ? null : news.id).catch(failed);
   };
+  const feed = new Feed({
+    ...{ db, registry, commands, log, version: VERSION, replicaId: replicas.id },
+    counts: () => ({ ...totals.now(), redis: isUp(redis) ? 'up' : 'down' }),
+  });
+  undo.defer(() => feed.close());
   const revocations: Revocations = new Revocations({ redis, onNews: recheck, log });
   await revocations.start(subscriber);
 
@@ -201,13 +219,16 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     apiKeys,
     sessions,
     signIns: { db, redis, sessions, log },
-    announceEnd: (id) => announce({ kind: 'session', id }),
+    announce,
     failures: new FailureLimits(),
     proxies,
     administration: (actor) => storeAdministration({ db, coordinatorKey: identity.publicKey, log, announce }, actor),
     coordinatorKey: identity.publicKey,
     registry,
-    nodeCommands: new NodeCommands({ db, registry }),
+    nodeCommands: new NodeCommands({ db, registry, commands }),
+    commands,
+    feed,
+    figuresOf: dispatch.figuresOf,
     releases,
     rollouts,
     publicUrl: config.publicUrl,

@@ -170,6 +170,8 @@ export const NodeEntry = z.object({
   /** Of its public key; the node shows the same words. */
   fingerprint: z.string(),
   createdAtMs: epochMs,
+  /** Of the registration token that it joined with; absent from coordinators before 2026-12. */
+  tokenId: z.string().nullable().optional(),
   lastConnectedAtMs: epochMs.nullable(),
   lastAddress: z.string().nullable(),
   /** Plain: it came over a network without encryption. */
@@ -210,7 +212,12 @@ export type UserRole = z.infer<typeof UserRole>;
 export const SetupRequest = z.strictObject({ token: z.string().max(64), name: UserName, password: Password });
 export type SetupRequest = z.infer<typeof SetupRequest>;
 
-export const SignInRequest = z.strictObject({ name: z.string().max(64), password: z.string().max(256) });
+export const SignInRequest = z.strictObject({
+  name: z.string().max(64),
+  password: z.string().max(256),
+  /** For 30 days, however seldom it is used: for a screen on the wall. Only of those who may look and nothing else. */
+  stay: z.boolean().optional(),
+});
 export type SignInRequest = z.infer<typeof SignInRequest>;
 
 export const PasswordChange = z.strictObject({ current: z.string().max(256), next: Password });

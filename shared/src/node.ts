@@ -130,6 +130,8 @@ export const GamingReport = z.object({
   cause: z.string().nullable(),
   /** Requests that force it are served all the same. */
   allowsForced: z.boolean(),
+  /** What operators wish counts here; absent from agents before 2026-12, of which it is not known. */
+  obeysOperator: z.boolean().optional(),
 });
 export type GamingReport = z.infer<typeof GamingReport>;
 

@@ -20,7 +20,8 @@ export const BaseUrl = z
   .transform((url) => url.replace(/\/$/, ''));
 
 export const NewJoinCommand = NewToken.extend({
-  os: z.enum(JOIN_SYSTEMS),
+  /** `all`: a line for each system, with one token between them. */
+  os: z.enum([...JOIN_SYSTEMS, 'all']),
   /** How the machine reaches the coordinator; without it as the coordinator is configured, else as it was asked. */
   url: BaseUrl.optional(),
   /** An address without encryption on another machine is meant: the one who asks trusts the network in between. */
@@ -35,10 +36,15 @@ export const NewJoinCommand = NewToken.extend({
 });
 export type NewJoinCommand = z.input<typeof NewJoinCommand>;
 
+/** For one system: the line, or why there is none. */
+const JoinLine = z.object({ os: z.enum(JOIN_SYSTEMS), command: z.string().nullable(), problem: z.string().nullable() });
+
 export const JoinCommand = z.object({
-  os: z.enum(JOIN_SYSTEMS),
-  /** To be pasted on the machine. Holds the token: shown once. */
+  os: z.enum([...JOIN_SYSTEMS, 'all']),
+  /** To be pasted on the machine. Holds the token: shown once. Of `all`: the first there is. */
   command: z.string(),
+  /** One for each system that was asked for; absent from coordinators before 2026-12. */
+  commands: z.array(JoinLine).optional(),
   /** Null for a dry run. */
   token: TokenView.nullable(),
   /** What somebody should know before pasting it. */

@@ -29,17 +29,20 @@ export interface GamingFacts {
  */
 export const decideGaming = (facts: GamingFacts): GamingReport => {
   const { policy, nowMs } = facts;
-  const allowsForced = policy.forcedRequests === 'allow';
+  const owners = {
+    allowsForced: policy.forcedRequests === 'allow',
+    obeysOperator: policy.operator === 'obey',
+  };
   const newest = newestWish(facts);
   const isOver = newest !== null && newest.wish.untilMs !== null && newest.wish.untilMs <= nowMs;
   if (newest !== null && !isOver && newest.wish.mode !== 'auto') {
     const { mode, untilMs } = newest.wish;
     const isActive = mode === 'on';
-    return { mode, setBy: newest.setBy, untilMs, isActive, cause: isActive ? newest.setBy : null, allowsForced };
+    return { mode, setBy: newest.setBy, untilMs, isActive, cause: isActive ? newest.setBy : null, ...owners };
   }
   const asked =
     newest !== null && !isOver ? { setBy: newest.setBy, untilMs: newest.wish.untilMs } : { setBy: 'default', untilMs: null };
-  const auto = { mode: 'auto' as const, setBy: asked.setBy, allowsForced };
+  const auto = { mode: 'auto' as const, setBy: asked.setBy, ...owners };
   const quiet = policy.quietHours
     .map((hours) => ({ hours, leftMinutes: minutesLeft(hours, facts.local) }))
     .find((q) => q.leftMinutes > 0);

@@ -7,6 +7,7 @@ import type { Database } from '../store/database.ts';
 import { findNodeByKey, insertNode, moveNode, replaceNodeKey } from '../store/nodes.ts';
 import { appendAudit } from './audit.ts';
 import { redeemRegistrationToken } from './registration-tokens.ts';
+import type { Revocation } from './revocations.ts';
 
 /** Visits with a token that is worth nothing any more that get an entry each; a flood of them must not fill the log. */
 const MAX_ALERTS = 10;
@@ -15,6 +16,8 @@ export interface MembershipContext {
   readonly db: Database;
   readonly coordinatorKey: string;
   readonly log: Logger;
+  /** Tells every replica of a machine that came, and of a token that was used or shown in vain; after it is in the database. */
+  readonly announce: (news: Revocation) => void;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface MembershipContext {
 export const admitNode = async (
   request: EnrollRequest,
   visit: { address: string; nowMs: number },
-  { db, coordinatorKey, log }: MembershipContext,
+  { db, coordinatorKey, log, announce }: MembershipContext,
 ): Promise<EnrollResponse | null> => {
   const origin = visit.address;
   const nodeId = `node_${randomUUID()}`;
@@ -64,8 +67,11 @@ export const admitNode = async (
         object: row.id,
         detail: { name: request.name, refusals },
       });
+    announce({ kind: 'token', id: row.id });
     return null;
   }
+  announce({ kind: 'node', id: nodeId });
+  announce({ kind: 'token', id: redemption.row.id });
   const state = redemption.row.needs_approval === 1 ? 'pending' : 'approved';
   log.info({ nodeId, name: request.name, state, origin }, 'node enrolled');
   return { nodeId, coordinatorKey, state };

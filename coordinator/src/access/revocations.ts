@@ -4,8 +4,8 @@ import type { LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Subscriber } from '../redis/subscriber.ts';
 
-/** Something has another right than before, most often none. It names what to look at again; the database says what is true. */
-export const Revocation = z.object({ kind: z.enum(['key', 'node', 'session']), id: z.string().max(64) });
+/** Something has another right than before, most often none. It names what to look at again; the database says what is true. Tokens: for those who watch. */
+export const Revocation = z.object({ kind: z.enum(['key', 'node', 'session', 'token']), id: z.string().max(64) });
 export type Revocation = z.infer<typeof Revocation>;
 
 /**

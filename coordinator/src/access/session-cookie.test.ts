@@ -11,6 +11,11 @@ describe('the cookie of a session', () => {
     expect(sessionCookie(local, SECRET)).toBe(`lai-on-this-machine=${SECRET}; Path=/; HttpOnly; SameSite=Strict`);
   });
 
+  it('outlives the browser only where it is asked to stay', () => {
+    expect(sessionCookie(local, SECRET, 'stays')).toContain('; Max-Age=2592000');
+    expect(sessionCookie(local, SECRET, 'idles')).not.toContain('Max-Age');
+  });
+
   it('is taken back with the same attributes', () => {
     expect(sessionCookie(secure, null)).toBe('__Host-lai=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0');
   });

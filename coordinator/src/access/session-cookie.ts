@@ -24,13 +24,15 @@ export const readSessionCookie = (header: string | undefined, name: string | nul
   return null;
 };
 
-/** Null takes the cookie back. */
-export const sessionCookie = (name: string, secret: string | null): string =>
+const STAY_SECONDS = 30 * 24 * 3_600;
+
+/** Null takes the cookie back. It ends with the browser, or `stays` when that is started again. */
+export const sessionCookie = (name: string, secret: string | null, lasting: 'idles' | 'stays' = 'idles'): string =>
   [
     `${name}=${secret ?? ''}`,
     'Path=/',
     'HttpOnly',
     'SameSite=Strict',
     ...(name === SECURE ? ['Secure'] : []),
-    ...(secret === null ? ['Max-Age=0'] : []),
+    ...(secret === null ? ['Max-Age=0'] : lasting === 'stays' ? [`Max-Age=${STAY_SECONDS}`] : []),
   ].join('; ');

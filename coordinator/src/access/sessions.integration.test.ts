@@ -145,6 +145,17 @@ describe('a session', () => {
     looking?.end();
   });
 
+  it('of a screen on the wall lasts for 30 days unused, until its person may change something', async () => {
+    const days = (count: number) => nowMs + count * 24 * 3_600_000;
+    await updateUser(db, ANNA, { role: 'viewer' });
+    const secret = await sessions.begin(anna, { address: '', browser: '', nowMs }, 'stays');
+    expect(await sessions.find(secret, days(29))).not.toBeNull();
+    await updateUser(db, ANNA, { role: 'admin' });
+    expect(await sessions.find(secret, days(29) + 3_600_000)).toBeNull();
+    await updateUser(db, ANNA, { role: 'viewer' });
+    expect(await sessions.find(secret, days(31))).toBeNull();
+  });
+
   it('that ends while it is being looked up opens nothing', async () => {
     const secret = await begin();
     const looking = sessions.find(secret, nowMs);

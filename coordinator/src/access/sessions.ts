@@ -12,6 +12,8 @@ import { randomHex, sha256 } from './secret.ts';
 const MINUTE_MS = 60_000;
 const IDLE_MS = 30 * MINUTE_MS;
 const LONGEST_MS = 12 * 60 * MINUTE_MS;
+/** Of a viewer's screen on the wall. */
+const STAY_MS = 30 * 24 * 60 * MINUTE_MS;
 /** How exactly it is known when a session was used last. */
 const TOUCH_MS = MINUTE_MS;
 /** Of one person; the oldest ends when there is one more. */
@@ -27,8 +29,17 @@ const Stored = z.object({
   lastSeenAtMs: z.number(),
   /** Changes with the password: sessions of the old one are worth nothing. */
   passwordMark: z.string(),
+  /** Absent from sessions of before: they idle. */
+  lasting: z.enum(['idles', 'stays']).default('idles'),
 });
 type Stored = z.infer<typeof Stored>;
+
+/** `stays` is for those who may look and nothing else. */
+export type Lasting = Stored['lasting'];
+const LIMITS: Record<Lasting, { readonly idleMs: number; readonly longestMs: number }> = {
+  idles: { idleMs: IDLE_MS, longestMs: LONGEST_MS },
+  stays: { idleMs: STAY_MS, longestMs: STAY_MS },
+};
 
 export interface Session {
   readonly id: string;
@@ -41,7 +52,7 @@ const SCOPES_OF: Record<UserRow['role'], readonly Scope[]> = { admin: ['inferenc
 
 /**
  * People who have signed in. What the browser holds is 128 random bits; Redis knows their hash, for 30 minutes after the last use and 12
- * hours in all. Single writer of what is in use here.
+ * hours in all, or for 30 days where it only looks. Single writer of what is in use here.
  */
 export class Sessions {
   readonly #redis: LaiRedis;
@@ -60,22 +71,27 @@ export class Sessions {
   }
 
   /** A new secret each time, so that nobody can have planted it before. */
-  async begin(user: UserRow, visit: { address: string; browser: string; nowMs: number }): Promise<string> {
+  async begin(
+    user: UserRow,
+    visit: { address: string; browser: string; nowMs: number },
+    lasting: Lasting = 'idles',
+  ): Promise<string> {
     const secret = randomHex(16);
     const digest = sha256(secret);
     const { address, nowMs } = visit;
     const stored: Stored = {
       ...{ userId: user.id, address, browser: visit.browser.slice(0, 200), startedAtMs: nowMs, lastSeenAtMs: nowMs },
-      passwordMark: markOf(user),
+      ...{ passwordMark: markOf(user), lasting },
     };
+    const { idleMs, longestMs } = LIMITS[lasting];
     const mine = keys.userSessions(user.id);
     // Listed before it opens anything, so that there is none that cannot be found and ended.
-    await fromRedis(this.#redis.zadd(mine, nowMs + LONGEST_MS, digest));
+    await fromRedis(this.#redis.zadd(mine, nowMs + longestMs, digest));
     await fromRedis(this.#redis.zremrangebyscore(mine, '-inf', nowMs));
-    await fromRedis(this.#redis.pexpire(mine, LONGEST_MS));
+    await fromRedis(this.#redis.pexpire(mine, STAY_MS));
     for (const oldest of await fromRedis(this.#redis.zrange(mine, 0, `-${MAX_SESSIONS + 1}`)))
       await this.#delete(user.id, oldest);
-    await fromRedis(this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', IDLE_MS));
+    await fromRedis(this.#redis.set(keys.session(digest), JSON.stringify(stored), 'PX', idleMs));
     return secret;
   }
 
@@ -128,8 +144,12 @@ export class Sessions {
     if (!stored || isOver(stored, nowMs)) return null;
     const user = await findUser(this.#db, stored.userId);
     if (user?.is_enabled !== 1 || markOf(user) !== stored.passwordMark) return null;
+    // Who may change something since is held to the short limits from now on.
+    const lasting = user.role === 'viewer' ? stored.lasting : 'idles';
+    if (isOver({ ...stored, lasting }, nowMs)) return null;
     if (isUse && nowMs - stored.lastSeenAtMs >= TOUCH_MS) {
-      const ttlMs = Math.min(IDLE_MS, stored.startedAtMs + LONGEST_MS - nowMs);
+      const { idleMs, longestMs } = LIMITS[lasting];
+      const ttlMs = Math.min(idleMs, stored.startedAtMs + longestMs - nowMs);
       await fromRedis(
         this.#redis.set(keys.session(digest), JSON.stringify({ ...stored, lastSeenAtMs: nowMs }), 'PX', ttlMs, 'XX'),
       );
@@ -150,8 +170,8 @@ export class Sessions {
   }
 }
 
-const isOver = ({ startedAtMs, lastSeenAtMs }: Stored, nowMs: number): boolean =>
-  nowMs - startedAtMs >= LONGEST_MS || nowMs - lastSeenAtMs >= IDLE_MS + TOUCH_MS;
+const isOver = ({ startedAtMs, lastSeenAtMs, lasting }: Stored, nowMs: number): boolean =>
+  nowMs - startedAtMs >= LIMITS[lasting].longestMs || nowMs - lastSeenAtMs >= LIMITS[lasting].idleMs + TOUCH_MS;
 
 const idOf = (digest: string): string => digest.slice(0, 16);
 const markOf = ({ password_hash }: UserRow): string => sha256(password_hash).slice(0, 16);

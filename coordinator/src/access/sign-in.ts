@@ -88,6 +88,10 @@ export const signIn = async (request: SignInRequest, visit: Visit, context: Sign
     const isRight = await isPassword(request.password, found?.password_hash);
     return isRight && found?.is_enabled === 1 ? found : undefined;
   });
+  if (user && request.stay && user.role !== 'viewer')
+    throw new CodedError('permission_denied', {
+      message: 'Only viewers stay signed in for 30 days; a session that may change something ends when nobody uses it.',
+    });
   if (!user) {
     // Without the name: people type passwords there.
     log.warn({ from: visit.address }, 'a sign-in failed');
@@ -99,7 +103,7 @@ export const signIn = async (request: SignInRequest, visit: Visit, context: Sign
     await updateUser(trx, user.id, { last_sign_in_at_ms: visit.nowMs });
     await appendAudit(trx, { ...entry(user.name, visit), action: 'session.begin', object: user.id });
   });
-  return sessions.begin(user, visit);
+  return sessions.begin(user, visit, request.stay ? 'stays' : 'idles');
 };
 
 /** The secret of the one session that is left: whoever changes a password wants everybody else out. */

@@ -112,10 +112,12 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
       if (expiresAtMs !== null && expiresAtMs <= nowMs)
         throw new CodedError('invalid_value', { message: 'expiresAtMs: lies in the past', param: 'expiresAtMs' });
       const event = { action: 'key.create', object: name, detail: { scopes, models, expiresAtMs } };
-      return change(event, async (trx) => {
+      const issued = await change(event, async (trx) => {
         const { id, key } = await createApiKey(trx, { name, scopes, models, expiresAtMs, nowMs });
         return { key, view: await keyById(trx, id) };
       });
+      announce({ kind: 'key', id: issued.view.id });
+      return issued;
     },
 
     listKeys: async () => (await listApiKeys(db)).map((row) => keyView(row, Date.now())),
@@ -161,22 +163,27 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
       const { label, group, ttlSeconds, maxUses, needsApproval } = NewToken.parse(wish);
       const coordinatorFingerprint = await keyFingerprint(context.coordinatorKey);
       const event = { action: 'token.create', object: label || 'token', detail: { group, ttlSeconds, maxUses, needsApproval } };
-      return change(event, async (trx) => {
+      const issued = await change(event, async (trx) => {
         const { id, token } = await createRegistrationToken(trx, {
           ...{ nowMs: Date.now(), coordinatorFingerprint, ttlMs: ttlSeconds * 1_000, maxUses },
           ...{ needsApproval, group, label, createdBy: actor.name },
         });
         return { token, view: await tokenById(trx, id) };
       });
+      announce({ kind: 'token', id: issued.view.id });
+      return issued;
     },
 
     listTokens: async () => (await listRegistrationTokens(db)).map((row) => tokenView(row, Date.now())),
 
-    revokeToken: async (id) =>
-      change({ action: 'token.revoke', object: id }, async (trx) => {
+    revokeToken: async (id) => {
+      const view = await change({ action: 'token.revoke', object: id }, async (trx) => {
         if (!(await revokeRegistrationToken(trx, id, Date.now()))) throw notFound('token', id);
         return tokenById(trx, id);
-      }),
+      });
+      announce({ kind: 'token', id });
+      return view;
+    },
 
     listNodes: async () => Promise.all((await listAllNodes(db)).map(nodeEntry)),
 

@@ -52,6 +52,7 @@ export const nodeEntry = async (row: NodeRow): Promise<NodeEntry> => ({
   stateReason: row.state_reason,
   fingerprint: fingerprintWords(await keyFingerprint(row.public_key)),
   createdAtMs: row.created_at_ms,
+  tokenId: row.token_id,
   lastConnectedAtMs: row.last_connected_at_ms,
   lastAddress: row.last_address,
   lastTransport: row.last_transport,

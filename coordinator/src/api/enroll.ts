@@ -1,14 +1,12 @@
 import type { EnrollRequest, EnrollResponse } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
-import type { Logger } from 'pino';
 import type { FailureLimits } from '../access/failure-limits.ts';
-import { admitNode } from '../access/node-membership.ts';
-import type { Database } from '../store/database.ts';
+import { admitNode, type MembershipContext } from '../access/node-membership.ts';
 
 /** `POST /api/v1/enroll`: a registration token and a public key in, a place in the fleet out. */
 export const enroll = async (
   call: { request: EnrollRequest; address: string },
-  options: { db: Database; coordinatorKey: string; failures: FailureLimits; log: Logger },
+  options: MembershipContext & { failures: FailureLimits },
 ): Promise<EnrollResponse> => {
   const nowMs = Date.now();
   const admitted = await admitNode(call.request, { address: call.address, nowMs }, options);

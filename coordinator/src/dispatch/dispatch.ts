@@ -60,6 +60,8 @@ export interface Dispatch {
   readonly matching: Matching;
   readonly quarantine: Quarantine;
   readonly queues: JobQueues;
+  /** What was learned of a model on a node. */
+  readonly figuresOf: Figures['of'];
   /** True when the message of another replica was for this room. */
   hear(message: unknown): boolean;
   /** Redis has lost its memory: what lives here is told again. */
@@ -140,6 +142,7 @@ export const startDispatch = (options: {
     matching,
     quarantine,
     queues,
+    figuresOf: (nodeId, model) => figures.of(nodeId, model),
     hear: (message) => {
       const parsed = DispatchMessage.safeParse(message);
       if (!parsed.success) return false;

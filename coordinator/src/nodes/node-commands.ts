@@ -1,25 +1,32 @@
 import { CodedError, ERRORS } from '@lai/shared/errors';
 import { type Actor, appendAudit } from '../access/audit.ts';
 import type { Database } from '../store/database.ts';
+import type { CommandLog } from './command-log.ts';
 import type { Registry } from './registry.ts';
-import type { CommandEnd, CommandLink, CommandRequest, RunningCommand } from './running-command.ts';
+import type { CommandEnd, CommandLink, ModelRequest, RunningCommand } from './running-command.ts';
 
 /** What operators tell a node to do with its models, written into the audit log before it is done. */
 export class NodeCommands {
   readonly #db: Database;
   readonly #registry: Pick<Registry<CommandLink>, 'link' | 'snapshot'>;
 
-  constructor(options: { db: Database; registry: Pick<Registry<CommandLink>, 'link' | 'snapshot'> }) {
+  readonly #commands: CommandLog;
+
+  constructor(options: { db: Database; registry: Pick<Registry<CommandLink>, 'link' | 'snapshot'>; commands: CommandLog }) {
     this.#db = options.db;
+    this.#commands = options.commands;
     this.#registry = options.registry;
   }
 
   /** Throws CodedError when the node is not connected. */
-  async run(actor: Actor, nodeId: string, request: CommandRequest): Promise<RunningCommand> {
+  async run(actor: Actor, nodeId: string, request: ModelRequest): Promise<RunningCommand> {
     const link = this.#linkTo(nodeId);
     const { type, ...detail } = request;
     await appendAudit(this.#db, { atMs: Date.now(), actor, action: type, object: nodeId, detail });
-    return link.command(request);
+    const running = link.command(request);
+    const note = this.#commands.begin({ commandId: running.commandId, nodeId, request, startedBy: actor.name });
+    running.observe((frame) => note(frame, frame.kind === 'failed' ? this.sentence(nodeId, frame) : undefined));
+    return running;
   }
 
   async cancel(actor: Actor, nodeId: string, commandId: string): Promise<void> {

@@ -89,6 +89,16 @@ export class Registry<Link = unknown> {
     return node ? node.snapshot : ((this.#remote.get(nodeId) ?? this.#gone.get(nodeId))?.record.snapshot ?? null);
   }
 
+  /** What a node has told last, connected or not. */
+  record(nodeId: string): NodeRecord | null {
+    return this.#recordOf(nodeId) ?? (this.#remote.get(nodeId) ?? this.#gone.get(nodeId))?.record ?? null;
+  }
+
+  /** Epoch ms; null while it is connected, or when it has not been since this process started. */
+  awaySinceMs(nodeId: string): number | null {
+    return this.#gone.get(nodeId)?.sinceMs ?? null;
+  }
+
   /** The socket of a node that is connected here. */
   session(nodeId: string): NodeSession | undefined {
     return this.#local.get(nodeId)?.session;

@@ -7,6 +7,7 @@ import { z } from 'zod';
 type WithoutId<T> = T extends unknown ? Omit<T, 'commandId'> : never;
 /** What may be asked of a node: the closed list of the protocol. */
 export type CommandRequest = WithoutId<AgentCommand>;
+export type ModelRequest = Extract<CommandRequest, { model: string }>;
 
 const bytes = z.number().nonnegative().nullable();
 export const CommandFrame = z.discriminatedUnion('kind', [
@@ -49,6 +50,7 @@ export class RunningCommand implements AsyncIterable<CommandFrame> {
   readonly #onEnd: () => void;
   /** Silence of the node ends it. */
   readonly #isWatched: boolean;
+  #observer: ((frame: CommandFrame) => void) | null = null;
   #progress: CommandFrame | null = null;
   #end: CommandEnd | null = null;
   #wake = Promise.withResolvers<void>();
@@ -67,9 +69,17 @@ export class RunningCommand implements AsyncIterable<CommandFrame> {
     if (this.#end === null) this.#onCancel();
   }
 
+  /** Hears every frame, whether somebody reads or not. */
+  observe(observer: (frame: CommandFrame) => void): void {
+    this.#observer = observer;
+    const told = this.#end ?? this.#progress;
+    if (told) observer(told);
+  }
+
   /** Only the first ending counts. */
   take(frame: CommandFrame): void {
     if (this.#end) return;
+    this.#observer?.(frame);
     if (frame.kind === 'progress') {
       this.#progress = frame;
       this.#watch(SILENCE_LIMIT_MS, 'node_lost');

@@ -25,6 +25,8 @@ export const keys = {
   figures: (nodeId: string) => `lai:{node:${nodeId}}:figures`,
   /** STRING, replica that has asked for a cold load of the model; one in the fleet at a time. */
   load: (model: string) => `lai:load:${model}`,
+  /** HASH, command id → what operators told a node to do with a model, and how far it is (JSON). */
+  commands: 'lai:commands',
   /** HASH: an asynchronous job, see jobs/job-store.ts. */
   job: (jobId: string) => `lai:{job:${jobId}}`,
   /** ZSET, job id → when it was submitted (ms): jobs that have not ended. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as admin from '../admin-api.ts';
+import * as fleet from '../fleet-api.ts';
 import { operations } from './operation.ts';
 
 /** Machines: how they join, what they do, and what they are told. */
@@ -9,6 +10,32 @@ export const fleetOperations = operations({
     action: 'fleet.read',
     summary: 'The fleet: nodes, models, what runs and waits',
     response: admin.FleetStatus,
+  },
+  'GET /api/v1/fleet': {
+    operationId: 'getFleet',
+    action: 'fleet.read',
+    summary: 'The fleet as the feed tells it: machines, what is wanted of them and what they do, commands under way',
+    response: fleet.FleetLevel,
+  },
+  'GET /api/v1/events': {
+    operationId: 'watchFleet',
+    action: 'fleet.read',
+    summary: 'The feed: the fleet as it is, then every change of it, as server-sent events. Levels, not edges',
+    stream: 'text/event-stream',
+    event: z.union(Object.values(fleet.FEED_EVENTS)),
+  },
+  'GET /api/v1/models/matrix': {
+    operationId: 'getModelMatrix',
+    action: 'fleet.read',
+    summary: 'Which machine has which model, one character each',
+    response: fleet.ModelMatrix,
+  },
+  'GET /api/v1/commands': {
+    operationId: 'listCommands',
+    action: 'fleet.read',
+    summary: 'Loads, unloads, pulls and deletions: those under way and the last ones that ended',
+    query: z.object({ node: z.string().max(64).optional().describe('Only those of this node.') }),
+    response: z.array(fleet.CommandView),
   },
   'GET /api/v1/requests/{id}/explanation': {
     operationId: 'explainRequest',
@@ -48,6 +75,12 @@ export const fleetOperations = operations({
     action: 'node.read',
     summary: 'Machines that have joined',
     response: z.array(admin.NodeEntry),
+  },
+  'GET /api/v1/nodes/{id}': {
+    operationId: 'getNode',
+    action: 'node.read',
+    summary: 'One machine: what is wanted of it, what it does, all its models, and how fast they were',
+    response: fleet.NodeDetail,
   },
   'PATCH /api/v1/nodes/{id}': {
     operationId: 'changeNode',

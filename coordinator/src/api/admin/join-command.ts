@@ -1,5 +1,5 @@
 import { CodedError } from '@lai/shared/errors';
-import { type JoinCommand, type JoinSystem, NewJoinCommand } from '@lai/shared/release-api';
+import { JOIN_SYSTEMS, type JoinCommand, type JoinSystem, NewJoinCommand } from '@lai/shared/release-api';
 import type { Administration } from '../../access/administration.ts';
 import { isLoopback } from '../../access/client-address.ts';
 import { joinLine } from '../../releases/installers.ts';
@@ -7,17 +7,12 @@ import { NO_RELEASES, type Releases } from '../../releases/releases.ts';
 
 const PLATFORMS: Record<JoinSystem, string> = { linux: 'linux-', macos: 'darwin-', windows: 'win32-' };
 
-/** The line for a machine, with a fresh token in it. */
+/** The line for a machine, with a fresh token in it; for `all`, a line for each system that there is an agent for. */
 export const createJoinCommand = async (
   wish: NewJoinCommand,
   context: { administration: Administration; releases: Releases; url: string },
 ): Promise<JoinCommand> => {
   const { os, url = context.url, isDryRun, isForUser, isInsecure, ...token } = NewJoinCommand.parse(wish);
-  if (isForUser && os === 'windows')
-    throw new CodedError('invalid_value', {
-      message: 'On Windows the agent is installed for the whole machine.',
-      param: 'isForUser',
-    });
   const { protocol, hostname } = new URL(url);
   const isOpen = protocol === 'http:' && !isLoopback(hostname);
   if (isOpen && !isInsecure) {
@@ -26,15 +21,37 @@ export const createJoinCommand = async (
   }
   const release = await context.releases.find('latest');
   if (!release) throw new CodedError('entry_not_found', { message: `Nothing to install: ${NO_RELEASES}.` });
-  if (!Object.keys(release.manifest.platforms).some((platform) => platform.startsWith(PLATFORMS[os])))
-    throw new CodedError('entry_not_found', { message: `The release ${release.version} here is not made for ${os}.` });
+  const platforms = Object.keys(release.manifest.platforms);
+  const systems = (os === 'all' ? JOIN_SYSTEMS : [os]).map((system) => ({
+    os: system,
+    problem: problemOf(system, { platforms, version: release.version, isForUser }),
+  }));
+  const [first] = systems;
+  if (first && systems.every(({ problem }) => problem !== null))
+    throw new CodedError('entry_not_found', { message: first.problem ?? '' });
   const issued = isDryRun ? null : await context.administration.createToken(token);
+  const commands = systems.map((system) => {
+    const line = { os: system.os, url, token: issued?.token ?? null, isInsecure: isOpen, isForUser, isDryRun };
+    return { ...system, command: system.problem === null ? joinLine(line) : null };
+  });
   return {
     os,
-    command: joinLine({ os, url, token: issued?.token ?? null, isInsecure: isOpen, isForUser, isDryRun }),
+    command: commands.find(({ command }) => command !== null)?.command ?? '',
+    commands,
     token: issued?.view ?? null,
     warnings: isLoopback(hostname)
       ? [`${url} is reached from this machine only. For others set LAI_PUBLIC_URL, or say the address.`]
       : [],
   };
+};
+
+/** Why there is no line for this system. */
+const problemOf = (
+  os: JoinSystem,
+  { platforms, version, isForUser }: { platforms: readonly string[]; version: string; isForUser: boolean },
+): string | null => {
+  if (isForUser && os === 'windows') return 'On Windows the agent is installed for the whole machine.';
+  if (!platforms.some((platform) => platform.startsWith(PLATFORMS[os])))
+    return `The release ${version} here is not made for ${os}.`;
+  return null;
 };

@@ -18,10 +18,12 @@ export const SIGN_IN_PAGE = `<!doctype html>
 <p id="about"></p>
 <label>Name<input name="name" required maxlength="64" autocomplete="username" autocapitalize="none" spellcheck="false"></label>
 <label>Password<input name="password" type="password" required maxlength="256"></label>
+<label id="stay"><input name="stay" type="checkbox" value="yes"> Stay signed in for 30 days (viewers only: for a screen on the wall)</label>
 <button></button>
 </form>
 <section id="inside" hidden>
 <p id="who"></p>
+<p><a href="ui/">To the dashboard</a></p>
 <button id="leave">Sign out</button>
 <h2>Signed in</h2>
 <ul id="sessions"></ul>
@@ -45,6 +47,7 @@ main { max-width: 24rem; margin: 12vh auto 2rem; padding: 0 1rem; }
 h2 { font-size: 1rem; margin: 2rem 0 .3rem; }
 label { display: block; margin: .8rem 0; }
 input { display: block; width: 100%; box-sizing: border-box; font: inherit; padding: .4rem; }
+input[type=checkbox] { display: inline; width: auto; }
 button { font: inherit; padding: .3rem 1rem; }
 ul { padding: 0; list-style: none; }
 li { display: flex; justify-content: space-between; gap: 1rem; margin: .4rem 0; }
@@ -56,6 +59,10 @@ const at = (id) => document.getElementById(id);
 const door = at('door');
 const isSetup = location.pathname.endsWith('/setup');
 const token = location.hash.slice(1);
+const asked = new URLSearchParams(location.search).get('to') || '';
+// Only into the dashboard: a link must not be able to send somebody who has just signed in anywhere else.
+const target = new URL(asked, location.origin);
+const to = target.origin === location.origin && target.pathname.startsWith('/ui/') ? target.pathname + target.search : null;
 // The link works once; there is no reason to keep it in the history.
 history.replaceState(null, '', location.pathname);
 
@@ -90,6 +97,7 @@ const showDoor = () => {
   door.password.autocomplete = isSetup ? 'new-password' : 'current-password';
   door.password.minLength = isSetup ? 10 : 1;
   door.querySelector('button').textContent = isSetup ? 'Begin' : 'Sign in';
+  at('stay').hidden = isSetup;
   at('about').textContent = isSetup ? 'Whoever signs up here looks after this fleet.' : '';
   if (isSetup && token === '') tell(new Error('Open the whole link that the coordinator printed when it started.'));
 };
@@ -121,10 +129,12 @@ const show = async () => {
   }
 };
 
-door.onsubmit = doing(async ({ name, password }) => {
-  await call('POST', isSetup ? 'setup' : 'session', { ...(isSetup ? { token } : {}), name: name.trim().toLowerCase(), password });
+door.onsubmit = doing(async ({ name, password, stay }) => {
+  const more = isSetup ? { token } : stay ? { stay: true } : {};
+  await call('POST', isSetup ? 'setup' : 'session', { ...more, name: name.trim().toLowerCase(), password });
   door.reset();
-  await show();
+  if (isSetup || to) location.replace(to || 'ui/');
+  else await show();
 });
 at('change').onsubmit = doing(async (change) => {
   await call('POST', 'session/password', change);

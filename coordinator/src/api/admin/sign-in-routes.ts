@@ -3,9 +3,10 @@ import type { Context, Hono, MiddlewareHandler } from 'hono';
 import type { Action } from '../../access/authorize.ts';
 import { originHeaders } from '../../access/middleware.ts';
 import type { Principal } from '../../access/principal.ts';
+import type { Revocation } from '../../access/revocations.ts';
 import { isCrossSite } from '../../access/same-origin.ts';
 import { sessionCookie } from '../../access/session-cookie.ts';
-import type { Session } from '../../access/sessions.ts';
+import type { Lasting, Session } from '../../access/sessions.ts';
 import { changePassword, finishSetup, type SignInContext, signIn, userView, type Visit } from '../../access/sign-in.ts';
 import { mountOperations } from './operations.ts';
 import { SIGN_IN_PAGE, SIGN_IN_SCRIPT, SIGN_IN_STYLE } from './sign-in-page.ts';
@@ -19,12 +20,12 @@ export interface SignInRouteOptions {
   readonly may: (action: Action) => MiddlewareHandler;
   readonly signIns: SignInContext;
   /** Every replica looks at its sessions again. */
-  readonly announceEnd: (userId: string) => void;
+  readonly announce: (news: Revocation) => void;
 }
 
 /** Signing in and out, for people with a browser. */
 // biome-ignore lint/suspicious/noExplicitAny: Hono's environment is invariant, and which one the app has does not matter here
-export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }: SignInRouteOptions): void => {
+export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announce }: SignInRouteOptions): void => {
   const principal = (c: Context): Principal => c.get('principal');
   const session = (c: Context): Session | null => c.get('session');
   const cookieName = (c: Context): string | null => c.get('cookieName');
@@ -39,7 +40,7 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
     return own;
   };
   /** Sets the cookie, or says why nobody can sign in here. `open` makes the session only when it can be kept. */
-  const opened = async (c: Context, open: () => Promise<string>) => {
+  const opened = async (c: Context, open: () => Promise<string>, lasting: Lasting = 'idles') => {
     // A form of another site can send text, but no JSON.
     if (c.req.header('content-type') === undefined) throw new CodedError('unsupported_media_type');
     if (isCrossSite(originHeaders(c), c.get('ownOrigin'))) throw new CodedError('cross_site_refused');
@@ -49,10 +50,10 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
         message:
           'Signing in over a network needs TLS: set LAI_TLS_CERT and LAI_TLS_KEY, or name your reverse proxy in LAI_TRUSTED_PROXIES.',
       });
-    return c.body(null, 204, { 'set-cookie': sessionCookie(name, await open()) });
+    return c.body(null, 204, { 'set-cookie': sessionCookie(name, await open(), lasting) });
   };
   const ended = (c: Context, userId: string, headers: Record<string, string> = {}) => {
-    announceEnd(userId);
+    announce({ kind: 'session', id: userId });
     return c.body(null, 204, headers);
   };
 
@@ -67,7 +68,7 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
 
   mountOperations(app, may, {
     'POST /api/v1/setup': ({ c, body }) => opened(c, () => finishSetup(body, visit(c), signIns)),
-    'POST /api/v1/session': ({ c, body }) => opened(c, () => signIn(body, visit(c), signIns)),
+    'POST /api/v1/session': ({ c, body }) => opened(c, () => signIn(body, visit(c), signIns), body.stay ? 'stays' : 'idles'),
     'GET /api/v1/session': ({ c }) => {
       const { name, scopes } = principal(c);
       const user = session(c)?.user;
@@ -82,7 +83,7 @@ export const mountSignInRoutes = (app: Hono<any>, { may, signIns, announceEnd }:
       const { user } = mine(c);
       return opened(c, async () => {
         const secret = await changePassword(user, body, visit(c), signIns);
-        announceEnd(user.id);
+        announce({ kind: 'session', id: user.id });
         return secret;
       });
     },
