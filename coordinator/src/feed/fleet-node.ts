@@ -1,6 +1,7 @@
 import type { NodeEntry } from '@lai/shared/admin-api';
 import type { FleetNode, ModelMatrix } from '@lai/shared/fleet-api';
-import { type LoadedModel, type ModelState, withoutLatest } from '@lai/shared/node';
+import { withoutLatest } from '@lai/shared/model-name';
+import type { LoadedModel, ModelState } from '@lai/shared/node';
 import type { NodeRecord } from '../nodes/registry.ts';
 
 /** A node as people see it: what is stored of it and what it has told, side by side. Pure. */
