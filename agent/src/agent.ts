@@ -273,22 +273,24 @@ export class Agent {
     const { state } = this.#connection;
     const delayMs = this.#eventLoopDelay ? Math.max(0, this.#eventLoopDelay.max / 1e6 - MEASURE_MS) : null;
     this.#eventLoopDelay?.reset();
+    const snapshot = this.#snapshot();
     return {
       version: LOCAL_VERSION,
       node: { name: this.#credential.name, nodeId: this.#credential.nodeId, agentVersion: this.#version, pid: process.pid },
       coordinator: { url: this.#credential.url, state: state.kind, detail: state.kind === 'refused' ? state.message : null },
-      snapshot: this.#snapshot(),
-      engines: this.#supervisor.engines.map(({ spec, life, isOwned, pid }) => ({
-        name: spec.name,
-        phase: life.phase,
-        isOwned,
-        pid: pid ?? null,
-        reason: life.reason,
-        version: life.version,
+      snapshot,
+      engines: this.#supervisor.engines.map((engine) => ({
+        name: engine.spec.name,
+        phase: engine.life.phase,
+        isOwned: engine.isOwned,
+        pid: engine.pid ?? null,
+        reason: engine.life.reason ?? engine.report().detail,
+        version: engine.life.version,
       })),
       troubles: [
         ...[this.#gpus.probe.trouble(), this.#foreground?.trouble() ?? null, this.#policyProblem].flatMap((word) => word ?? []),
         ...this.#guard.troubles,
+        ...(snapshot.troubles ?? []),
       ],
       process: {
         uptimeMs: performance.now() - this.#startedAtMs,

@@ -1,4 +1,5 @@
 import { type LoadedModel, NodeSnapshot, type RuntimeReport } from '@lai/shared/node';
+import { STATUS_LIMIT_BYTES } from '@lai/shared/protocol/codec';
 import { describe, expect, it } from 'vitest';
 import { type SnapshotParts, takeSnapshot } from './snapshot.ts';
 
@@ -69,5 +70,46 @@ describe('a snapshot', () => {
       models: [model('a', 'ollama'), model('b', 'vllm'), model('c', 'unheard-of')],
     });
     expect(models.map(({ id }) => id)).toEqual(['b']);
+  });
+});
+
+const odd = [0, -1, 1.5, 2 ** 60, Number.NaN, Number.POSITIVE_INFINITY, null, undefined, '', [], {}];
+
+describe('a snapshot of odd readings', () => {
+  it.each(Object.keys(model('m', 'ollama')))('keeps the other models, whatever stands in the field %s of one', (field) => {
+    for (const value of odd) {
+      const strange = { ...model('strange', 'ollama'), [field]: value };
+      const snapshot = takeSnapshot({ ...parts, models: [model('a', 'ollama'), strange, model('b', 'ollama')] });
+      expect(snapshot.models.map(({ id }) => id)).toEqual(expect.arrayContaining(['a', 'b']));
+      expect(NodeSnapshot.safeParse(JSON.parse(JSON.stringify(snapshot))).success).toBe(true);
+    }
+  });
+
+  it('shows a model whose context is 0, with a context that is not known, and says so', () => {
+    const snapshot = takeSnapshot({ ...parts, models: [{ ...model('draw', 'ollama'), contextLength: 0 }] });
+    expect(snapshot.models).toEqual([{ ...model('draw', 'ollama'), contextLength: null }]);
+    expect(snapshot.troubles).toEqual([expect.stringContaining('models.0 ("draw").contextLength')]);
+  });
+
+  it('has memory of 0 bytes where the machine tells nonsense', () => {
+    const memory = { totalBytes: Number.NaN, freeBytes: -5 };
+    expect(takeSnapshot({ ...parts, memory }).memory).toEqual({ totalBytes: 0, freeBytes: 0 });
+  });
+});
+
+describe('a snapshot of thousands of models', () => {
+  const many = Array.from({ length: 6_000 }, (_, index) => ({ ...model(`model-${index}`, 'ollama'), state: 'cold' as const }));
+  const used = { ...model('used', 'ollama'), state: 'warm' as const };
+  const snapshot = takeSnapshot({ ...parts, models: [...many, used] });
+
+  it('stays within the limit of the wire', () => {
+    expect(Buffer.byteLength(JSON.stringify(snapshot))).toBeLessThanOrEqual(STATUS_LIMIT_BYTES);
+    expect(snapshot.models.length).toBeGreaterThan(1_000);
+  });
+
+  it('shows those in use, then the first ones, and says how many are not shown', () => {
+    expect(snapshot.models.at(-1)).toEqual(used);
+    expect(snapshot.models[0]?.id).toBe('model-0');
+    expect(snapshot.troubles).toEqual([expect.stringMatching(`^${6_001 - snapshot.models.length} of 6001 models are not shown`)]);
   });
 });

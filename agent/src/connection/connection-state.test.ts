@@ -130,6 +130,12 @@ describe('a connection', () => {
     expect(run([...failing, ...failing, 'dial', 'opened', 'challenged', 'welcomed', 'lost'])).toMatchObject({ failures: 1 });
   });
 
+  it('waits longer with each connection that breaks soon after its welcome', () => {
+    const open = run(['dial', 'opened', 'challenged', 'welcomed']);
+    const waits = [0, 1, 2, 3, 4, 9].map((brief) => nextState(open, { kind: 'lost', brief }, RANDOM));
+    expect(waits.map((state) => 'waitMs' in state && state.waitMs)).toEqual([125, 125, 250, 500, 1_000, 2_500]);
+  });
+
   it('looks for its coordinator again within a minute, whatever that one said', () => {
     const open = run(['dial', 'opened', 'challenged', 'welcomed'], 0);
     for (const spreadMs of [2 ** 31, Number.MAX_SAFE_INTEGER])

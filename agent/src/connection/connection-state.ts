@@ -29,7 +29,8 @@ export type ConnectionEvent =
   | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly message: string; readonly isFinal: boolean }
   /** The coordinator asked everybody to come back spread over this time. */
   | { readonly kind: 'goaway'; readonly spreadMs: number }
-  | { readonly kind: 'lost' };
+  /** `brief`: how many connections in a row broke soon after their welcome. */
+  | { readonly kind: 'lost'; readonly brief?: number };
 
 export const initialState: ConnectionState = { kind: 'waiting', failures: 0, waitMs: 0 };
 
@@ -59,8 +60,13 @@ export const nextState = (state: ConnectionState, event: ConnectionEvent, random
       if (!isProved(state)) return nextState(state, { kind: 'lost' }, random);
       return { kind: 'waiting', failures: 0, waitMs: Math.floor(random * Math.min(event.spreadMs, MAX_SPREAD_MS)) };
     case 'lost':
-      // A connection that once stood comes back fast; the first retry has no company yet.
-      return state.kind === 'waiting' ? state : { kind: 'waiting', failures: failures + 1, waitMs: backoffMs(failures, random) };
+      if (state.kind === 'waiting') return state;
+      // A connection that lasted comes back fast; one that breaks again and again does so at growing intervals.
+      return {
+        kind: 'waiting',
+        failures: failures + 1,
+        waitMs: backoffMs(Math.max(failures, (event.brief ?? 0) - 1), random),
+      };
   }
 };
 

@@ -26,6 +26,8 @@ const HANDSHAKE_LIMIT_MS = 5_000;
 const PROOF_OF_LIFE_MS = 1_000;
 /** Of this process. */
 const INSTANCE_ID = randomUUID();
+/** A connection that ends sooner than this after its welcome was brief. */
+const BRIEF_MS = 10_000;
 const MAX_FRAME_BYTES = 1024 * 1024;
 
 export interface ConnectionEvents {
@@ -55,6 +57,9 @@ export class Connection {
   #timer: NodeJS.Timeout | undefined;
   #lastFrameAtMs = 0;
   #nonce = '';
+  #openedAtMs = 0;
+  /** Brief connections in a row. */
+  #brief = 0;
   #isClosed = false;
 
   constructor(options: {
@@ -149,9 +154,9 @@ export class Connection {
     socket.on('ping', () => this.#heard());
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on('error', (error) => this.#log.debug({ err: error }, 'socket error'));
-    socket.on('close', () => {
+    socket.on('close', (code, reason) => {
       clearInterval(watch);
-      if (this.#socket === socket) this.#lose();
+      if (this.#socket === socket) this.#lose(`${code} ${reason}`.trim());
     });
   }
 
@@ -201,6 +206,7 @@ export class Connection {
         // Whoever says it without having proved anything would make us show a generation that nobody gave us.
         if (this.#state.kind !== 'proving') return;
         if (!this.#keep(message)) return;
+        this.#openedAtMs = performance.now();
         this.#move({ kind: 'welcomed', epoch: message.epoch });
         this.#events.opened(message);
         return;
@@ -221,6 +227,7 @@ export class Connection {
         if (this.#state.kind === 'refused') this.#events.refused(message.message);
         return;
       case 'node.goaway':
+        this.#log.info({ spreadMs: message.spreadMs }, 'the coordinator asked this node to connect again');
         this.#move({ kind: 'goaway', spreadMs: message.spreadMs });
         this.#hangUp();
         return;
@@ -295,9 +302,13 @@ export class Connection {
     this.#waitAndDial();
   }
 
-  #lose(): void {
+  #lose(why: string): void {
     this.#socket = undefined;
-    this.#move({ kind: 'lost' });
+    if (this.#state.kind === 'open') {
+      this.#brief = performance.now() - this.#openedAtMs < BRIEF_MS ? this.#brief + 1 : 0;
+      this.#log.warn({ why, brief: this.#brief }, 'connection lost');
+    }
+    this.#move({ kind: 'lost', brief: this.#brief });
     this.#events.lost();
     this.#waitAndDial();
   }
@@ -313,6 +324,5 @@ export class Connection {
     this.#state = nextState(before, event, Math.random());
     if (before.kind === this.#state.kind) return;
     if (this.#state.kind === 'open') this.#log.info({ epoch: this.#state.epoch }, 'connected');
-    else if (before.kind === 'open') this.#log.warn('connection lost');
   }
 }

@@ -16,6 +16,9 @@ const HEADER_BYTES = 5;
 /** A piece of body; stays below the 1 MiB frame limit of the agent's socket. */
 export const BODY_PIECE_BYTES = 256 * 1024;
 
+/** A snapshot is no longer than this; well below the frame limit of the coordinator's socket. */
+export const STATUS_LIMIT_BYTES = 512 * 1024;
+
 /** Credit an attempt starts with: what a slow client may leave unread in the coordinator before its node pauses. */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
 
