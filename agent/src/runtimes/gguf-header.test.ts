@@ -103,7 +103,7 @@ describe("a model file's header", () => {
 
   it('of another format, another version, or cut off, tells nothing', async () => {
     expect(await readGgufFacts(write(llama, { magic: 'GGML' }))).toBeNull();
-    expect(await readGgufFacts(write(llama, { version: 99 }))).toBeNull();
+    for (const version of [0, 1, 0x03000000]) expect(await readGgufFacts(write(llama, { version }))).toBeNull();
     const file = write(llama);
     truncateSync(file, 40);
     expect(await readGgufFacts(file)).toBeNull();
@@ -111,11 +111,24 @@ describe("a model file's header", () => {
     expect(await readGgufFacts(file)).toBeNull();
   });
 
+  it('of a newer version is not known, and that is no verdict', async () => {
+    await expect(readGgufFacts(write(llama, { version: 4 }))).rejects.toThrow('version 4');
+  });
+
+  it.each([0, 2 ** 60])('with a context of %d tokens tells no context', async (tokens) => {
+    const file = write([entry.text('general.architecture', 'llama'), entry.long('llama.context_length', tokens)]);
+    expect(await readGgufFacts(file)).toMatchObject({ contextLength: null });
+  });
+
   it('that lies about its lengths is given up, not believed', async () => {
     const huge = Buffer.concat([text('x'), uint32(8), uint64(2 ** 50)]);
     expect(await readGgufFacts(write([huge, ...llama]))).toBeNull();
     const endless = Buffer.concat([text('x'), uint32(9), uint32(8), uint64(2 ** 40)]);
     expect(await readGgufFacts(write([endless]))).toBeNull();
+    const backwards = Buffer.concat([text('x'), uint32(8), Buffer.alloc(8, 0xff)]);
+    expect(await readGgufFacts(write([backwards, ...llama]))).toBeNull();
+    const nested = Buffer.concat([text('x'), uint32(9), uint32(9), uint64(2 ** 40)]);
+    expect(await readGgufFacts(write([nested]))).toBeNull();
   });
 
   it('with a vocabulary of a quarter of a million words does not hold up anything else', async () => {

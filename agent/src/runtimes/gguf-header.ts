@@ -19,6 +19,9 @@ const LIMIT_BYTES = 64 * 1024 * 1024;
 /** A value that is longer than this is none that we look for. */
 const TEXT_LIMIT_BYTES = 1024 * 1024;
 const LAYERS_LIMIT = 4_096;
+const NEWEST_VERSION = 3;
+/** A version in the other byte order is a number beyond this. */
+const VERSIONS_LIMIT = 1_000;
 
 /** Bytes of each scalar type, by its number in the format. 8 = text, 9 = array. */
 const SCALAR_BYTES: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
@@ -28,7 +31,10 @@ const ARRAY = 9;
 /** Encoders of llama.cpp that have no other use than embeddings, also in files that do not state their pooling. */
 const EMBEDDING_ARCHITECTURE = /(?:^|-)bert(?:-|$)|^t5encoder$|^gemma-embedding$/;
 
-/** Null for what is no GGUF file of a version we know, or is cut off. Reads the header alone, piece by piece. */
+/**
+ * Null for what is no GGUF file, is one that engines no longer read (version 1, the other byte order), or is cut off. Throws for a file that
+ * cannot be opened and for a version of later than ours: of those nothing is known. Reads the header alone, piece by piece.
+ */
 export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => {
   const file = await open(path, 'r');
   try {
@@ -38,14 +44,14 @@ export const readGgufFacts = async (path: string): Promise<GgufFacts | null> => 
     const architecture = textOf(values.get('general.architecture'));
     const numberOf = (name: string) => {
       const value = values.get(`${architecture}.${name}`);
-      return typeof value === 'number' ? value : null;
+      return typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
     };
     const template = textOf(values.get('tokenizer.chat_template')) ?? '';
     const isEncoder = architecture !== null && EMBEDDING_ARCHITECTURE.test(architecture);
     const pooling = numberOf('pooling_type');
     return {
       architecture,
-      contextLength: numberOf('context_length'),
+      contextLength: numberOf('context_length') || null,
       poolingType: pooling === 0 ? null : (pooling ?? (isEncoder ? 1 : null)),
       hasChatTemplate: template !== '',
       canUseTools: /\btools\b/.test(template),
@@ -71,6 +77,7 @@ const WANTED =
 const readValues = async (cursor: Cursor): Promise<Map<string, Value> | null> => {
   if ((await cursor.text(4)) !== 'GGUF') return null;
   const version = await cursor.uint32();
+  if (version > NEWEST_VERSION && version < VERSIONS_LIMIT) throw new Error(`a GGUF file of version ${version}`);
   if (version !== 2 && version !== 3) return null;
   await cursor.uint64(); // tensors
   const count = await cursor.uint64();
@@ -95,9 +102,8 @@ const skip = async (cursor: Cursor, type: number): Promise<void> => {
 };
 
 const skipItems = async (cursor: Cursor, inner: number, count: number): Promise<void> => {
-  if (inner !== TEXT && inner !== ARRAY) return cursor.skip(count * sizeOf(inner));
-  if (inner === TEXT) return cursor.skipTexts(count);
-  for (let index = 0; index < count; index += 1) await skip(cursor, inner);
+  // Lists of lists are none that any engine reads; sizeOf refuses them.
+  return inner === TEXT ? cursor.skipTexts(count) : cursor.skip(count * sizeOf(inner));
 };
 
 /** One number for each layer; empty for what cannot be that. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -84,7 +84,7 @@ describe('what a llama-server model can do', () => {
     ['one for vectors that was not started for them', { facts: { ...facts, poolingType: 1 } }, []],
     ['one that ranks', { facts: { ...facts, poolingType: 4 }, launch: { ...launch, isForEmbeddings: true } }, ['rerank']],
     ['one of which only the name is known', { facts: null, launch: null, id: 'nomic-embed' }, ['embedding']],
-    ['another one of which only the name is known', { facts: null, launch: null }, ['chat', 'completion', 'json', 'tools']],
+    ['another one of which only the name is known', { facts: null, launch: null }, ['chat', 'completion', 'json']],
   ])('%s', (_, known, capabilities) => {
     expect(llamaCapabilities({ facts: null, launch, modalities: ['text'], id: 'x', ...known })).toEqual(capabilities);
   });
@@ -134,21 +134,46 @@ describe('a folder of models', () => {
     mkdirSync(join(dir, path, '..'), { recursive: true });
     writeFileSync(join(dir, path), Buffer.alloc(bytes));
   };
+  const HEADER = Buffer.from('GGUF\u0003' + '\0'.repeat(19), 'latin1');
+  /** A whole header without entries, and bytes behind it. */
+  const putModel = (path: string, bytes = 10) => {
+    put(path);
+    writeFileSync(join(dir, path), Buffer.concat([HEADER, Buffer.alloc(bytes - HEADER.length)]));
+  };
 
   it('has the models that the router will find, by the names that it gives them', async () => {
-    put('solo.gguf');
+    putModel('solo.gguf', 100);
     put('mmproj-solo.gguf');
     put('readme.md');
-    put('shards/big-00001-of-00002.gguf', 30);
-    put('shards/big-00002-of-00002.gguf', 12);
-    put('eyes/model.gguf');
-    put('eyes/mmproj-model.gguf');
+    putModel('shards/big-00001-of-00002.gguf', 300);
+    put('shards/big-00002-of-00002.gguf', 120);
+    putModel('eyes/model.gguf', 100);
+    put('eyes/mmproj-model.gguf', 20);
     put('empty/notes.txt');
     expect((await scanModelsDir(dir)).map(({ id, hasProjector, sizeBytes }) => [id, hasProjector, sizeBytes])).toEqual([
-      ['eyes', true, 20],
-      ['shards', false, 42],
-      ['solo', false, 10],
+      ['eyes', true, 120],
+      ['shards', false, 420],
+      ['solo', false, 100],
     ]);
+  });
+
+  it('has no models in files that only look like models', async () => {
+    putModel('stories.gguf', 100);
+    put('._stories.gguf', 4_096);
+    putModel('apple/x.gguf', 100);
+    put('apple/._x.gguf', 4_096);
+    put('zero.gguf', 0);
+    put('foreign.gguf', 64);
+    for (const part of [1, 2, 3]) putModel(`shard-0000${part}-of-00003.gguf`, 100);
+    expect((await scanModelsDir(dir)).map(({ id }) => id)).toEqual(['apple', 'shard-00001-of-00003', 'stories']);
+  });
+
+  it('has the models of linked folders', async () => {
+    putModel('elsewhere/e.gguf', 100);
+    mkdirSync(join(dir, 'models'));
+    symlinkSync(join(dir, 'elsewhere'), join(dir, 'models', 'linked'));
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'models', 'dangling'));
+    expect((await scanModelsDir(join(dir, 'models'))).map(({ id }) => id)).toEqual(['linked']);
   });
 
   it.each([
@@ -172,12 +197,12 @@ describe('a folder of models', () => {
 
   it('is worth another look when something came, went or was exchanged, and not otherwise', async () => {
     const look = watchModelsDir({ dir, presetFile: join(dir, 'preset.ini'), contextLength: null, slots: 2 });
-    put('a.gguf');
+    putModel('a.gguf', 100);
     expect(await look()).toBe(true); // the preset is new
     expect(await look()).toBe(false);
-    put('b.gguf');
+    putModel('b.gguf', 100);
     expect(await look()).toBe(true);
-    put('b.gguf', 11);
+    putModel('b.gguf', 110);
     expect(await look()).toBe(true);
     rmSync(join(dir, 'a.gguf'));
     expect(await look()).toBe(true);
@@ -188,6 +213,7 @@ describe('a folder of models', () => {
   const found = (id: string, more: Partial<GgufFacts> = {}): ModelInFolder => ({
     id,
     file: `/m/${id}.gguf`,
+    isMistaken: false,
     hasProjector: false,
     sizeBytes: 1,
     facts: { ...facts, ...more },
@@ -209,6 +235,11 @@ describe('a folder of models', () => {
         '[rank]\nembeddings = true\nreranking = true\n',
       ].join('\n\n'),
     );
+  });
+
+  it('has a preset that names the file where the router would take another one', () => {
+    const models = [{ ...found('apple'), file: '/m/apple/x.gguf', isMistaken: true }];
+    expect(presetOf(models, { contextLength: null, slots: 1 })).toBe('version = 1\n\n[apple]\nmodel = /m/apple/x.gguf\n');
   });
 
   it('has a preset that no file’s name can break out of', () => {

@@ -55,7 +55,7 @@ export const llamaCapabilities = (known: {
     ...(facts && !facts.hasChatTemplate ? [] : ['chat']),
     'completion',
     'json',
-    ...(facts && !facts.canUseTools ? [] : ['tools']),
+    ...(facts?.canUseTools ? ['tools'] : []),
     ...(seesImages ? ['vision'] : []),
     ...(modalities.includes('audio') ? ['audio'] : []),
   ];
@@ -94,6 +94,12 @@ export const llamaContextBytes = (facts: GgufFacts | null, launch: LlamaLaunch |
 /** How llama.cpp names the parts of one model; the server is given the first, and finds the others by it. */
 const PART = /-(\d{5})-of-(\d{5})\.gguf$/;
 
+/** A part that is not the first: it is no model by itself. */
+export const isLaterPart = (file: string): boolean => {
+  const [, part = '1'] = PART.exec(file) ?? [];
+  return Number(part) > 1;
+};
+
 /** All files of the model that begins with this one. */
 export const partsOf = (file: string): string[] => {
   const [suffix, , count = ''] = PART.exec(file) ?? [];
@@ -115,21 +121,28 @@ const sizeOf = (file: string): Promise<number | null> =>
     () => null,
   );
 
-/** Headers of files that were read already; a file that changed is read again. Null for what cannot be read from here. */
-export class GgufLibrary {
-  readonly #known = new Map<string, { mtimeMs: number; sizeBytes: number; facts: GgufFacts | null }>();
+/** What a look at a file tells: its facts, that it is no model that llama-server reads, or nothing (it is not here, or newer than we are). */
+export type Looked =
+  | { readonly kind: 'model'; readonly facts: GgufFacts }
+  | { readonly kind: 'no_model' }
+  | { readonly kind: 'unseen' };
 
-  async facts(file: string): Promise<GgufFacts | null> {
+/** Headers of files that were read already; a file that changed is read again. */
+export class GgufLibrary {
+  readonly #known = new Map<string, { mtimeMs: number; sizeBytes: number; looked: Looked }>();
+
+  async look(file: string): Promise<Looked> {
     try {
       const { mtimeMs, size: sizeBytes } = await stat(file);
       const known = this.#known.get(file);
-      if (known?.mtimeMs === mtimeMs && known.sizeBytes === sizeBytes) return known.facts;
+      if (known?.mtimeMs === mtimeMs && known.sizeBytes === sizeBytes) return known.looked;
       const facts = await readGgufFacts(file);
-      this.#known.set(file, { mtimeMs, sizeBytes, facts });
-      return facts;
+      const looked: Looked = facts === null ? { kind: 'no_model' } : { kind: 'model', facts };
+      this.#known.set(file, { mtimeMs, sizeBytes, looked });
+      return looked;
     } catch {
       this.#known.delete(file);
-      return null;
+      return { kind: 'unseen' };
     }
   }
 }

@@ -5,7 +5,15 @@ import { z } from 'zod';
 import { callEngine } from './engine-http.ts';
 import { count, flag, leftOut, listOf, name, part, positive, text, words } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
-import { GgufLibrary, llamaCapabilities, llamaContext, llamaContextBytes, llamaSizeBytes, readLaunch } from './llama-model.ts';
+import {
+  GgufLibrary,
+  isLaterPart,
+  llamaCapabilities,
+  llamaContext,
+  llamaContextBytes,
+  llamaSizeBytes,
+  readLaunch,
+} from './llama-model.ts';
 import {
   type EngineHandle,
   openAiUrl,
@@ -119,9 +127,10 @@ export class LlamaServer implements Runtime {
       this.#version ??= (await this.#get('/props', Props, signal)).build_info;
       const path = (await this.#refresh()) ? '/models?reload=1' : '/models';
       const [{ data }, facts] = await Promise.all([this.#get(path, Models, signal), this.#facts(signal)]);
-      const models = await Promise.all(data.entries.map((model) => this.#describe(model)));
+      const looked = await Promise.all(data.entries.map((model) => this.#describe(model)));
+      const models = looked.filter((model) => typeof model !== 'string');
       this.#state = 'ready';
-      this.#detail = leftOut('its models', data.strange);
+      this.#detail = leftOut('its models', [...data.strange, ...looked.filter((model) => typeof model === 'string')]);
       return models.map((model) => ({ ...model, ...facts.get(model.id) }));
     } catch (error) {
       // A process that is up but not listening yet, or still loading its one model, has not failed.
@@ -194,10 +203,14 @@ export class LlamaServer implements Runtime {
     await this.#onClose();
   }
 
-  async #describe(model: z.infer<typeof RouterModel>): Promise<RuntimeModel> {
+  /** A sentence for what the router lists and nobody can load. */
+  async #describe(model: z.infer<typeof RouterModel>): Promise<RuntimeModel | string> {
     const { value: status, args } = model.status;
     const launch = args ? readLaunch(args) : null;
-    const facts = launch?.file ? await this.#library.facts(launch.file) : null;
+    if (launch?.file && isLaterPart(launch.file)) return `${model.id} is a part of another model`;
+    const looked = launch?.file ? await this.#library.look(launch.file) : null;
+    if (looked?.kind === 'no_model') return `${model.id} is no model file that can be read (${launch?.file})`;
+    const facts = looked?.kind === 'model' ? looked.facts : null;
     const sizeBytes = launch?.file ? await llamaSizeBytes(launch.file, launch.projector) : null;
     const capabilities = llamaCapabilities({
       facts,

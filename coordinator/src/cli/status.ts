@@ -20,7 +20,8 @@ export const statusText = (status: FleetStatus): string => {
 
 const describeNode = ({ runtimes, gpus, holds }: NodeSnapshot): string => {
   const engines = runtimes.map(
-    (runtime) => `${runtime.kind} ${runtime.version ?? ''} ${runtime.state}${runtime.isSimulated ? ' (SIMULATED)' : ''}${runtime.detail ? ` (${runtime.detail})` : ''}`,
+    (runtime) =>
+      `${runtime.kind} ${runtime.version ?? ''} ${runtime.state}${runtime.isSimulated ? ' (SIMULATED)' : ''}${runtime.detail ? ` (${runtime.detail})` : ''}`,
   );
   const memory = gpus.map((gpu) =>
     gpu.isLost ? `${gpu.name} LOST` : `${gpu.name} ${gib(gpu.vramUsedBytes)}/${gib(gpu.vramTotalBytes)} GiB`,
