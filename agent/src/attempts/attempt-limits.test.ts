@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { MAX_EVENT_BYTES } from '@lai/shared/protocol/codec';
 import { expect, it, onTestFinished } from 'vitest';
 import { openAiUrl, type Runtime } from '../runtimes/runtime.ts';
-import { MAX_EVENT_BYTES } from './stream-scanner.ts';
 import { TrialAttempt } from './trial-attempt.ts';
 
 it('ends an attempt whose engine never ends its event', async () => {

@@ -2,7 +2,7 @@ import type http from 'node:http';
 import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
 import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
-import { BODY_PIECE_BYTES, encodeData } from '@lai/shared/protocol/codec';
+import { BODY_PIECE_BYTES, encodeData, MAX_EVENT_BYTES } from '@lai/shared/protocol/codec';
 import type { AttemptStart } from '@lai/shared/protocol/coordinator-message';
 import { readWhole } from '@lai/shared/whole-answer';
 import type { Logger } from 'pino';
@@ -11,7 +11,7 @@ import { classifyEngineError, classifySocketError, explainRefusal } from '../run
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
 import { Normaliser } from './normaliser.ts';
-import { MAX_EVENT_BYTES, StreamScanner } from './stream-scanner.ts';
+import { StreamScanner } from './stream-scanner.ts';
 import { contentTypeOf, isPlainAnswer, STREAMED, usageOfWhole } from './whole-answers.ts';
 
 type Start = z.infer<typeof AttemptStart>;
@@ -63,6 +63,7 @@ export class AttemptRunner {
   readonly #startedAtMs = performance.now();
   #bodyReceived: (() => void) | undefined;
   #credit: number;
+  #onCredit: (() => void) | undefined;
   #firstContentAtMs: number | null = null;
   #response: http.IncomingMessage | undefined;
   #watchdog: NodeJS.Timeout | undefined;
@@ -91,6 +92,7 @@ export class AttemptRunner {
 
   grant(bytes: number): void {
     this.#credit += bytes;
+    if (this.#credit > 0) this.#onCredit?.();
     if (this.#credit <= 0 || this.#response?.isPaused() !== true) return;
     this.#watch(this.start.deadlines.stallMs, 'stall_timeout');
     this.#response.resume();
@@ -142,6 +144,13 @@ export class AttemptRunner {
     return Promise.race([promise, this.#stopped()]);
   }
 
+  #credited(): Promise<void> {
+    if (this.#credit > 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onCredit = resolve;
+    return Promise.race([promise, this.#stopped()]);
+  }
+
   /** Rejects when the attempt is stopped from outside. */
   #stopped(): Promise<never> {
     const { promise, reject } = Promise.withResolvers<never>();
@@ -158,7 +167,11 @@ export class AttemptRunner {
     const answer = readWhole(this.start.route, await readText(response, 64 * 1024 * 1024), asked);
     if (answer.kind === 'error') return this.#reportedError(answer.text, null);
     if (answer.kind === 'missing') return failed('engine_error', answer.detail);
-    this.#sendChunk('content', Buffer.from(answer.text));
+    const bytes = Buffer.from(answer.text);
+    for (let at = 0; at < bytes.length || at === 0; at += BODY_PIECE_BYTES) {
+      await this.#credited();
+      this.#sendChunk('content', bytes.subarray(at, at + BODY_PIECE_BYTES));
+    }
     return { kind: 'end', finishReason: 'stop', usage: usageOfWhole(answer.usage) };
   }
 

@@ -1,5 +1,6 @@
 import { type AnswerChoice, type AnswerChunk, type AnswerEvent, AnswerReader } from '@lai/shared/answer-stream';
 import type { ChunkKind, Usage } from '@lai/shared/attempt';
+import { MAX_EVENT_BYTES } from '@lai/shared/protocol/codec';
 import { sseData } from '@lai/shared/sse';
 import type { Normaliser } from './normaliser.ts';
 import { usageOf } from './usage.ts';
@@ -14,9 +15,6 @@ export type StreamEnding =
   | { readonly kind: 'complete'; readonly finishReason: string; readonly usage: Usage | null }
   | { readonly kind: 'error'; readonly text: string; readonly usage: Usage | null }
   | { readonly kind: 'incomplete'; readonly detail: string; readonly usage: Usage | null };
-
-/** No event of a runtime is as long; one that never ends would fill the memory. */
-export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads an engine's SSE bytes, mends its chunks and sorts them into prelude, content and usage, one `data` line each. The terminator,

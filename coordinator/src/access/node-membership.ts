@@ -77,25 +77,25 @@ export const admitNode = async (
   return { nodeId, coordinatorKey, state };
 };
 
-/** Two machines have used this identity: nobody may, until an operator has decided which one is right. */
+/** The node may not work until an operator has decided. False: it may not already. */
 export const lockNode = async (
   node: { id: string; name: string },
-  visit: { address: string; nowMs: number; shown: number; expected: number },
+  why: { alert: string; reason: string; address: string; nowMs: number; detail: Record<string, unknown> },
   { db, log }: Pick<MembershipContext, 'db' | 'log'>,
 ): Promise<boolean> => {
-  const reason = `two machines use its identity; the second came from ${visit.address}`;
+  const { alert, reason, address, nowMs, detail } = why;
   const isLocked = await db.transaction().execute(async (trx) => {
-    if (!(await moveNode(trx, node.id, { from: ['approved'], to: 'locked', reason, nowMs: visit.nowMs }))) return false;
+    if (!(await moveNode(trx, node.id, { from: ['approved'], to: 'locked', reason, nowMs }))) return false;
     await appendAudit(trx, {
-      atMs: visit.nowMs,
-      actor: { name: 'coordinator', origin: visit.address },
+      atMs: nowMs,
+      actor: { name: 'coordinator', origin: address },
       action: 'node.lock',
       object: node.id,
-      detail: { name: node.name, shown: visit.shown, expected: visit.expected },
+      detail: { name: node.name, ...detail },
     });
     return true;
   });
-  if (isLocked) log.error({ alert: 'node.cloned', nodeId: node.id, name: node.name, from: visit.address }, reason);
+  if (isLocked) log.error({ alert, nodeId: node.id, name: node.name, from: address }, reason);
   return isLocked;
 };
 

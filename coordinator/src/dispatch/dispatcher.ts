@@ -3,7 +3,7 @@ import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt'
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import { modelKey } from '@lai/shared/model-name';
 import type { Logger } from 'pino';
-import type { Outcome, RunningAttempt } from '../nodes/node-session.ts';
+import type { Outcome, Reach, RunningAttempt } from '../nodes/node-session.ts';
 import type { Affinity as ConversationNames } from '../routing/affinity.ts';
 import type { Target } from '../routing/target.ts';
 import type { PriorityClass } from '../scheduler/fairness.ts';
@@ -34,6 +34,8 @@ const LAST_ACCEPT_MS = 3_000;
 const FIRST_CONTENT_MS = 30_000;
 const FIRST_CONTENT_FACTOR = 8;
 const SLOWEST_READING_MS_PER_TOKEN = 5;
+/** Silence of a warm model that says something about its node when a client had no more patience than that. */
+const SILENT_MS = 3_000;
 /** Nothing learned yet, or not of prompts as long as this one: the engine may be loading the model behind our back, or reading. */
 const FIRST_CONTENT_UNKNOWN_MS = 120_000;
 const STALL_MS = 60_000;
@@ -41,6 +43,8 @@ const STALL_MS = 60_000;
 const WHOLE_ANSWER_MS = 15 * 60_000;
 /** A node that has not ended an attempt so long after its deadline will not. */
 const DEADLINE_GRACE_MS = 500;
+/** Of an answer that is collected: as much as an agent reads of an answer that comes in one piece. */
+const COLLECTED_BYTES = 64 * 1024 * 1024;
 /** News that a node has died come this much later from another replica. */
 const NEWS_MS = 1_000;
 /** After this the record of a node whose owner died is gone everywhere. */
@@ -74,6 +78,8 @@ export interface TrailAttempt {
   readonly startedAtMs: number;
   readonly placement: Placement | null;
   outcome: 'running' | Outcome;
+  /** Nothing of an answer has come. */
+  isSilent: boolean;
 }
 
 /** Which way a request was sent; written by route-loop.ts alone. */
@@ -253,7 +259,8 @@ export class Dispatcher {
         retryOver();
         retryOver = () => {};
         const next = last.kind === 'end' ? STOP : this.#next(request, trail, this.#meaningOf(last, grant));
-        const place = next.kind === 'again' && next.needsBudget ? this.#budget.take() : retryOver;
+        const needsBudget = next.kind === 'again' && next.needsBudget && last !== NOTHING;
+        const place = needsBudget ? this.#budget.take() : retryOver;
         if (next.kind === 'stop' || place === null || request.signal.aborted) {
           place?.();
           yield last;
@@ -320,6 +327,7 @@ export class Dispatcher {
       startedAtMs: clock.nowMs(),
       placement: grant.placement,
       outcome: 'running',
+      isSilent: true,
     };
     trail.attempts.push(record);
     const link = this.#options.nodes.link(lease.nodeId);
@@ -341,13 +349,13 @@ export class Dispatcher {
     });
     void running.settled.then(() => matching.release(lease));
     try {
-      const last = yield* this.#relay(request, running, trail);
+      const last = yield* this.#relay(request, running, trail, record);
       record.outcome = last.kind === 'end' ? 'end' : last.code;
       if (last.kind === 'end') this.#learn(ticket, lease, last);
       return last;
     } finally {
       if (record.outcome === 'running') record.outcome = 'canceled';
-      this.#options.cooldowns.record(lease.nodeId, lease.model, record.outcome);
+      this.#options.cooldowns.record(lease.nodeId, lease.model, this.#troubleOf(request, lease, record, running.reach()));
       const { outcome } = record;
       const end = (how: Outcome) => {
         const fate = this.#fate(lease.nodeId, link, how);
@@ -359,6 +367,20 @@ export class Dispatcher {
         void running.settled.then((last) => (last === 'node_lost' ? end(last) : clock.after(NEWS_MS, () => end(last))));
       else end(outcome);
     }
+  }
+
+  /**
+   * A node that took a request and was silent until the client's own deadline counts as one that produced nothing in time, if that was
+   * longer than the model needs there: otherwise clients with short deadlines could have nodes rested.
+   */
+  #troubleOf(request: DispatchRequest, { nodeId, model }: Grant['lease'], record: TrailAttempt, reach: Reach): Outcome {
+    const outcome = record.outcome === 'running' ? 'canceled' : record.outcome;
+    if (outcome !== 'deadline_exceeded' || !record.isSilent || reach !== 'node' || !SPOKEN.has(request.route)) return outcome;
+    const figures = this.#options.figures.of(nodeId, model);
+    const expectedMs = Math.max(figures.firstContentMs ?? 0, readingMs(figures, request.target.contextTokens));
+    const leastMs = SILENT_MS + request.target.contextTokens * SLOWEST_READING_MS_PER_TOKEN;
+    const silentMs = this.#options.clock.nowMs() - record.startedAtMs;
+    return silentMs >= Math.max(leastMs, FIRST_CONTENT_FACTOR * expectedMs) ? 'first_token_timeout' : outcome;
   }
 
   /** What an attempt's ending says about its engine. A node that is back already, with the same process, has not died. */
@@ -375,7 +397,12 @@ export class Dispatcher {
   }
 
   /** Holds back what precedes the first content, or all: until it is shown another node may still answer instead. */
-  async *#relay(request: DispatchRequest, running: RunningAttempt, trail: Trail): AsyncGenerator<Frame, Ending> {
+  async *#relay(
+    request: DispatchRequest,
+    running: RunningAttempt,
+    trail: Trail,
+    record: TrailAttempt,
+  ): AsyncGenerator<Frame, Ending> {
     const { clock } = this.#options;
     let code: ErrorCode = 'canceled';
     const hangUp = () => void running.frames.return?.();
@@ -388,13 +415,19 @@ export class Dispatcher {
     if (request.signal.aborted) hangUp();
     request.signal.addEventListener('abort', hangUp, { once: true });
     const held: Frame[] = [];
+    let heldBytes = 0;
     try {
       for await (const frame of running.frames) {
+        if (frame.kind === 'chunk') record.isSilent = false;
         if (frame.kind === 'chunk' && !trail.isCommitted && (frame.chunk !== 'content' || request.isCollected)) {
           held.push(frame);
+          heldBytes += frame.bytes.length;
+          if (heldBytes > COLLECTED_BYTES) return TOO_LARGE;
           continue;
         }
         if (frame.kind === 'failed') return frame;
+        // An ending without an answer is none, whatever the node calls it.
+        if (frame.kind === 'end' && !trail.isCommitted && held.every(isUsage)) return NOTHING;
         if (!trail.isCommitted) {
           trail.isCommitted = frame.kind === 'chunk';
           yield* held;
@@ -466,6 +499,16 @@ const failed = (code: ErrorCode): Extract<Frame, { kind: 'failed' }> => ({
   code,
   message: ERRORS[code].sentence,
 });
+
+const isUsage = (frame: Frame): boolean => frame.kind === 'chunk' && frame.chunk === 'usage';
+
+/** The node ended its answer without one. It cost nothing, so trying again elsewhere takes nothing from the retry budget. */
+const NOTHING = failed('incomplete_answer');
+
+const TOO_LARGE = {
+  ...failed('engine_error'),
+  message: `The answer is larger than the ${COLLECTED_BYTES / 1024 / 1024} MiB that Lai keeps of an answer that is not streamed. Ask for a stream, or for less.`,
+} as const;
 
 /** Granted, but the node has gone meanwhile or connected anew. Nothing was tried there, so it counts like a refusal. */
 const GONE = failed('node_lost');

@@ -2,38 +2,65 @@ import { describe, expect, it } from 'vitest';
 import { FloodMeter } from './flood-meter.ts';
 import { Strangers } from './strangers.ts';
 
+type Frame = Parameters<FloodMeter['take']>[0];
+const MESSAGE: Frame = { kind: 'control', bytes: 100 };
+
 /** Sends so many frames within the second that begins at `atMs`; the last verdict. */
-const send = (meter: FloodMeter, atMs: number, count: number, frame = { isData: false, bytes: 100 }) => {
-  let last = meter.take(frame, atMs);
-  for (let sent = 1; sent < count; sent += 1) last = meter.take(frame, atMs);
+const send = (meter: FloodMeter, atMs: number, count: number, frame = MESSAGE, streams = 0) => {
+  let last = meter.take(frame, streams, atMs);
+  for (let sent = 1; sent < count; sent += 1) last = meter.take(frame, streams, atMs);
   return last;
 };
 
-describe('an agent', () => {
-  it('may send what a busy machine sends: 20,000 frames of data a second, second after second', () => {
+describe('FloodMeter', () => {
+  it('lets a busy machine send 20,000 frames of data a second, second after second', () => {
     const meter = new FloodMeter();
     for (let second = 0; second < 30; second += 1)
-      expect(send(meter, second * 1_000, 20_000, { isData: true, bytes: 300 })).toEqual({ kind: 'fine' });
+      expect(send(meter, second * 1_000, 20_000, { kind: 'data', bytes: 300 }, 400)).toEqual({ kind: 'fine' });
   });
 
   it.each([
-    ['messages', 2_000, { isData: false, bytes: 10 }],
-    ['frames of data', 50_000, { isData: true, bytes: 10 }],
-    ['bytes', 64, { isData: true, bytes: 1024 * 1024 }],
-  ])('is slowed down to the end of the second when it sends too many %s', (_, limit, frame) => {
+    ['tiny answers, one after the other on 64 slots', 12_000, 64],
+    ['every slot of a large machine at once', 30_000, 256],
+  ])('follows the attempts that the coordinator started: %s', (_, attemptsPerSecond, streams) => {
     const meter = new FloodMeter();
-    expect(send(meter, 0, limit, frame)).toEqual({ kind: 'fine' });
-    expect(meter.take(frame, 400)).toEqual({ kind: 'slow', waitMs: 600 });
-    expect(meter.take(frame, 1_000)).toEqual({ kind: 'fine' });
+    for (let second = 0; second < 12; second += 1) {
+      for (let attempt = 0; attempt < attemptsPerSecond; attempt += 1) {
+        meter.expect(3);
+        send(meter, second * 1_000, 2);
+        meter.take({ kind: 'data', bytes: 200 }, streams, second * 1_000);
+      }
+      expect(meter.take({ kind: 'data', bytes: 200 }, streams, second * 1_000)).toEqual({ kind: 'fine' });
+    }
   });
 
-  it('that goes on for ten seconds is a flood', () => {
+  it('allows frames of data by the attempts that run: 256 of 300 tokens/s', () => {
+    const meter = new FloodMeter();
+    const second = 256 * 300;
+    for (let at = 0; at < 12; at += 1)
+      expect(send(meter, at * 1_000, second, { kind: 'data', bytes: 200 }, 256)).toEqual({ kind: 'fine' });
+  });
+
+  it.each<[string, number, Frame]>([
+    ['messages that nobody asked for', 2_000, { kind: 'control', bytes: 10 }],
+    ['snapshots', 40, { kind: 'status', bytes: 0 }],
+    ['frames of data', 50_000, { kind: 'data', bytes: 10 }],
+    ['bytes of messages', 2, { kind: 'control', bytes: 1024 * 1024 }],
+    ['bytes', 64, { kind: 'data', bytes: 1024 * 1024 }],
+  ])('slows an agent down to the end of the second when it sends too many %s', (_, limit, frame) => {
+    const meter = new FloodMeter();
+    expect(send(meter, 0, limit, frame)).toEqual({ kind: 'fine' });
+    expect(meter.take(frame, 0, 400)).toEqual({ kind: 'slow', waitMs: 600 });
+    expect(meter.take(frame, 0, 1_000)).toEqual({ kind: 'fine' });
+  });
+
+  it('calls ten seconds in a row over a limit a flood', () => {
     const meter = new FloodMeter();
     for (let second = 0; second < 10; second += 1) expect(send(meter, second * 1_000, 2_001).kind).toBe('slow');
     expect(send(meter, 10_000, 2_001)).toEqual({ kind: 'flood' });
   });
 
-  it('is forgiven a burst when it calms down', () => {
+  it('forgets a burst when the agent calms down', () => {
     const meter = new FloodMeter();
     for (let round = 0; round < 40; round += 1) {
       expect(send(meter, round * 2_000, 2_001).kind).toBe('slow');

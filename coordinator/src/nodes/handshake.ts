@@ -113,7 +113,11 @@ export const refusalByState = (node: NodeRow | undefined): Extract<Handshake, { 
     case 'pending':
       return no('pending_approval', 'an operator has to approve this node first: `lai nodes approve`.', false);
     case 'locked':
-      return no('cloned_identity', 'two machines have used the identity of this node; an operator has to decide.', true);
+      return no(
+        'cloned_identity',
+        `this node is locked: ${node.state_reason}. An operator has to decide: \`lai nodes approve\`.`,
+        true,
+      );
     case 'revoked':
       return no('revoked', 'this node was removed from the fleet.', true);
     case undefined:
@@ -122,8 +126,15 @@ export const refusalByState = (node: NodeRow | undefined): Extract<Handshake, { 
 };
 
 const refuseCopy = async (node: NodeRow, shown: number, context: HandshakeContext): Promise<Handshake> => {
-  const visit = { address: context.address, nowMs: Date.now(), shown, expected: node.generation };
-  const isLocked = await lockNode({ id: node.id, name: node.name }, visit, context);
+  const isLocked = await lockNode(
+    node,
+    {
+      alert: 'node.cloned',
+      reason: `two machines use its identity; the second came from ${context.address}`,
+      ...{ address: context.address, nowMs: Date.now(), detail: { shown, expected: node.generation } },
+    },
+    context,
+  );
   return {
     ...({ ok: false, reason: 'cloned_identity', isFinal: true } as const),
     message: 'another machine uses the identity of this node. Both are locked out until an operator has decided.',

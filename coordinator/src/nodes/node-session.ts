@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt';
+import type { AttemptDeadlines, AttemptRoute, ChunkKind, Frame } from '@lai/shared/attempt';
 import type { ErrorCode } from '@lai/shared/errors';
 import { ERRORS } from '@lai/shared/errors';
 import type { NodeSnapshot } from '@lai/shared/node';
+import { plainText } from '@lai/shared/plain-text';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import {
   type AgentReading,
@@ -18,7 +19,10 @@ import type { CoordinatorMessage } from '@lai/shared/protocol/coordinator-messag
 import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import { FrameStream } from '../streams/frame-stream.ts';
-import { type Liveness, PING_BUSY_MS, PING_IDLE_MS, Pulse } from './liveness.ts';
+import { AttemptWatch, isBeyondCredit } from './attempt-watch.ts';
+import { FloodMeter, type FloodVerdict } from './flood-meter.ts';
+import { Heartbeat } from './heartbeat.ts';
+import type { Liveness } from './liveness.ts';
 import { type CommandEnd, type CommandLink, type CommandRequest, commandFrame, RunningCommand } from './running-command.ts';
 import { withTroubles } from './unreadable-node.ts';
 
@@ -26,8 +30,10 @@ import { withTroubles } from './unreadable-node.ts';
 const LATE_MS = 100;
 /** After a cancel the slot counts as taken until the agent says that the engine let go, or for this long. */
 const SETTLE_LIMIT_MS = 5_000;
-/** Beyond the node's own deadlines: for when the node is alive but says nothing. */
-const DEADLINE_GRACE_MS = 2_000;
+/** Messages that an attempt or a command calls for: its acceptance, its ending, and one more. */
+const ANSWERS = 3;
+/** How long a node that broke the protocol has to take the reason, before its socket is cut. */
+const FAREWELL_MS = 250;
 const CREDIT_STEP_BYTES = STREAM_WINDOW_BYTES / 2;
 const LOST = { kind: 'failed', code: 'node_lost', detail: null } as const;
 
@@ -76,11 +82,12 @@ interface Stream {
   readonly frames: FrameStream;
   readonly settle: (outcome: Outcome) => void;
   readonly acceptMs: number;
-  readonly totalLimitMs: number;
-  /** What ends the stream if nothing else does: accept, then total, then settle. */
+  readonly watch: AttemptWatch;
+  /** What ends the stream if nothing else does: accept, then the deadlines of `watch`, then settle. */
   timer: NodeJS.Timeout | undefined;
   readonly onAccepted: () => void;
   reach: Reach;
+  isCanceled: boolean;
   unreturnedCredit: number;
 }
 
@@ -89,6 +96,8 @@ export interface SessionEvents {
   /** The node said something about itself that cannot be read: what was known of it is no longer true. */
   unreadable(problem: string): void;
   liveness(liveness: Liveness): void;
+  /** The node broke the protocol and is being closed; the reason is a sentence for people. */
+  misbehaved(reason: string): void;
   closed(): void;
 }
 
@@ -107,11 +116,12 @@ export class NodeSession implements CommandLink {
   readonly #streams = new Map<number, Stream>();
   readonly #byAttempt = new Map<string, Stream>();
   readonly #commands = new Map<string, RunningCommand>();
+  readonly #heartbeat: Heartbeat;
+  readonly #meter = new FloodMeter();
   #lastStream = 0;
-  #liveness: Liveness = 'alive';
-  readonly #pulse = new Pulse();
-  #pingTimer: NodeJS.Timeout | undefined;
-  #bufferedAtPing = 0;
+  /** Bytes of all streams that no reader has taken. */
+  #unreadBytes = 0;
+  #isBarred = false;
 
   constructor(options: {
     nodeId: string;
@@ -130,14 +140,17 @@ export class NodeSession implements CommandLink {
     this.#events = options.events;
     this.#log = options.log;
     this.#socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    this.#socket.on('pong', () => this.#heard());
     this.#socket.on('error', (error) => this.#log.debug({ err: error, nodeId: this.nodeId }, 'node socket error'));
     this.#socket.on('close', () => this.#lost());
-    this.#schedulePing(PING_IDLE_MS);
+    this.#heartbeat = new Heartbeat({
+      socket: this.#socket,
+      isBusy: () => this.#streams.size > 0,
+      onChange: (liveness) => this.#became(liveness),
+    });
   }
 
   get liveness(): Liveness {
-    return this.#liveness;
+    return this.#heartbeat.liveness;
   }
 
   send(message: CoordinatorMessage): void {
@@ -159,15 +172,16 @@ export class NodeSession implements CommandLink {
       id,
       attemptId: request.attemptId,
       frames: new FrameStream({
-        onRead: (bytes) => this.#returnCredit(stream, bytes),
+        onRead: (bytes) => this.#read(stream, bytes),
         onAbandon: () => this.#cancel(stream, 'the client is gone'),
       }),
       settle,
       acceptMs: request.acceptMs,
-      totalLimitMs: request.deadlines.totalMs + DEADLINE_GRACE_MS,
+      watch: new AttemptWatch(request.deadlines),
       timer: undefined,
       onAccepted,
       reach: 'wire',
+      isCanceled: false,
       unreturnedCredit: 0,
     };
     const running = { frames: stream.frames, settled, reach: () => stream.reach };
@@ -179,6 +193,7 @@ export class NodeSession implements CommandLink {
     }
     this.#streams.set(id, stream);
     this.#byAttempt.set(request.attemptId, stream);
+    this.#meter.expect(ANSWERS);
     this.#awaitAccept(stream);
     const { body, acceptMs: _, ...start } = request;
     // One write for both: the second one costs more CPU than what is in it.
@@ -186,7 +201,7 @@ export class NodeSession implements CommandLink {
     this.send({ type: 'attempt.start', ...start, stream: id, bodyBytes: body.length, windowBytes: STREAM_WINDOW_BYTES });
     this.#sendBody(id, body);
     this.#wire.uncork();
-    this.#pingBusy();
+    if (this.#streams.size === 1) this.#heartbeat.pingNow();
     return running;
   }
 
@@ -208,6 +223,7 @@ export class NodeSession implements CommandLink {
       return command;
     }
     this.#commands.set(commandId, command);
+    this.#meter.expect(ANSWERS);
     this.send({ ...request, commandId });
     return command;
   }
@@ -224,19 +240,52 @@ export class NodeSession implements CommandLink {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    // Whoever speaks is there: its pong may be behind a large answer.
-    this.#heard();
+    if (this.#isBarred) return;
+    this.#heartbeat.heard();
+    if (!this.#allows(isBinary ? 'data' : 'control', data.length)) return;
     if (isBinary) {
       const frame = decodeData(data);
-      if (frame && isChunkKind(frame.kind)) {
-        this.#streams.get(frame.stream)?.frames.push({ kind: 'chunk', chunk: frame.kind, bytes: frame.bytes });
-      }
+      if (frame && isChunkKind(frame.kind)) this.#takeChunk(frame.stream, frame.kind, frame.bytes);
       return;
     }
     const reading = readAgentMessage(data.toString());
     if (reading.kind === 'read') this.#take(reading.message, reading.leftOut);
     else if (reading.kind === 'unreadable') this.#takeUnreadable(reading);
     else this.#log.debug({ nodeId: this.nodeId, type: reading.type }, 'message of an unknown type dropped');
+  }
+
+  #takeChunk(id: number, chunk: ChunkKind, bytes: Uint8Array): void {
+    const stream = this.#streams.get(id);
+    if (!stream) return;
+    if (stream.watch.received(bytes.length, chunk === 'content', performance.now())) this.#awaitNext(stream);
+    this.#unreadBytes += bytes.length;
+    stream.frames.push({ kind: 'chunk', chunk, bytes });
+    const unread = { ofStream: stream.watch.unreadBytes, ofNode: this.#unreadBytes, streams: this.#streams.size };
+    if (isBeyondCredit(unread))
+      this.#misbehaved(`sent ${Math.ceil(unread.ofNode / 1024)} KiB that nobody had given it credit for`);
+  }
+
+  /** False when the frame is the one too many. */
+  #allows(kind: 'control' | 'status' | 'data', bytes: number): boolean {
+    const verdict: FloodVerdict = this.#meter.take({ kind, bytes }, this.#streams.size, performance.now());
+    if (verdict.kind === 'flood') this.#misbehaved('sent more messages than allowed for ten seconds in a row');
+    if (verdict.kind === 'slow' && !this.#socket.isPaused) {
+      this.#socket.pause();
+      setTimeout(() => this.#socket.resume(), verdict.waitMs).unref();
+    }
+    return verdict.kind !== 'flood';
+  }
+
+  /** Every stream ends here and now: what this node does is no reason to suspect the requests that were on it. */
+  #misbehaved(reason: string): void {
+    if (this.#isBarred) return;
+    this.#isBarred = true;
+    for (const stream of [...this.#streams.values()]) this.#end(stream.attemptId, failure('engine_error'));
+    this.#events.misbehaved(reason);
+    this.send({ type: 'node.reject', reason: 'bad_message', message: `This node ${reason}.`, isFinal: false });
+    this.#socket.resume();
+    this.#socket.close(1_008, 'protocol broken');
+    setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref();
   }
 
   /** Nobody must wait for what such a message would have said. */
@@ -246,7 +295,8 @@ export class NodeSession implements CommandLink {
     if (isEnd && attemptId !== null) this.#end(attemptId, failure('internal_error'));
     else if (type === 'command.result' && commandId !== null)
       this.#commands.get(commandId)?.take({ kind: 'failed', code: 'internal_error', detail: problem });
-    else if (type === null || isEnd || type === 'command.result') this.#socket.terminate();
+    else if (type === null || isEnd || type === 'command.result')
+      this.#misbehaved('sent a message that cannot be read, so that nobody knows whose end it was');
     else if (type === 'node.status') this.#events.unreadable(problem);
   }
 
@@ -255,15 +305,17 @@ export class NodeSession implements CommandLink {
       this.#log.warn({ nodeId: this.nodeId, type: message.type, leftOut }, 'message of a node read in part');
     switch (message.type) {
       case 'node.status':
-        this.#events.snapshot(withTroubles(message.snapshot, leftOut));
+        if (this.#allows('status', 0)) this.#events.snapshot(withTroubles(message.snapshot, leftOut));
         return;
       case 'attempt.accept': {
         const stream = this.#byAttempt.get(message.attemptId);
         if (!stream) return;
+        // Said again, it must not begin the deadlines anew.
+        if (stream.reach === 'node') return;
         stream.reach = 'node';
         stream.onAccepted();
-        clearTimeout(stream.timer);
-        stream.timer = setTimeout(() => this.#giveUp(stream, 'deadline_exceeded'), stream.totalLimitMs);
+        stream.watch.accepted(performance.now());
+        this.#awaitNext(stream);
         return;
       }
       case 'attempt.end': {
@@ -274,8 +326,8 @@ export class NodeSession implements CommandLink {
       case 'attempt.fail': {
         const { code, detail, usage, explanation } = message;
         this.#end(message.attemptId, {
-          ...failure(code, explanation),
-          ...(detail === undefined ? {} : { detail }),
+          ...failure(code, explanation === undefined ? undefined : plainText(explanation)),
+          ...(detail === undefined ? {} : { detail: plainText(detail) }),
           usage: usage ?? null,
         });
         return;
@@ -298,6 +350,20 @@ export class NodeSession implements CommandLink {
     }, stream.acceptMs);
   }
 
+  /** Looks again when something is due; what came meanwhile may have moved that. Nothing is before the acceptance and after a cancel. */
+  #awaitNext(stream: Stream): void {
+    if (stream.reach !== 'node' || stream.isCanceled) return;
+    clearTimeout(stream.timer);
+    const wakeAtMs = Math.max(stream.watch.due().atMs, performance.now() + LATE_MS);
+    stream.timer = setTimeout(() => {
+      const nowMs = performance.now();
+      if (this.#socket.bufferedAmount > 0) stream.watch.stillSending(nowMs);
+      const { atMs, code } = stream.watch.due();
+      if (atMs <= nowMs && nowMs - wakeAtMs < LATE_MS) this.#giveUp(stream, code);
+      else this.#awaitNext(stream);
+    }, wakeAtMs - performance.now());
+  }
+
   #end(attemptId: string, frame: LastFrame): void {
     const stream = this.#byAttempt.get(attemptId);
     if (!stream) return;
@@ -314,6 +380,7 @@ export class NodeSession implements CommandLink {
 
   #cancel(stream: Stream, reason: string): void {
     if (!this.#streams.has(stream.id)) return;
+    stream.isCanceled = true;
     this.send({ type: 'attempt.cancel', attemptId: stream.attemptId, reason });
     clearTimeout(stream.timer);
     stream.timer = setTimeout(() => this.#end(stream.attemptId, failure('canceled')), SETTLE_LIMIT_MS);
@@ -322,61 +389,34 @@ export class NodeSession implements CommandLink {
   #forget(stream: Stream): void {
     this.#streams.delete(stream.id);
     this.#byAttempt.delete(stream.attemptId);
+    this.#unreadBytes -= stream.watch.unreadBytes;
     clearTimeout(stream.timer);
   }
 
-  #returnCredit(stream: Stream, bytes: number): void {
+  #read(stream: Stream, bytes: number): void {
+    if (!this.#streams.has(stream.id)) return;
+    stream.watch.read(bytes);
+    this.#unreadBytes -= bytes;
     stream.unreturnedCredit += bytes;
-    if (stream.unreturnedCredit < CREDIT_STEP_BYTES || !this.#streams.has(stream.id)) return;
+    if (stream.unreturnedCredit < CREDIT_STEP_BYTES) return;
     this.send({ type: 'attempt.credit', stream: stream.id, bytes: stream.unreturnedCredit });
+    stream.watch.granted(stream.unreturnedCredit, performance.now());
     stream.unreturnedCredit = 0;
+    this.#awaitNext(stream);
   }
 
   #lost(): void {
-    clearTimeout(this.#pingTimer);
-    this.#liveness = 'dead';
+    this.#heartbeat.stop();
     for (const stream of [...this.#streams.values()]) this.#end(stream.attemptId, failure('node_lost'));
     for (const command of [...this.#commands.values()]) command.take(LOST);
     this.#events.closed();
   }
 
-  // Liveness
-
-  #heard(): void {
-    this.#pulse.answered();
-    this.#become('alive');
-  }
-
-  #pingBusy(): void {
-    if (this.#streams.size === 1) this.#schedulePing(0);
-  }
-
-  #schedulePing(waitMs: number): void {
-    clearTimeout(this.#pingTimer);
-    this.#pulse.expectIn(waitMs);
-    this.#pingTimer = setTimeout(() => this.#ping(), waitMs);
-  }
-
-  #ping(): void {
-    const isBusy = this.#streams.size > 0;
-    const { bufferedAmount } = this.#socket;
-    // A line that is still taking a large body in is alive; our ping waits behind it.
-    if (bufferedAmount < this.#bufferedAtPing) this.#pulse.answered();
-    this.#bufferedAtPing = bufferedAmount;
-    this.#become(this.#pulse.beat(isBusy));
-    if (this.#liveness === 'dead') {
-      this.#log.warn({ nodeId: this.nodeId }, 'node does not answer pings; dropping its connection');
-      this.#socket.terminate();
-      return;
-    }
-    this.#socket.ping();
-    this.#schedulePing(isBusy ? PING_BUSY_MS : PING_IDLE_MS);
-  }
-
-  #become(liveness: Liveness): void {
-    if (this.#liveness === liveness) return;
-    this.#liveness = liveness;
+  #became(liveness: Liveness): void {
     this.#events.liveness(liveness);
+    if (liveness !== 'dead') return;
+    this.#log.warn({ nodeId: this.nodeId }, 'node does not answer pings; dropping its connection');
+    this.#socket.terminate();
   }
 }
 

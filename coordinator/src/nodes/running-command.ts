@@ -1,5 +1,6 @@
 import { FailureCode } from '@lai/shared/attempt';
 import type { ErrorCode } from '@lai/shared/errors';
+import { plainText } from '@lai/shared/plain-text';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import type { AgentCommand } from '@lai/shared/protocol/coordinator-message';
 import { z } from 'zod';
@@ -29,10 +30,14 @@ export interface CommandLink {
 export const commandFrame = (message: Extract<AgentMessage, { type: 'command.progress' | 'command.result' }>): CommandFrame => {
   if (message.type === 'command.progress') {
     const { stage, completedBytes, totalBytes } = message;
-    return { kind: 'progress', stage, completedBytes, totalBytes };
+    return { kind: 'progress', stage: plainText(stage), completedBytes, totalBytes };
   }
   if (message.ok) return { kind: 'done' };
-  return { kind: 'failed', code: message.code ?? 'internal_error', detail: message.detail ?? null };
+  return {
+    kind: 'failed',
+    code: message.code ?? 'internal_error',
+    detail: message.detail === undefined ? null : plainText(message.detail),
+  };
 };
 
 /** A node that begins says so at once. */

@@ -7,12 +7,14 @@ import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type ClientAddress, clientAddress } from '../access/client-address.ts';
 import { networkOf } from '../access/failure-limits.ts';
+import { lockNode } from '../access/node-membership.ts';
 import type { Revocation } from '../access/revocations.ts';
 import { isUp, type LaiRedis } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 import type { Database } from '../store/database.ts';
 import { confirmGeneration, desiredOf, findNode, listAllNodes, type NodeRow } from '../store/nodes.ts';
-import { FloodMeter } from './flood-meter.ts';
+import { believedSnapshot } from './believed-snapshot.ts';
+import { Distrust } from './distrust.ts';
 import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
 import type { Registry } from './registry.ts';
@@ -62,6 +64,7 @@ export const acceptAgents = (options: {
   });
   const strangers = new Strangers();
   const members = new Map<string, Member>();
+  const distrust = new Distrust();
   let isClosed = false;
 
   const recheck = async (nodeId: string | null): Promise<void> => {
@@ -91,6 +94,19 @@ export const acceptAgents = (options: {
     log.warn({ nodeId: session.nodeId, reason }, 'node put out');
     session.close({ type: 'node.reject', reason, message, isFinal });
     setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
+  };
+
+  /** The session closes itself; what follows is that the node rests, and is locked if that did not help. */
+  const distrustNode = ({ session, name }: Member, address: string, reason: string): void => {
+    const { nodeId } = session;
+    log.error({ alert: 'node.distrusted', nodeId, name, reason }, 'node broke the protocol; closing its connection');
+    if (!distrust.record(nodeId, reason, Date.now())) return;
+    distrust.forgive(nodeId);
+    const why = { alert: 'node.distrusted', reason: `it broke the protocol again and again; the last time it ${reason}` };
+    lockNode({ id: nodeId, name }, { ...why, address, nowMs: Date.now(), detail: { reason } }, { db, log }).then(
+      (isLocked) => isLocked && options.announce({ kind: 'node', id: nodeId }),
+      (error: unknown) => log.error({ err: error, nodeId }, 'a node that broke the protocol could not be locked'),
+    );
   };
 
   const greet = async (socket: WebSocket, wire: Wire, from: ClientAddress, leave: () => void): Promise<void> => {
@@ -123,13 +139,17 @@ export const acceptAgents = (options: {
           // It has stored its count before it says anything.
           if (!isConfirmed) void confirmGeneration(db, nodeId, generation).catch(() => {});
           isConfirmed = true;
-          registry.observe(session, { ...snapshot, name: member.name });
+          const believed = believedSnapshot(snapshot);
+          const hold = distrust.holdOn(nodeId, Date.now());
+          const holds = hold ? [...believed.holds, hold] : believed.holds;
+          registry.observe(session, { ...believed, name: member.name, holds });
         },
         unreadable: (problem) => {
           const last = registry.snapshot(nodeId);
           registry.observe(session, heldAsUnreadable(last, { name: member.name, problem, nowMs: Date.now() }));
         },
         liveness: (liveness) => registry.setLiveness(session, liveness),
+        misbehaved: (reason) => distrustNode(member, from.address, reason),
         closed: () => {
           log.warn({ nodeId, name: member.name, epoch }, 'node gone');
           if (members.get(nodeId) === member) members.delete(nodeId);
@@ -141,7 +161,6 @@ export const acceptAgents = (options: {
     const member: Member = { session, socket, name: result.name, desiredGeneration: result.desired.generation };
     members.set(nodeId, member);
     registry.add(session);
-    meter(socket, () => log.error({ alert: 'node.flood', nodeId, name: member.name }, 'node sends without end; closing it'));
     session.send({
       type: 'node.welcome',
       protocol,
@@ -216,23 +235,6 @@ export const acceptAgents = (options: {
       turnAway(BUSY);
     },
   };
-};
-
-/** Slows down who sends too much, and closes who goes on. */
-const meter = (socket: WebSocket, onFlood: () => void): void => {
-  const flood = new FloodMeter();
-  socket.on('message', (data: Buffer, isBinary: boolean) => {
-    const verdict = flood.take({ isData: isBinary, bytes: data.length }, performance.now());
-    if (verdict.kind === 'fine') return;
-    if (verdict.kind === 'flood') {
-      onFlood();
-      socket.close(1_008, 'too many frames');
-      setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
-    } else if (!socket.isPaused) {
-      socket.pause();
-      setTimeout(() => socket.resume(), verdict.waitMs).unref();
-    }
-  });
 };
 
 const addressOf = ({ socket, headers }: IncomingMessage, proxies: BlockList): ClientAddress =>

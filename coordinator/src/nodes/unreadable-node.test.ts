@@ -57,6 +57,7 @@ const connect = async () => {
       snapshot: (snapshot) => heard.snapshots.push(snapshot),
       unreadable: (problem) => heard.problems.push(problem),
       liveness: () => {},
+      misbehaved: () => {},
       closed: () => {},
     },
     log: pino({ level: 'silent' }),
@@ -118,7 +119,7 @@ describe('a message of a node that cannot be read', () => {
       const { say, attempt } = await connect();
       const { frames } = attempt('a');
       say(text);
-      expect(await lastFrame(frames)).toMatchObject({ kind: 'failed', code: 'node_lost' });
+      expect(await lastFrame(frames)).toMatchObject({ kind: 'failed', code: 'engine_error' });
     },
   );
 

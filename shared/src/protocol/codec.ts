@@ -22,6 +22,9 @@ export const STATUS_LIMIT_BYTES = 512 * 1024;
 /** Credit an attempt starts with: what a slow client may leave unread in the coordinator before its node pauses. */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
 
+/** No event of an engine is longer: one that never ends would fill the agent's memory. An agent sends an event whole, credit or not. */
+export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+
 const KIND_CODES = { prelude: 1, content: 2, usage: 3, body: 16, 'body-end': 17 } as const;
 export type DataKind = keyof typeof KIND_CODES;
 export type BodyKind = 'body' | 'body-end';
