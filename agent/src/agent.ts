@@ -376,7 +376,6 @@ export class Agent {
     for (const { runner } of this.#attempts.values()) runner.stop(null, 'connection lost');
   }
 
-  /** Or the clock was set, which looks the same. */
   #woke(sleptMs: number): void {
     this.#log.info({ sleptMs: Math.round(sleptMs) }, 'the machine slept; is the coordinator still there?');
     this.#connection.verify();

@@ -60,13 +60,18 @@ const ModelPattern = z
   .regex(/^[^\s*]{0,200}\*?$/, 'a name, or its beginning and a star')
   .min(1);
 const epochMs = z.number().int().nonnegative();
+/** Ten years. */
+const MAX_SPAN_SECONDS = 10 * 366 * 24 * 3_600;
 
 export const NewKey = z.strictObject({
   name: DisplayName,
   scopes: z.array(Scope).min(1).max(SCOPES.length).default(['inference']),
   /** Null: every model. */
   models: z.array(ModelPattern).min(1).max(200).nullable().default(null),
+  /** By the coordinator's clock. */
   expiresAtMs: epochMs.nullable().default(null),
+  /** From when the coordinator is asked; for callers whose clock may be another. Wins over `expiresAtMs`. */
+  expiresInSeconds: z.number().int().positive().max(MAX_SPAN_SECONDS).optional(),
 });
 export type NewKey = z.input<typeof NewKey>;
 
@@ -153,7 +158,13 @@ export const NodeChange = z
     pinnedModels: z.array(ModelName).max(100).optional(),
     /** Null takes the wish back. The owner of the machine has the last word. */
     gaming: z
-      .strictObject({ mode: z.enum(GAMING_MODES), untilMs: epochMs.nullable().default(null) })
+      .strictObject({
+        mode: z.enum(GAMING_MODES),
+        /** By the coordinator's clock. */
+        untilMs: epochMs.nullable().default(null),
+        /** From when the coordinator is asked; for callers whose clock may be another. Wins over `untilMs`. */
+        forSeconds: z.number().int().positive().max(MAX_SPAN_SECONDS).optional(),
+      })
       .nullable()
       .optional(),
   })

@@ -117,7 +117,13 @@ export type ModelPull = z.infer<typeof ModelPull>;
 export const GAMING_MODES = ['on', 'off', 'auto'] as const;
 
 /** What somebody wants of gaming mode: always, never, or as the machine sees fit. At `untilMs` the wish ends and `auto` is back. */
-export const GamingWish = z.object({ mode: z.enum(GAMING_MODES).catch('auto'), untilMs: epochMs.nullable() });
+export const GamingWish = z.object({
+  mode: z.enum(GAMING_MODES).catch('auto'),
+  /** By the clock of whoever wishes; names the wish. */
+  untilMs: epochMs.nullable(),
+  /** What is left of it as this is sent, as clocks differ between machines. Absent from coordinators of before. */
+  leftMs: count.nullable().optional(),
+});
 export type GamingWish = z.infer<typeof GamingWish>;
 
 /** Gaming mode as it is. While it is active there is a hold of kind `gaming` with the same cause. */

@@ -15,15 +15,18 @@ const folder = () => {
 
 const setUp = (dataDir = folder(), policy = GamingPolicy.parse({ enterMs: 0, leaveMs: 0 })) => {
   const told: string[] = [];
+  const clock = { setByMs: 0 };
   const mode = new GamingMode({
     dataDir,
     policy: () => policy,
     onChange: ({ mode: is, isActive, cause }: GamingReport) => told.push(`${is} ${isActive ? cause : 'free'}`),
     log: pino({ level: 'silent' }),
+    // The clock on the wall may be set; how long the machine is up may not.
+    readClocks: () => ({ wallMs: Date.now() + clock.setByMs, upMs: Date.now() - 1_000 }),
   });
   mode.start();
   onTestFinished(() => mode.close());
-  return { dataDir, mode, told };
+  return { dataDir, mode, told, clock };
 };
 const doom = [{ source: 'steam' as const, name: 'doom', pid: 7 }];
 
@@ -86,6 +89,50 @@ describe('gaming mode', () => {
     expect(told).toEqual(['on owner']);
     vi.advanceTimersByTime(1_000);
     expect(told).toEqual(['on owner', 'auto free']);
+  });
+
+  const HOUR_MS = 3_600_000;
+
+  it.each([2 * HOUR_MS, -2 * HOUR_MS, 0])(
+    'keeps the operator’s wish as long as was asked where clocks differ by %i ms',
+    (aheadMs) => {
+      vi.useFakeTimers();
+      onTestFinished(() => void vi.useRealTimers());
+      const { mode, told } = setUp();
+      mode.operatorWishes({ mode: 'on', untilMs: Date.now() - aheadMs + HOUR_MS, leftMs: HOUR_MS });
+      vi.advanceTimersByTime(HOUR_MS - 20);
+      expect(told).toEqual(['on operator']);
+      vi.advanceTimersByTime(40);
+      expect(told).toEqual(['on operator', 'auto free']);
+    },
+  );
+
+  it.each([5 * HOUR_MS, -5 * HOUR_MS])(
+    'lets a wish last as long as was asked when the clock is set by %i ms meanwhile',
+    (byMs) => {
+      vi.useFakeTimers();
+      onTestFinished(() => void vi.useRealTimers());
+      const { mode, told, clock } = setUp();
+      mode.ownerWishes({ mode: 'on', untilMs: Date.now() + HOUR_MS });
+      vi.advanceTimersByTime(HOUR_MS / 2);
+      clock.setByMs = byMs;
+      mode.review();
+      vi.advanceTimersByTime(HOUR_MS / 2 - 100);
+      expect(mode.report.untilMs).toBe(Date.now() + byMs + 100);
+      vi.advanceTimersByTime(200);
+      // The new end is news; the wish is the same.
+      expect([...new Set(told)]).toEqual(['on owner', 'auto free']);
+    },
+  );
+
+  it('goes by what is left when the coordinator tells the same wish again', () => {
+    const { mode } = setUp();
+    mode.operatorWishes({ mode: 'on', untilMs: 5, leftMs: HOUR_MS });
+    mode.operatorWishes({ mode: 'on', untilMs: 5, leftMs: HOUR_MS / 2 });
+    expect(mode.report.untilMs).toBeLessThanOrEqual(Date.now() + HOUR_MS / 2);
+    mode.ownerWishes({ mode: 'off', untilMs: null });
+    mode.operatorWishes({ mode: 'on', untilMs: 5, leftMs: HOUR_MS / 3 });
+    expect(mode.report.setBy).toBe('owner');
   });
 
   it('waits for a game to stay and to be over', () => {

@@ -3,11 +3,17 @@ import { join } from 'node:path';
 import type { GamingReport, GamingWish } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { type Clocks, clockSetBy, readClocks } from './clock-set.ts';
 import { type Detection, detectionDueMs, type GameSign, gameOf, nextDetection, noGame, strongestSign } from './game-detection.ts';
-import { type DatedWish, decideGaming, isSameWish } from './gaming.ts';
+import { type DatedWish, datedWish, decideGaming, isSameWish, movedWish } from './gaming.ts';
 import type { GamingPolicy } from './policy.ts';
 
-const Dated = z.object({ mode: z.enum(['on', 'off', 'auto']), untilMs: z.number().nullable(), atMs: z.number() });
+const Dated = z.object({
+  mode: z.enum(['on', 'off', 'auto']),
+  untilMs: z.number().nullable(),
+  atMs: z.number(),
+  toldUntilMs: z.number().nullable().optional(),
+});
 /** Wishes outlive a restart of the agent: who said "off for two hours" does not care about our updates. */
 const Kept = z.object({ owner: Dated.nullable(), operator: Dated.nullable() });
 
@@ -23,6 +29,8 @@ export class GamingMode {
   readonly #policy: () => GamingPolicy;
   readonly #onChange: (report: GamingReport, before: GamingReport) => void;
   readonly #log: Logger;
+  readonly #readClocks: () => Clocks;
+  #clocks: Clocks;
   #owner: DatedWish | null = null;
   #operator: DatedWish | null = null;
   #detection: Detection = noGame;
@@ -37,7 +45,10 @@ export class GamingMode {
     policy: () => GamingPolicy;
     onChange: (report: GamingReport, before: GamingReport) => void;
     log: Logger;
+    readClocks?: () => Clocks;
   }) {
+    this.#readClocks = options.readClocks ?? readClocks;
+    this.#clocks = this.#readClocks();
     this.#path = join(options.dataDir, 'gaming.json');
     this.#policy = options.policy;
     this.#onChange = options.onChange;
@@ -60,16 +71,21 @@ export class GamingMode {
   }
 
   /** Typed at the machine. */
-  ownerWishes(wish: GamingWish): void {
-    this.#owner = { ...wish, atMs: Date.now() };
+  ownerWishes({ mode, untilMs }: GamingWish): void {
+    this.#owner = { mode, untilMs, atMs: this.#nowMs() };
     this.#keep();
     this.review();
   }
 
   /** What the coordinator last said; the same words again are no new wish, silence takes the last one back. */
   operatorWishes(wish: GamingWish | undefined): void {
-    if (isSameWish(this.#operator, wish)) return;
-    this.#operator = wish ? { ...wish, atMs: Date.now() } : null;
+    const told = wish ? datedWish(wish, this.#nowMs()) : null;
+    if (isSameWish(this.#operator, wish)) {
+      // What is left of it is true now, whatever our clock has been through since it was first told.
+      if (this.#operator && told) this.#operator = { ...told, atMs: this.#operator.atMs };
+    } else {
+      this.#operator = told;
+    }
     this.#keep();
     this.review();
   }
@@ -85,7 +101,8 @@ export class GamingMode {
   review(): void {
     if (this.#isClosed) return;
     const policy = this.#policy();
-    const nowMs = Date.now();
+    this.#followClock();
+    const nowMs = performance.now();
     const sign = policy.detect ? strongestSign(this.#signs, { notGames: policy.notGames, ownPids: this.#ownPids }) : null;
     this.#detection = nextDetection(this.#detection, sign, { nowMs, ...policy });
     const before = this.#report;
@@ -100,8 +117,24 @@ export class GamingMode {
     this.#timer = setTimeout(() => this.review(), this.#reviewAfterMs(policy)).unref();
   }
 
+  #nowMs(): number {
+    this.#followClock();
+    return this.#clocks.wallMs;
+  }
+
+  /** Wishes last as long as was asked, also when the clock is set meanwhile. */
+  #followClock(): void {
+    const now = this.#readClocks();
+    const byMs = clockSetBy(this.#clocks, now);
+    this.#clocks = now;
+    if (byMs === 0) return;
+    this.#owner = movedWish(this.#owner, byMs);
+    this.#operator = movedWish(this.#operator, byMs);
+    this.#keep();
+  }
+
   #decide(): GamingReport {
-    const now = new Date();
+    const now = new Date(this.#clocks.wallMs);
     return decideGaming({
       owner: this.#owner,
       operator: this.#operator,
@@ -113,8 +146,13 @@ export class GamingMode {
   }
 
   #reviewAfterMs(policy: GamingPolicy): number {
-    const dues = [this.#report.untilMs, detectionDueMs(this.#detection, policy)].flatMap((atMs) => atMs ?? []);
-    return Math.max(10, Math.min(REVIEW_MS, ...dues.map((atMs) => atMs - Date.now())));
+    const { untilMs } = this.#report;
+    const detectionMs = detectionDueMs(this.#detection, policy);
+    const dues = [
+      untilMs === null ? REVIEW_MS : untilMs - this.#clocks.wallMs,
+      detectionMs === null ? REVIEW_MS : detectionMs - performance.now(),
+    ];
+    return Math.max(10, Math.min(REVIEW_MS, ...dues));
   }
 
   #recall(): void {

@@ -102,8 +102,9 @@ describe('quiet hours', () => {
 });
 
 it('the same words again are no new wish', () => {
-  expect(isSameWish({ mode: 'on', untilMs: null }, { mode: 'on', untilMs: null })).toBe(true);
-  expect(isSameWish({ mode: 'on', untilMs: null }, { mode: 'on', untilMs: 5 })).toBe(false);
+  expect(isSameWish({ mode: 'on', untilMs: null, atMs: 1 }, { mode: 'on', untilMs: null })).toBe(true);
+  expect(isSameWish({ mode: 'on', untilMs: null, atMs: 1 }, { mode: 'on', untilMs: 5 })).toBe(false);
+  expect(isSameWish({ mode: 'on', untilMs: 9, toldUntilMs: 5, atMs: 1 }, { mode: 'on', untilMs: 5, leftMs: 3 })).toBe(true);
   expect(isSameWish(null, undefined)).toBe(true);
   expect(isSameWish(null, { mode: 'auto', untilMs: null })).toBe(false);
 });

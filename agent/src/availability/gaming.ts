@@ -1,10 +1,26 @@
 import type { GamingReport, GamingWish } from '@lai/shared/node';
 import { type GamingPolicy, type QuietHours, WEEKDAYS } from './policy.ts';
 
-/** A wish and when it was made, by this machine's clock. */
-export interface DatedWish extends GamingWish {
+/** A wish, when it was made and when it ends, by this machine's clock. */
+export interface DatedWish {
+  readonly mode: GamingWish['mode'];
+  readonly untilMs: number | null;
   readonly atMs: number;
+  /** As the coordinator named its end, by a clock of its own; tells a new wish from one that is told again. */
+  readonly toldUntilMs?: number | null | undefined;
 }
+
+/** The coordinator's wish by our clock. Coordinators of before tell no time that is left: theirs is believed to be our clock. */
+export const datedWish = ({ mode, untilMs, leftMs }: GamingWish, nowMs: number): DatedWish => ({
+  mode,
+  untilMs: leftMs === undefined ? untilMs : leftMs === null ? null : nowMs + leftMs,
+  atMs: nowMs,
+  toldUntilMs: untilMs,
+});
+
+/** The same wish after the clock was set. */
+export const movedWish = (wish: DatedWish | null, byMs: number): DatedWish | null =>
+  wish && { ...wish, untilMs: wish.untilMs === null ? null : wish.untilMs + byMs, atMs: wish.atMs + byMs };
 
 export interface GamingFacts {
   /** Typed on the machine. */
@@ -81,5 +97,7 @@ const minutesOf = (text: string): number => {
 const startOfMinute = (nowMs: number): number => nowMs - (nowMs % 60_000);
 
 /** Wishes are told whole and again with every connection; only one that differs from the last is a new wish. */
-export const isSameWish = (a: GamingWish | null | undefined, b: GamingWish | null | undefined): boolean =>
-  (a?.mode ?? null) === (b?.mode ?? null) && (a?.untilMs ?? null) === (b?.untilMs ?? null);
+export const isSameWish = (kept: DatedWish | null, told: GamingWish | undefined): boolean =>
+  kept === null || told === undefined
+    ? kept === null && told === undefined
+    : kept.mode === told.mode && (kept.toldUntilMs === undefined ? kept.untilMs : kept.toldUntilMs) === told.untilMs;

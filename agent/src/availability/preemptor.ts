@@ -30,6 +30,7 @@ export interface PreemptorVerbs {
 export class Preemptor {
   readonly #verbs: PreemptorVerbs;
   readonly #log: Logger;
+  /** Its times are by the monotonic clock: a clock that is set must not cut anybody's grace short. */
   #state: PreemptionState = idlePreemption;
   #steps: Preemption['steps'] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -48,7 +49,7 @@ export class Preemptor {
   /** Null when nothing was ever preempted; afterwards the last time stays readable until the machine is free again. */
   report(): Preemption | null {
     if (this.#state.step === 'idle') return null;
-    return { step: this.#state.step, sinceMs: this.#state.sinceMs, steps: [...this.#steps] };
+    return { step: this.#state.step, sinceMs: this.#steps.at(-1)?.atMs ?? Date.now(), steps: [...this.#steps] };
   }
 
   /** Something that the steps depend on has changed. Takes every step that is due now. */
@@ -73,13 +74,13 @@ export class Preemptor {
 
   #advance(): boolean {
     const before = this.#state;
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const { state, action } = nextPreemption(before, this.#verbs.facts(), this.#verbs.policy(), nowMs);
     if (state === before) return false;
     this.#state = state;
     if (before.step === 'idle') this.#steps = [];
     if (state.step !== 'idle')
-      this.#steps = [...this.#steps, { step: state.step, atMs: nowMs, detail: state.detail }].slice(-STEPS_KEPT);
+      this.#steps = [...this.#steps, { step: state.step, atMs: Date.now(), detail: state.detail }].slice(-STEPS_KEPT);
     this.#log.info({ step: state.step, before: before.step, detail: state.detail }, 'preemption');
     this.#verbs.watchMemory(WATCHING.has(state.step));
     if (action !== null) this.#verbs.act(action);

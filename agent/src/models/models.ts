@@ -186,7 +186,7 @@ export class Models {
         this.unload(model.id).catch((error: unknown) => this.#log.warn({ model: model.id, err: error }, 'idle unload failed'));
       }
       const failedAtMs = status.state === 'failed' ? (status.failure?.atMs ?? 0) : Number.NEGATIVE_INFINITY;
-      const isDue = status.state === 'cold' || (status.state === 'failed' && Date.now() - failedAtMs > PINNED_RETRY_MS);
+      const isDue = status.state === 'cold' || (status.state === 'failed' && Math.abs(Date.now() - failedAtMs) > PINNED_RETRY_MS);
       if (isPinned && mayLoad && isDue && runtime.abilities.load && this.#runtimes.has(runtime))
         this.load(model.id).catch(() => {});
     }

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { type Instant, sleepGap } from './sleep-gap.ts';
 import { within } from './within.ts';
 
@@ -21,7 +22,8 @@ export function powerOf(battery: { hasBattery: boolean; acConnected: boolean; pe
   return { isOnBattery: !battery.acConnected, chargeFraction: percent >= 0 && percent <= 100 ? percent / 100 : null };
 }
 
-const readClocks = (): Instant => ({ wallMs: Date.now(), monotonicMs: performance.now() });
+/** Uptime goes on during sleep, as the clock on the wall does, and nobody can set it. */
+const readClocks = (): Instant => ({ wallMs: os.uptime() * 1_000, monotonicMs: performance.now() });
 
 /** Calls `onResume` soon after the machine wakes up, with how long it slept. Returns the function that ends the watch. */
 export function watchSleep(

@@ -1,3 +1,4 @@
+/** `wallMs` is any clock that goes on during sleep. */
 export type Instant = { wallMs: number; monotonicMs: number };
 
 export type SleepGap = { kind: 'awake' } | { kind: 'slept'; forMs: number };
@@ -8,7 +9,7 @@ export const SLEEP_GAP_MS = 5_000;
 /**
  * Did the machine sleep between two looks that should be `everyMs` apart? Both clocks are needed: on Linux the monotonic clock
  * stands still during sleep, so the wall clock runs ahead of it; on Windows and macOS it may run on, so the look itself comes late.
- * A clock set forward looks like sleep, which costs one reconnect; a clock set back does not.
+ * A clock that can be set would look like sleep when it is set forward, so uptime is read.
  */
 export function sleepGap(before: Instant, now: Instant, everyMs: number): SleepGap {
   const wallMs = now.wallMs - before.wallMs;

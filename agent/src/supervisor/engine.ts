@@ -103,7 +103,7 @@ export class Engine implements EngineHandle {
     this.#output = options.output;
     this.#pids = options.pids;
     this.#limits = options.limits ?? LIFECYCLE_LIMITS;
-    this.#life = initialLifecycle(this.isOwned ? 'owned' : 'adopted', Date.now());
+    this.#life = initialLifecycle(this.isOwned ? 'owned' : 'adopted', performance.now());
   }
 
   get isOwned(): boolean {
@@ -237,7 +237,7 @@ export class Engine implements EngineHandle {
 
   #lookEveryMs(): number {
     const everyMs = LOOK_MS[this.#life.phase];
-    if (this.#life.phase === 'starting') return Date.now() - this.#life.sinceMs < QUICK_START_MS ? everyMs : LOOK_BUSY_MS;
+    if (this.#life.phase === 'starting') return performance.now() - this.#life.sinceMs < QUICK_START_MS ? everyMs : LOOK_BUSY_MS;
     if (this.#life.phase !== 'ready') return everyMs;
     const { inFlight, isLoading } = this.#events.load(this.spec.runtime);
     if (inFlight > 0 || isLoading) this.#lastBusyAtMs = performance.now();
@@ -246,7 +246,7 @@ export class Engine implements EngineHandle {
 
   #guard(): void {
     if (!this.isOwned || this.#isClosed) return;
-    const isStartOverdue = this.#life.phase === 'starting' && Date.now() - this.#life.sinceMs > START_LIMIT_MS;
+    const isStartOverdue = this.#life.phase === 'starting' && performance.now() - this.#life.sinceMs > START_LIMIT_MS;
     const verdict = watchdogVerdict({
       nowMs: performance.now(),
       lastTokenAtMs: this.#lastTokenAtMs,
@@ -275,7 +275,7 @@ export class Engine implements EngineHandle {
 
   #move(event: LifecycleEvent): void {
     const before = this.#life;
-    this.#life = nextLifecycle(before, event, { nowMs: Date.now(), random: Math.random(), limits: this.#limits });
+    this.#life = nextLifecycle(before, event, { nowMs: performance.now(), random: Math.random(), limits: this.#limits });
     const { phase, reason, version } = this.#life;
     if (phase !== before.phase) {
       this.#tell(before, event);
@@ -303,7 +303,7 @@ export class Engine implements EngineHandle {
       case 'backoff':
       case 'quarantined':
         if (!this.#isClosed && this.#life.dueAtMs !== null) {
-          this.#dueTimer = setTimeout(() => this.#move({ kind: 'due' }), Math.max(0, this.#life.dueAtMs - Date.now()));
+          this.#dueTimer = setTimeout(() => this.#move({ kind: 'due' }), Math.max(0, this.#life.dueAtMs - performance.now()));
         }
         return;
       default:
@@ -348,7 +348,7 @@ export class Engine implements EngineHandle {
     switch (phase) {
       case 'backoff':
       case 'quarantined':
-        this.#log.warn({ ...facts, waitMs: dueAtMs === null ? null : dueAtMs - Date.now() }, `engine stopped: ${reason}`);
+        this.#log.warn({ ...facts, waitMs: dueAtMs === null ? null : dueAtMs - performance.now() }, `engine stopped: ${reason}`);
         return;
       case 'away':
       case 'silent':

@@ -107,8 +107,9 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
 
   return {
     createKey: async (wish): Promise<IssuedKey> => {
-      const { name, scopes, models, expiresAtMs } = NewKey.parse(wish);
+      const { name, scopes, models, expiresInSeconds, expiresAtMs: saidMs } = NewKey.parse(wish);
       const nowMs = Date.now();
+      const expiresAtMs = expiresInSeconds === undefined ? saidMs : nowMs + expiresInSeconds * 1_000;
       if (expiresAtMs !== null && expiresAtMs <= nowMs)
         throw new CodedError('invalid_value', { message: 'expiresAtMs: lies in the past', param: 'expiresAtMs' });
       const event = { action: 'key.create', object: name, detail: { scopes, models, expiresAtMs } };
@@ -197,7 +198,7 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
         await updateNode(trx, id, {
           name: wish.name ?? before.name,
           node_group: wish.group ?? before.node_group,
-          desired: JSON.stringify(desiredAfter(desiredOf(before), wish)),
+          desired: JSON.stringify(desiredAfter(desiredOf(before), wish, Date.now())),
         });
         return nodeById(trx, id);
       });
@@ -265,15 +266,18 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
 };
 
 /** The generation says to a node that is connected that there is something new. */
-const desiredAfter = (before: NodeDesired, wish: NodeChange): NodeDesired => {
+const desiredAfter = (before: NodeDesired, wish: NodeChange, nowMs: number): NodeDesired => {
   const gaming = wish.gaming === undefined ? before.gaming : wish.gaming;
   return {
     generation: before.generation + 1,
     isDraining: wish.isDraining ?? before.isDraining,
     pinnedModels: wish.pinnedModels ?? before.pinnedModels,
-    ...(gaming ? { gaming: { mode: gaming.mode, untilMs: gaming.untilMs ?? null } } : {}),
+    ...(gaming ? { gaming: { mode: gaming.mode, untilMs: endOf(gaming, nowMs) } } : {}),
   };
 };
+
+const endOf = (wish: { untilMs?: number | null | undefined; forSeconds?: number | undefined }, nowMs: number): number | null =>
+  wish.forSeconds === undefined ? (wish.untilMs ?? null) : nowMs + wish.forSeconds * 1_000;
 
 const notFound = (what: string, id: string): CodedError =>
   new CodedError('entry_not_found', { message: `There is no ${what} ${id.slice(0, 64)} that this could be done to.` });

@@ -22,7 +22,7 @@ export const addKeyCommands = (program: Command, withSettings: (command: Command
           name,
           scopes: flags.admin ? ['inference', 'admin', 'read'] : flags.readOnly ? ['read'] : ['inference'],
           models: flags.models ? namesOf(flags.models) : null,
-          expiresAtMs: flags.expires ? Date.now() + secondsOf(flags.expires) * 1_000 : null,
+          ...(flags.expires ? { expiresInSeconds: secondsOf(flags.expires) } : {}),
         });
         if (flags.json) console.log(JSON.stringify(issued, null, 2));
         else console.log(`${issued.key}\nThis is the only time it is shown.`);

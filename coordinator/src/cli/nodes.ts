@@ -62,8 +62,8 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
         const wanted = GAMING_MODES.find((known) => known === mode);
         if (!wanted) throw new Error(`There is no gaming mode "${mode}": on, off or auto.`);
         const { id } = find(await fleet.listNodes(), node);
-        const untilMs = flags.for ? Date.now() + 1_000 * secondsOf(flags.for) : null;
-        process.stdout.write(nodeTable([await fleet.changeNode(id, { gaming: { mode: wanted, untilMs } })]));
+        const forSeconds = flags.for ? { forSeconds: secondsOf(flags.for) } : {};
+        process.stdout.write(nodeTable([await fleet.changeNode(id, { gaming: { mode: wanted, ...forSeconds } })]));
       }),
     );
 };

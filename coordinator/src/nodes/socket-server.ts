@@ -17,9 +17,10 @@ import { believedSnapshot } from './believed-snapshot.ts';
 import { Distrust } from './distrust.ts';
 import { type Handshake, handshake, refusalByState, say } from './handshake.ts';
 import { NodeSession, type Wire } from './node-session.ts';
+import { clockTroubles, inOurTime, skewOf, withTimeLeft } from './node-time.ts';
 import type { Registry } from './registry.ts';
 import { Strangers } from './strangers.ts';
-import { heldAsUnreadable } from './unreadable-node.ts';
+import { heldAsUnreadable, withTroubles } from './unreadable-node.ts';
 
 const STATUS_INTERVAL_MS = 5_000;
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -87,7 +88,7 @@ export const acceptAgents = (options: {
     const desired = desiredOf(row);
     if (desired.generation === member.desiredGeneration) return;
     member.desiredGeneration = desired.generation;
-    member.session.send({ type: 'node.desire', desired });
+    member.session.send({ type: 'node.desire', desired: withTimeLeft(desired, Date.now()) });
   };
 
   const putOut = ({ session, socket }: Member, { reason, message, isFinal }: Extract<Handshake, { ok: false }>): void => {
@@ -128,6 +129,8 @@ export const acceptAgents = (options: {
     if (isClosed) socket.terminate();
     if (isClosed || socket.readyState !== socket.OPEN) return;
     let isConfirmed = false;
+    let skewMs = 0;
+    let isSkewTold = false;
     const session: NodeSession = new NodeSession({
       nodeId,
       epoch,
@@ -139,7 +142,12 @@ export const acceptAgents = (options: {
           // It has stored its count before it says anything.
           if (!isConfirmed) void confirmGeneration(db, nodeId, generation).catch(() => {});
           isConfirmed = true;
-          const believed = believedSnapshot(snapshot);
+          skewMs = skewOf(skewMs, { takenAtMs: snapshot.takenAtMs, nowMs: Date.now() });
+          const troubles = clockTroubles(skewMs);
+          // Once for each connection: what a node says may be another thing every time.
+          if (troubles.length > 0 && !isSkewTold) log.warn({ nodeId, name: member.name, skewMs }, 'the clock of a node is off');
+          isSkewTold ||= troubles.length > 0;
+          const believed = withTroubles(inOurTime(believedSnapshot(snapshot), skewMs), troubles);
           const hold = distrust.holdOn(nodeId, Date.now());
           const holds = hold ? [...believed.holds, hold] : believed.holds;
           registry.observe(session, { ...believed, name: member.name, holds });
@@ -168,7 +176,8 @@ export const acceptAgents = (options: {
       generation,
       publicKey,
       statusIntervalMs: STATUS_INTERVAL_MS,
-      desired: result.desired,
+      desired: withTimeLeft(result.desired, Date.now()),
+      sentAtMs: Date.now(),
     });
     log.info({ nodeId, name: member.name, epoch, transport: from.transport }, 'node connected');
     // It may have lost its right between the question and the answer.

@@ -28,6 +28,8 @@ export const NodeWelcome = z.object({
   publicKey: base64.optional(),
   statusIntervalMs: count,
   desired: NodeDesired,
+  /** The coordinator's clock, so that the node can tell when its own is wrong. Absent from coordinators of before. */
+  sentAtMs: count.optional(),
 });
 
 /** A reason that only a newer coordinator knows is still a rejection; `message` and `isFinal` say the rest. */
