@@ -314,6 +314,7 @@ export class Agent {
       memory: { totalBytes: os.totalmem(), freeBytes: availableMemoryBytes() },
       modelDiskFreeBytes: this.#diskFreeBytes,
       runtimes: this.#supervisor.reports(),
+      obstacles: this.#supervisor.obstacles,
       gpus: this.#gpus.read(),
       models: this.#models.report(),
       pulls: this.#pulls.report(),

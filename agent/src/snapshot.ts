@@ -1,4 +1,5 @@
 import {
+  type EngineObstacle,
   type GamingReport,
   type Gpu,
   type Hold,
@@ -22,6 +23,7 @@ export interface SnapshotParts {
   readonly memory: NodeSnapshot['memory'];
   readonly modelDiskFreeBytes: number | null;
   readonly runtimes: readonly RuntimeReport[];
+  readonly obstacles?: readonly EngineObstacle[];
   readonly gpus: readonly Gpu[];
   readonly models: readonly LoadedModel[];
   readonly pulls?: readonly ModelPull[];
@@ -39,10 +41,11 @@ export interface SnapshotParts {
  */
 export const takeSnapshot = (parts: SnapshotParts): NodeSnapshot => {
   const ready = new Set(parts.runtimes.filter((runtime) => runtime.state === 'ready').map((runtime) => runtime.kind));
-  const { pulls = [], update, models, memory, ...rest } = parts;
+  const { obstacles = [], pulls = [], update, models, memory, ...rest } = parts;
   const whole: NodeSnapshot = {
     ...rest,
     runtimes: [...parts.runtimes],
+    ...(obstacles.length > 0 ? { obstacles: [...obstacles] } : {}),
     gpus: [...parts.gpus],
     holds: [...parts.holds],
     memory: { totalBytes: countOf(memory.totalBytes), freeBytes: countOf(memory.freeBytes) },

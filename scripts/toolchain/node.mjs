@@ -1,5 +1,5 @@
 /** A Node that can run Lai: the one that runs us if it is new enough, else a pinned one in `.toolchain`. */
-import { realpathSync } from 'node:fs';
+import { realpathSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { quietly } from './children.mjs';
 import { fetchedPackage, fetchPackage } from './npm-package.mjs';
@@ -40,6 +40,8 @@ export async function ensureNode(root, env) {
   say(`fetching Node ${pin.version} into .toolchain (Lai needs ${oldestNodeMajor}, this is ${process.versions.node})`);
   const dir = await fetchPackage(root, pin, env, async (fresh) => {
     const { ok, output } = await quietly(join(fresh, 'bin', 'node'), ['--version'], { env });
+    // Headers for native add-ons are a third of the package, and nothing of ours compiles any.
+    for (const name of ['include', 'share']) rmSync(join(fresh, name), { recursive: true, force: true });
     return ok && output === `v${pin.version}` ? undefined : output || 'it does not start';
   });
   putFirst(join(dir, 'bin'), env);

@@ -68,6 +68,8 @@ export async function fetchPackage(root, pin, env, verify) {
   for (const [name, content] of Object.entries(lockFiles(pin))) writeFileSync(join(partial, name), JSON.stringify(content));
   const [npm, ...first] = npmCommand(env);
   const flags = ['ci', '--prefix', partial, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...impatience];
+  // Fetched once and kept here: npm's own copy in the user's cache would take the same space again.
+  flags.push('--cache', join(partial, '.cache'));
   const patience = `fetching ${pin.name} ${pin.version}`;
   const fetched = await quietly(npm, [...first, ...flags], { env, cwd: partial, patience });
   if (!fetched.ok) {
@@ -84,6 +86,7 @@ export async function fetchPackage(root, pin, env, verify) {
       'install it your own way, then give the same command again',
     );
   }
+  rmSync(join(partial, '.cache'), { recursive: true, force: true });
   rmSync(home, { recursive: true, force: true });
   renameSync(partial, home);
   return join(home, 'node_modules', pin.name);

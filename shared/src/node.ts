@@ -93,6 +93,17 @@ export const RuntimeReport = z.object({
 });
 export type RuntimeReport = z.infer<typeof RuntimeReport>;
 
+/** An engine that is on the machine, as far as one can see, and cannot be used: what stands in the way is said to people. */
+export const EngineObstacle = z.object({
+  runtime: z.string().max(64),
+  /** `no_model_files`, `auth` (it wants a key), `too_old`. Open word. */
+  reason: z.string().max(64),
+  /** The folder or the address. */
+  where: z.string().max(1_024),
+  detail: z.string().max(512).nullable(),
+});
+export type EngineObstacle = z.infer<typeof EngineObstacle>;
+
 /** A reason the node takes no work. Holds are a set: the node is free again when the last one goes. */
 export const Hold = z.object({
   kind: z.string(),
@@ -163,6 +174,8 @@ export const NodeSnapshot = z.object({
   agentVersion: z.string(),
   os: z.object({ platform: z.string(), release: z.string(), arch: z.string() }),
   runtimes: z.array(RuntimeReport),
+  /** Absent when there are none, and from agents of before they were told. */
+  obstacles: z.array(EngineObstacle).max(16).optional(),
   gpus: z.array(Gpu),
   memory: z.object({ totalBytes: count, freeBytes: count }),
   /** Free bytes where the runtime keeps its models; null when not known. */

@@ -1,8 +1,10 @@
 import { accessSync, constants, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readinessOf } from '@lai/shared/readiness';
 import { policyPath, readPolicy } from '../availability/policy.ts';
 import type { AgentConfig } from '../config.ts';
 import { readCredential } from '../identity.ts';
+import { Ollama } from '../runtimes/ollama.ts';
 import { detectGpuProbe, probeEnv } from '../sensors/gpu.ts';
 import { readDiskFree } from '../sensors/host.ts';
 import { ggufFiles, onPath, versionAt } from '../supervisor/adopt.ts';
@@ -10,6 +12,7 @@ import { type Finding, fail, warn, well } from './finding.ts';
 
 const LOW_DISK_BYTES = 10e9;
 const NO_DISK_BYTES = 1e9;
+const MODELS_LIMIT_MS = 2_500;
 
 export const checkFiles = (dataDir: string): Finding[] => {
   const findings: Finding[] = [];
@@ -59,7 +62,8 @@ export const checkEngines = async (config: AgentConfig): Promise<Finding[]> => {
   const url = new URL('/api/version', config.ollamaUrl);
   const version = await versionAt(url);
   const isTaken = version === null && (await isListening(url));
-  if (version !== null) findings.push(well('engine.ollama', `Ollama ${version} answers at ${config.ollamaUrl}.`));
+  if (version !== null)
+    findings.push(well('engine.ollama', `Ollama ${version} answers at ${config.ollamaUrl}.`), await checkModels(config));
   else if (isTaken)
     findings.push(
       fail(
@@ -92,6 +96,20 @@ export const checkEngines = async (config: AgentConfig): Promise<Finding[]> => {
       ),
     );
   return findings;
+};
+
+/** Asked of the engine itself, because no agent may run yet. */
+const checkModels = async (config: AgentConfig): Promise<Finding> => {
+  const ollama = new Ollama({ url: config.ollamaUrl });
+  const models = await ollama.listModels(AbortSignal.timeout(MODELS_LIMIT_MS)).catch(() => []);
+  const { kind, sentence, next } = readinessOf({
+    ...{ name: config.name, holds: [], runtimes: [{ ...ollama.report(), state: 'ready' }] },
+    models: models.map(({ id, capabilities }) => ({
+      ...{ id, capabilities: [...capabilities], runtime: 'ollama', state: 'cold', slots: 1, inFlight: 0, isPinned: false },
+      ...{ contextLength: null, sizeBytes: null, vramBytes: null, expiresAtMs: null, failure: null },
+    })),
+  });
+  return kind === 'ready' || next === null ? well('engine.models', sentence) : warn('engine.models', sentence, next);
 };
 
 export const checkGpu = async (

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { type Readiness, readinessOf } from '@lai/shared/readiness';
 import type { AgentConfig } from '../config.ts';
 import { readCredential } from '../identity.ts';
 import { layoutOf } from '../service/layout.ts';
@@ -49,7 +50,7 @@ const isAgentOfSession = (platform: NodeJS.Platform): boolean => {
 /** What the running agent knows better than we could find out: whether the coordinator takes it, and what troubles it. */
 const checkAgent = async (dataDir: string): Promise<Finding[]> => {
   try {
-    const { node, coordinator, troubles, engines } = await askStatus(dataDir);
+    const { node, coordinator, troubles, engines, snapshot } = await askStatus(dataDir);
     const connected =
       coordinator.state === 'open'
         ? well('agent.connection', 'The agent runs and is connected.')
@@ -67,6 +68,7 @@ const checkAgent = async (dataDir: string): Promise<Finding[]> => {
     return [
       well('agent.running', `The agent ${node.agentVersion} runs as process ${node.pid}.`),
       connected,
+      readinessFinding(readinessOf(snapshot)),
       ...engines
         .filter(({ phase }) => phase === 'quarantined')
         .map(({ name, reason }) => fail('engine.quarantined', `${name}: ${reason}`, `See what it said: lai-agent logs ${name}`)),
@@ -82,6 +84,13 @@ const checkAgent = async (dataDir: string): Promise<Finding[]> => {
       ),
     ];
   }
+};
+
+/** The same sentence that `lai status` and `npm start` have for it. */
+export const readinessFinding = ({ kind, sentence, next, passes }: Readiness): Finding => {
+  if (kind === 'ready') return well('agent.ready', sentence);
+  if (next === null) return passes ? well('agent.ready', sentence) : warn('agent.ready', sentence, 'lai-agent logs says more.');
+  return kind === 'simulated' || kind === 'held' ? warn('agent.ready', sentence, next) : fail('agent.ready', sentence, next);
 };
 
 const urlOf = (dataDir: string): string | null => {

@@ -13,7 +13,7 @@ const status: LocalStatus = {
     takenAtMs: NOW,
     agentVersion: '0.1.0',
     os: { platform: 'linux', release: '6', arch: 'x64' },
-    runtimes: [],
+    runtimes: [{ kind: 'ollama', version: '0.32.15', state: 'ready', mode: 'adopted', isSimulated: false, detail: null }],
     gpus: [
       {
         id: 'g',
@@ -78,6 +78,7 @@ describe('the page of a machine', () => {
       [
         'node     attic (node_1), agent 0.1.0, process 77',
         'fleet    connected to http://lai:5240',
+        'serves   Ollama 0.32.15 is ready with llama3.2:3b, m.',
         'gaming   auto: the fleet may use this machine',
         'engine   ollama, 0.32.15, adopted, ready',
         'gpu      RTX 3070, 3.1 GB of 8.0 GB used, 35 % busy, 41 °C',
@@ -100,6 +101,16 @@ describe('the page of a machine', () => {
         snapshot: {
           ...status.snapshot,
           models: [],
+          runtimes: [
+            {
+              kind: 'llama-server',
+              version: null,
+              state: 'failed',
+              mode: 'owned',
+              isSimulated: false,
+              detail: 'it died 5 times',
+            },
+          ],
           gpus: [],
           holds: [{ kind: 'gaming', cause: 'owner', sinceMs: NOW, untilMs: NOW + 7_200_000 }],
           gaming: { mode: 'on', setBy: 'owner', untilMs: NOW + 7_200_000, isActive: true, cause: 'owner', allowsForced: true },
@@ -117,6 +128,7 @@ describe('the page of a machine', () => {
     );
     expect(page.split('\n').slice(1)).toEqual([
       'fleet    refused: http://lai:5240 (revoked)',
+      'serves   llama-server does not work (it died 5 times). See what it said: lai-agent logs llama-server',
       'gaming   on (set by the owner): ACTIVE, owner, 2 h 0 min left',
       'freeing  unloading → freed (by the GPU)',
       'held     gaming: owner, 2 h 0 min left',

@@ -1,4 +1,5 @@
 import type { Gpu, LoadedModel } from '@lai/shared/node';
+import { readinessOf, readinessText } from '@lai/shared/readiness';
 import type { LocalStatus } from '../local/local-status.ts';
 
 /** What `lai-agent status` prints. Pure. */
@@ -10,6 +11,7 @@ export const statusPage = (status: LocalStatus, nowMs: number): string => {
       'fleet',
       `${coordinator.state === 'open' ? 'connected to' : `${coordinator.state}:`} ${coordinator.url}${suffix(coordinator.detail)}`,
     ],
+    ['serves', readinessText(readinessOf(snapshot))],
     ['gaming', gamingLine(status, nowMs)],
     ...(snapshot.preemption
       ? [['freeing', snapshot.preemption.steps.map(({ step, detail }) => step + suffix(detail)).join(' → ')] as [string, string]]

@@ -7,26 +7,40 @@ const PROBE_LIMIT_MS = 1_500;
 
 /** The version that answers at this address, `''` when it answers without telling one, null when nobody does. Never rejects. */
 export const versionAt = async (url: URL, signal: AbortSignal = AbortSignal.timeout(PROBE_LIMIT_MS)): Promise<string | null> => {
-  const text = await textAt(url, {}, signal);
+  const answer = await answerAt(url, {}, signal);
+  return answer.kind === 'page' ? versionIn(answer.text) : null;
+};
+
+/** `''` where it tells none, null where it is not such an answer at all. */
+export const versionIn = (text: string): string | null => {
   try {
-    return text === null ? null : ((JSON.parse(text) as { version?: string }).version ?? '');
+    return (JSON.parse(text) as { version?: string }).version ?? '';
   } catch {
     return null;
   }
 };
 
-/** What this address says, at most 1 MB of it; null when nobody answers or the answer is a refusal. Never rejects. */
-export const pageAt = async (url: URL, headers: Record<string, string> = {}): Promise<string | null> =>
-  (await textAt(url, headers, AbortSignal.timeout(PROBE_LIMIT_MS)))?.replaceAll(/"\s*:\s*/g, '":') ?? null;
+/** What an address says, at most 1 MB of it; `refused` when it wants a key; `nothing` otherwise. */
+export type Answer =
+  | { readonly kind: 'page'; readonly text: string }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'nothing' };
+
+/** Never rejects. JSON comes without spaces after its colons. */
+export const pageAt = async (url: URL, headers: Record<string, string> = {}): Promise<Answer> => {
+  const answer = await answerAt(url, headers, AbortSignal.timeout(PROBE_LIMIT_MS));
+  return answer.kind === 'page' ? { kind: 'page', text: answer.text.replaceAll(/"\s*:\s*/g, '":') } : answer;
+};
 
 /** Not `fetch`: its first use costs 15 MB for good. */
-const textAt = async (url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<string | null> => {
+const answerAt = async (url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> => {
   try {
     const response = await openEngineRequest({ url, headers, signal });
     const text = await readText(response, 1_000_000);
-    return response.statusCode === 200 ? text : null;
+    if (response.statusCode === 401 || response.statusCode === 403) return { kind: 'refused' };
+    return response.statusCode === 200 ? { kind: 'page', text } : { kind: 'nothing' };
   } catch {
-    return null;
+    return { kind: 'nothing' };
   }
 };
 

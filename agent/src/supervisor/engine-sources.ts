@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compareVersions } from '@lai/shared/release';
 import type { AgentConfig } from '../config.ts';
 import { scanModelsDir, watchModelsDir } from '../runtimes/llama-models-dir.ts';
 import { LlamaServer } from '../runtimes/llama-server.ts';
 import { mockRuntime } from '../runtimes/mock.ts';
 import { Ollama } from '../runtimes/ollama.ts';
-import { freePort, modelsFolder, onPath, versionAt } from './adopt.ts';
+import { freePort, modelsFolder, onPath, pageAt, versionAt, versionIn } from './adopt.ts';
 import type { EngineSpec } from './engine.ts';
 import { MOCK_PROFILES } from './mock-profiles.ts';
 import { adoptedLmStudio, adoptedMlx, adoptedVllm, ownedVllm } from './single-model-sources.ts';
@@ -43,6 +44,9 @@ const ollamaSettings = (config: AgentConfig, gpus: GpuMemory) => ({
   ...(config.ollamaContext === undefined ? {} : { contextLength: config.ollamaContext }),
 });
 
+/** Before it, Ollama did not tell which models are loaded (`/api/ps`). */
+const OLDEST_OLLAMA = '0.1.33';
+
 const adoptedOllama = (config: AgentConfig, gpus: GpuMemory): EngineSource => {
   const version = (signal?: AbortSignal) => versionAt(new URL('/api/version', config.ollamaUrl), signal);
   return {
@@ -51,7 +55,15 @@ const adoptedOllama = (config: AgentConfig, gpus: GpuMemory): EngineSource => {
     find: async () => {
       // Asked for by name and nothing to start instead: it is waited for, and the fleet sees that it is missing.
       const isAwaited = config.runtime === 'ollama' && (config.ollamaMode === 'adopt' || ollamaProgram(config) === null);
-      if ((await version()) === null && !isAwaited) return null;
+      const obstacle = (reason: string, detail: string | null = null) => ({
+        obstacle: { runtime: 'ollama', reason, where: config.ollamaUrl, detail },
+      });
+      const answer = await pageAt(new URL('/api/version', config.ollamaUrl));
+      if (answer.kind === 'refused') return obstacle('auth');
+      const found = answer.kind === 'page' ? versionIn(answer.text) : null;
+      if (found === null && !isAwaited) return null;
+      if (found !== null && /^\d+\.\d+\.\d+/.test(found) && compareVersions(found, OLDEST_OLLAMA) < 0)
+        return obstacle('too_old', `${found}, ${OLDEST_OLLAMA} is needed`);
       return {
         name: 'ollama',
         runtime: new Ollama({ url: config.ollamaUrl, ...ollamaSettings(config, gpus) }),
@@ -104,14 +116,13 @@ const ownedLlamaServer = (config: AgentConfig): EngineSource => ({
   find: async (handle) => {
     const program = onPath('llama-server');
     const models = (await scanModelsDir(modelsFolder(config.modelsDir))).length;
-    if (program === null || models === 0) {
+    if (program === null) {
       if (config.runtime !== 'llama-server') return null;
-      throw new Error(
-        program
-          ? `llama-server has no models: put a .gguf file into ${config.modelsDir}, or name another folder with --models-dir.`
-          : 'llama-server is not on PATH. Install llama.cpp, or choose another runtime with --runtime.',
-      );
+      throw new Error('llama-server is not on PATH. Install llama.cpp, or choose another runtime with --runtime.');
     }
+    // Looked at again: whoever puts a file there need not start anything anew.
+    if (models === 0)
+      return { obstacle: { runtime: 'llama-server', reason: 'no_model_files', where: config.modelsDir, detail: null } };
     const port = await freePort();
     const presetFile = join(config.dataDir, 'llama-server.ini');
     const refresh = watchModelsDir({

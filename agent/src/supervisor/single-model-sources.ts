@@ -6,19 +6,24 @@ import { Vllm } from '../runtimes/vllm.ts';
 import { vllmCommand } from '../runtimes/vllm-launch.ts';
 import { freePort, onPath, pageAt } from './adopt.ts';
 import type { GpuMemory } from './engine-sources.ts';
-import type { EngineSource } from './supervisor.ts';
+import type { EngineSource, Found } from './supervisor.ts';
 
 /** Engines that are told by what they say at their usual port. One that was asked for by name is waited for when it is not there. */
 
 const sleepOf = (config: AgentConfig) => (config.vllmSleepLevel === 0 ? {} : { sleepLevel: config.vllmSleepLevel });
 const bearer = (key: string | undefined) => (key === undefined ? {} : { authorization: `Bearer ${key}` });
 
+const wantsKey = (runtime: 'vllm' | 'lmstudio', where: string): Found => ({
+  obstacle: { runtime, reason: 'auth', where, detail: null },
+});
+
 export const adoptedVllm = (config: AgentConfig, gpus: GpuMemory): EngineSource => ({
   name: 'vllm',
   yieldsTo: [],
   find: async () => {
     const page = await pageAt(new URL('/v1/models', config.vllmUrl), bearer(config.vllmApiKey));
-    const isThere = page?.includes('"owned_by":"vllm"') === true;
+    if (page.kind === 'refused') return wantsKey('vllm', config.vllmUrl);
+    const isThere = page.kind === 'page' && page.text.includes('"owned_by":"vllm"');
     if (!isThere && (config.runtime !== 'vllm' || config.vllmModel !== undefined)) return null;
     return {
       name: 'vllm',
@@ -73,7 +78,9 @@ export const adoptedLmStudio = (config: AgentConfig): EngineSource => ({
   yieldsTo: ['ollama', 'vllm', 'vllm-owned'],
   find: async () => {
     const page = await pageAt(new URL('/api/v1/models', config.lmstudioUrl), bearer(config.lmstudioApiKey));
-    if (page?.includes('"loaded_instances"') !== true && config.runtime !== 'lmstudio') return null;
+    if (page.kind === 'refused') return wantsKey('lmstudio', config.lmstudioUrl);
+    const isThere = page.kind === 'page' && page.text.includes('"loaded_instances"');
+    if (!isThere && config.runtime !== 'lmstudio') return null;
     return {
       name: 'lmstudio',
       runtime: new LmStudio({

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { RuntimeReport } from '@lai/shared/node';
+import type { EngineObstacle, RuntimeReport } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import type { EngineHandle, Runtime } from '../runtimes/runtime.ts';
 import { Engine, type EngineEvents, type EngineSpec } from './engine.ts';
@@ -14,8 +14,11 @@ export interface EngineSource {
   /** It is not needed while one of these has an engine that is there, and makes room when one comes. */
   readonly yieldsTo: readonly string[];
   /** Null: not now; asked again later. Throws with a sentence for the user when what was asked for cannot be. */
-  find(handle: EngineHandle): Promise<EngineSpec | null>;
+  find(handle: EngineHandle): Promise<Found | null>;
 }
+
+/** An engine to keep, or what stands in the way of one that is on this machine. */
+export type Found = EngineSpec | { readonly obstacle: EngineObstacle };
 
 const SEEK_EVERY_MS = 5_000;
 
@@ -30,6 +33,8 @@ const SEEK_EVERY_MS = 5_000;
 export class Supervisor {
   readonly #sources: readonly EngineSource[];
   readonly #engines = new Map<string, Engine>();
+  /** By source. */
+  readonly #obstacles = new Map<string, EngineObstacle>();
   readonly #events: EngineEvents;
   readonly #log: Logger;
   readonly #folder: string;
@@ -74,6 +79,11 @@ export class Supervisor {
 
   reports(): RuntimeReport[] {
     return this.engines.map((engine) => engine.report());
+  }
+
+  /** What keeps engines of this machine from being used; of interest while none is. */
+  get obstacles(): readonly EngineObstacle[] {
+    return [...this.#obstacles.values()];
   }
 
   of(runtime: Runtime): Engine | undefined {
@@ -144,7 +154,9 @@ export class Supervisor {
       start: () => engine?.start(),
       listen: () => engine?.listen() ?? (() => []),
     });
-    if (spec === null || this.#isClosed) return;
+    const obstacle = spec !== null && 'obstacle' in spec ? spec.obstacle : null;
+    this.#noteObstacle(source.name, obstacle);
+    if (spec === null || 'obstacle' in spec || this.#isClosed) return;
     if (spec.isStandIn && this.#hasSeenReal) return;
     engine = new Engine({
       spec,
@@ -166,6 +178,15 @@ export class Supervisor {
     this.#engines.set(source.name, engine);
     this.#log.info({ engine: spec.name }, spec.sentence);
     engine.start();
+    this.#events.changed();
+  }
+
+  #noteObstacle(source: string, obstacle: EngineObstacle | null): void {
+    const before = this.#obstacles.get(source);
+    if (JSON.stringify(before ?? null) === JSON.stringify(obstacle)) return;
+    if (obstacle === null) this.#obstacles.delete(source);
+    else this.#obstacles.set(source, obstacle);
+    if (obstacle) this.#log.info({ ...obstacle }, 'an engine of this machine cannot be used');
     this.#events.changed();
   }
 
