@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { EnrollResponse } from '@lai/shared/admin-api';
 import { fingerprintWords, generateIdentityKeys, type IdentityKeys, keyFingerprint } from '@lai/shared/ed25519';
 import { z } from 'zod';
+import { isUntrusted, provenAuthority, trustAuthority } from './coordinator-certificate.ts';
 import { accessProblem, writePrivateFile } from './private-file.ts';
 
 /** Who this node is, made on the node and never leaving it. Written by this file alone, readable by the owner alone. */
@@ -14,6 +15,8 @@ export const NodeCredential = z.object({
   privateKey: z.string(),
   /** Pinned at enrolment; every connect checks it. */
   coordinatorKey: z.string(),
+  /** PEM: the authority of a coordinator that makes its own certificate; it was signed with `coordinatorKey`. */
+  coordinatorAuthority: z.string().optional(),
   generation: z.number().int().nonnegative(),
   /** A key that is proposed at the next connect; it takes the place of the other one when the coordinator says so. */
   next: z.object({ publicKey: z.string(), privateKey: z.string() }).optional(),
@@ -22,7 +25,7 @@ export type NodeCredential = z.infer<typeof NodeCredential>;
 
 const credentialPath = (dataDir: string): string => join(dataDir, 'node.json');
 
-/** `null` when this machine has not joined yet. Refuses a file that others may read: whoever has it is this node. */
+/** `null` when this machine has not joined yet. What it says of the coordinator's certificate counts from then on. Refuses a file that others may read: whoever has it is this node. */
 export const readCredential = (dataDir: string): NodeCredential | null => {
   const path = credentialPath(dataDir);
   let text: string;
@@ -34,7 +37,9 @@ export const readCredential = (dataDir: string): NodeCredential | null => {
   }
   const problem = accessProblem(path);
   if (problem) throw new Error(problem);
-  return NodeCredential.parse(JSON.parse(text));
+  const credential = NodeCredential.parse(JSON.parse(text));
+  if (credential.coordinatorAuthority !== undefined) trustAuthority(credential.coordinatorAuthority);
+  return credential;
 };
 
 export const writeCredential = (dataDir: string, credential: NodeCredential): void =>
@@ -111,6 +116,33 @@ export const transportProblem = (url: string): string | null => {
   return `${url} is not encrypted: whoever is on the way can read prompts and answers. Use https, or add --insecure if you trust the network.`;
 };
 
+const whyUnreachable = (url: string, error: unknown): string => {
+  if (isUntrusted(error))
+    return `${url} is not the coordinator that made this token: nobody that this machine trusts vouches for its certificate, nor does that coordinator. Nothing was kept. Check the address; for a certificate of your own authority, set NODE_EXTRA_CA_CERTS.`;
+  const { cause } = error as { cause?: { code?: string } };
+  const why = cause?.code ?? (error instanceof Error ? error.message : String(error));
+  return `${url} cannot be reached (${why}). Check the address, the firewall between here and there, and that the coordinator runs.`;
+};
+
+/**
+ * The authority that vouches for the coordinator where nobody does whom this machine trusts; null where it is not needed, or not to be
+ * had. From then on this process trusts it.
+ */
+const authorityOf = async (url: string, coordinatorFingerprint: string): Promise<string | null> => {
+  if (!url.startsWith('https:')) return null;
+  const isTrusted = await fetch(`${url}/livez`, { signal: AbortSignal.timeout(10_000), redirect: 'manual' }).then(
+    async (response) => {
+      await response.body?.cancel();
+      return true;
+    },
+    (error: unknown) => !isUntrusted(error),
+  );
+  if (isTrusted) return null;
+  const authority = await provenAuthority(url, coordinatorFingerprint);
+  if (authority !== null) trustAuthority(authority);
+  return authority;
+};
+
 const TOKEN_PATTERN = /^laj_[0-9a-f]{12}_[0-9a-f]{32}_([0-9a-f]{32})$/;
 
 export interface Enrolment {
@@ -139,12 +171,15 @@ export const enroll = async (options: {
   if (problem && !options.isInsecureAllowed) throw new Error(problem);
   const keys = await generateIdentityKeys();
   const url = options.url.replace(/\/$/, '');
+  const authority = await authorityOf(url, coordinatorFingerprint);
   const response = await fetch(`${url}/api/v1/enroll`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ token: options.token, name: options.name, publicKey: keys.publicKey }),
     signal: AbortSignal.timeout(10_000),
     redirect: 'error',
+  }).catch((error: unknown) => {
+    throw new Error(whyUnreachable(url, error), { cause: error });
   });
   if (!response.ok) {
     const reason = await response.text();
@@ -153,7 +188,10 @@ export const enroll = async (options: {
   const { nodeId, coordinatorKey, state = 'approved' } = EnrollResponse.parse(await response.json());
   if ((await keyFingerprint(coordinatorKey)) !== coordinatorFingerprint)
     throw new Error(`${url} is not the coordinator that made this token. Nothing was kept; ask for a new token.`);
-  const credential: NodeCredential = { url, nodeId, name: options.name, ...keys, coordinatorKey, generation: 0 };
+  const credential: NodeCredential = {
+    ...{ url, nodeId, name: options.name, ...keys, coordinatorKey, generation: 0 },
+    ...(authority === null ? {} : { coordinatorAuthority: authority }),
+  };
   writeCredential(options.dataDir, credential);
   return { credential, state, fingerprint: fingerprintWords(await keyFingerprint(keys.publicKey)) };
 };

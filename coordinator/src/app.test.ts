@@ -92,6 +92,7 @@ const MATRIX: Record<string, string> = {
   'POST /api/v1/session/password': 'inference read admin',
   'GET /api/v1/sessions': 'inference read admin',
   'DELETE /api/v1/sessions/:id': 'inference read admin',
+  'GET /api/v1/certificate': 'anyone',
   'POST /api/v1/join-commands': 'admin',
   'GET /api/v1/updates': 'read admin',
   'POST /api/v1/updates': 'admin',

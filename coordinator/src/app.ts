@@ -48,8 +48,10 @@ import { systemClock } from './dispatch/clock.ts';
 import type { Figures } from './dispatch/figures.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { Feed } from './feed/feed.ts';
+import type { Lan } from './lan/lan.ts';
 import type { CommandLog } from './nodes/command-log.ts';
 import type { NodeRecord, Registry } from './nodes/registry.ts';
+import type { ReleaseMaker } from './releases/release-maker.ts';
 import type { Releases } from './releases/releases.ts';
 import type { Rollouts } from './releases/rollouts.ts';
 import type { Database } from './store/database.ts';
@@ -78,8 +80,13 @@ export interface AppOptions extends Door, JobsDoor {
   readonly figuresOf: Figures['of'];
   readonly releases: Releases;
   readonly rollouts: Rollouts;
+  readonly maker: ReleaseMaker;
   /** Base URL where machines reach us, when it was configured. */
   readonly publicUrl: string | undefined;
+  /** The listener on the local network, when there is one. */
+  readonly lan: Lan | null;
+  /** Where other machines reach us, as far as we know; null: we listen on this machine alone. */
+  readonly reachableUrl: () => string | null;
   readonly isRedisUp: () => boolean;
   readonly isDraining: () => boolean;
   readonly log: Logger;

@@ -44,6 +44,14 @@ describe('settings of the coordinator', () => {
     for (const name of ['LAI_TLS_CERT', 'LAI_TLS_KEY']) expect(() => readConfig({}, { [name]: 'x.pem' })).toThrow(/together/);
   });
 
+  it('take the local network only beside 127.0.0.1 without a certificate', () => {
+    expect(readConfig({ lan: true }, {}).lan).toBe('auto');
+    expect(readConfig({}, { LAI_LAN: 'false' }).lan).toBeUndefined();
+    expect(() => readConfig({ lan: true, host: '0.0.0.0' }, {})).toThrow(/--lan/);
+    expect(() => readConfig({ lan: true }, { LAI_TLS_CERT: 'c.pem', LAI_TLS_KEY: 'k.pem' })).toThrow(/--lan/);
+    expect(() => readConfig({ lan: 'attic' }, {})).toThrow(/IPv4/);
+  });
+
   /** Every setting: its variable, what the variable says and how that reads, and a flag that says otherwise. */
   const settings: Record<
     Exclude<keyof CoordinatorConfig, 'tlsCert' | 'tlsKey' | 'trustedProxies' | 'webhookHosts'>,
@@ -52,6 +60,7 @@ describe('settings of the coordinator', () => {
     dataDir: { variable: 'LAI_DATA_DIR', text: '/from/env', value: '/from/env', flag: '/from/flag' },
     host: { variable: 'LAI_HOST', text: '0.0.0.0', value: '0.0.0.0', flag: '::1' },
     port: { variable: 'LAI_PORT', text: '0', value: 0, flag: 8080 },
+    lan: { variable: 'LAI_LAN', text: 'true', value: 'auto', flag: '192.168.1.20' },
     databaseUrl: { variable: 'DATABASE_URL', text: 'postgres://a/b', value: 'postgres://a/b', flag: 'c.sqlite' },
     publicUrl: {
       variable: 'LAI_PUBLIC_URL',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { settingsProblem, UsageError } from '@lai/shared/command-failure';
 import { BaseUrl } from '@lai/shared/release-api';
 import { z } from 'zod';
+import { isLoopback } from './access/client-address.ts';
 
 const ms = z.coerce.number().int().positive();
 
@@ -11,6 +12,16 @@ export const CoordinatorConfig = z.object({
   dataDir: z.string().min(1),
   host: z.string().min(1),
   port: z.coerce.number().int().min(0).max(65_535),
+  /** Listen on the local network, too, with a certificate of our own: `auto`, or which IPv4 address of this machine. */
+  lan: z.preprocess(
+    (value) =>
+      value === true || /^(?:true|1|yes)$/i.test(String(value))
+        ? 'auto'
+        : /^(?:false|0|no)$/i.test(String(value))
+          ? undefined
+          : value,
+    z.literal('auto').or(z.ipv4('expected an IPv4 address of this machine')).optional(),
+  ),
   /** PostgreSQL for several coordinators, or the path of another SQLite file. Without it: a file in `dataDir`. */
   databaseUrl: z.string().optional(),
   /** The coordinator's own certificate (PEM files); without them a reverse proxy does TLS, or nobody. */
@@ -76,6 +87,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     dataDir: env['LAI_DATA_DIR'],
     host: env['LAI_HOST'],
     port: env['LAI_PORT'],
+    lan: env['LAI_LAN'],
     databaseUrl: env['LAI_DATABASE_URL'] || env['DATABASE_URL'],
     tlsCert: env['LAI_TLS_CERT'],
     tlsKey: env['LAI_TLS_KEY'],
@@ -110,6 +122,10 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags) });
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
     throw new UsageError('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
+  if (parsed.data.lan !== undefined && (parsed.data.tlsCert !== undefined || !isLoopback(parsed.data.host)))
+    throw new UsageError(
+      '--lan (LAI_LAN) is for a coordinator on 127.0.0.1 without a certificate: it adds the local network with one of its own. Leave out LAI_HOST and LAI_TLS_CERT, or --lan.',
+    );
   if (parsed.data.webhookHosts.length > 0 && parsed.data.webhookSecret === undefined)
     throw new UsageError(
       'LAI_WEBHOOK_HOSTS needs LAI_WEBHOOK_SECRET, which receivers check signatures with: whsec_$(openssl rand -base64 32)',

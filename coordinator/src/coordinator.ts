@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import type { Logger } from 'pino';
@@ -26,6 +28,8 @@ import { Feed } from './feed/feed.ts';
 import { FleetTotals } from './feed/totals.ts';
 import { readPayloadKey } from './jobs/payload-cipher.ts';
 import { startJobs } from './jobs/start.ts';
+import { openLan } from './lan/lan.ts';
+import { lanAddress } from './lan/lan-address.ts';
 import { CommandLog } from './nodes/command-log.ts';
 import { NodeCommands } from './nodes/node-commands.ts';
 import { Registry } from './nodes/registry.ts';
@@ -36,6 +40,7 @@ import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
 import { keys } from './redis/keys.ts';
 import { RedisMemory } from './redis/memory.ts';
 import { Subscriber } from './redis/subscriber.ts';
+import { ReleaseMaker } from './releases/release-maker.ts';
 import { Releases } from './releases/releases.ts';
 import { Rollouts } from './releases/rollouts.ts';
 import { CommandRelay } from './replicas/command-relay.ts';
@@ -51,6 +56,8 @@ const LAST_WORDS_MS = 1_500;
 
 export interface Coordinator {
   readonly url: string;
+  /** The listener on the local network, and its certificate for clients there; null without `--lan`. */
+  readonly lan: { readonly url: string; readonly authorityPath: string } | null;
   readonly db: Database;
   /** Where the first operator signs up; null when there is one. Works once. */
   readonly setupUrl: string | null;
@@ -99,11 +106,10 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   undo.defer(() => subscriber.close());
   const replicas = new Replicas({ id: randomUUID(), redis, subscriber, log });
   undo.defer(() => replicas.close());
-  let server: Server | undefined;
+  const servers: Server[] = [];
   undo.defer(async () => {
-    const open = server;
-    open?.closeAllConnections();
-    if (open) await new Promise((resolve) => open.close(resolve));
+    for (const open of servers) open.closeAllConnections();
+    await Promise.all(servers.map((open) => new Promise((resolve) => open.close(resolve))));
   });
   const relay: Relay = new Relay({
     ...{ replicas, log },
@@ -195,6 +201,10 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   const releases = new Releases({ dir: config.releasesDir, publicKey: config.releaseKey ?? null, log });
   await releases.shelf();
   const rollouts = new Rollouts({ db, registry, releases, log });
+  const maker = new ReleaseMaker({ outDir: config.releasesDir, keyPath: join(config.dataDir, 'release.key'), log });
+  undo.defer(() => maker.close());
+  const lan = config.lan ? await openLan({ ...config, wanted: config.lan, identity, nowMs: Date.now() }) : null;
+  let port = config.port;
 
   let isDraining = false;
   undo.defer(async () => {
@@ -231,7 +241,10 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     figuresOf: dispatch.figuresOf,
     releases,
     rollouts,
+    maker,
     publicUrl: config.publicUrl,
+    lan,
+    reachableUrl: () => lan?.url(port) ?? reachableUrl({ ...config, port }),
     matching,
     explanations: explainLog,
     dispatcher,
@@ -241,11 +254,16 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     isDraining: () => isDraining,
     log,
   });
-  server = await listen(app.fetch, config);
-  server.on('upgrade', (request, socket, head) => agents.upgrade(request, socket, head));
-  const { port } = server.address() as AddressInfo;
+  const open = async (place: Parameters<typeof listen>[1]): Promise<number> => {
+    const server = await listen(app.fetch, place);
+    servers.push(server);
+    server.on('upgrade', (request, socket, head) => agents.upgrade(request, socket, head));
+    return (server.address() as AddressInfo).port;
+  };
+  port = await open({ ...config, tls: configuredTls(config) });
+  if (lan) await open({ host: lan.address, port, tls: lan });
   const url = `${config.tlsCert ? 'https' : 'http'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
-  log.info({ url }, 'coordinator is listening');
+  log.info({ url, ...(lan ? { lan: lan.url(port) } : {}) }, 'coordinator is listening');
   warnIfOpen(config, log);
 
   const setup = await setupToken(db);
@@ -256,6 +274,7 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
 
   return {
     url,
+    lan: lan && { url: lan.url(port), authorityPath: lan.authorityPath },
     db,
     // Behind the #: browsers keep that part to themselves.
     setupUrl: setup && `${config.publicUrl ?? hereUrl}/setup#${setup}`,
@@ -271,6 +290,13 @@ const embeddedRedis = (config: CoordinatorConfig, log: Logger): EmbeddedRedis =>
     );
   }
   return new EmbeddedRedis({ dataDir: config.dataDir, program, log });
+};
+
+/** Null: on this machine alone. */
+const reachableUrl = ({ host, port, tlsCert }: Pick<CoordinatorConfig, 'host' | 'port' | 'tlsCert'>): string | null => {
+  if (isLoopback(host)) return null;
+  const address = host === '0.0.0.0' || host === '::' ? lanAddress(networkInterfaces()) : host.includes(':') ? `[${host}]` : host;
+  return address && `${tlsCert ? 'https' : 'http'}://${address}:${port}`;
 };
 
 /** Who listens to the network without encryption should know it: keys and prompts can be read on the way. */
@@ -295,25 +321,32 @@ const HTTP_LIMITS = {
 } as const;
 const MAX_CONNECTIONS = 10_000;
 
-const listen = (fetch: Parameters<typeof serve>[0]['fetch'], config: CoordinatorConfig): Promise<Server> =>
+interface Tls {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+}
+
+const configuredTls = ({ tlsCert, tlsKey }: CoordinatorConfig): Tls | null =>
+  tlsCert && tlsKey ? { cert: readPem(tlsCert, 'LAI_TLS_CERT'), key: readPem(tlsKey, 'LAI_TLS_KEY') } : null;
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: Tls | null;
+}
+
+const listen = (fetch: Parameters<typeof serve>[0]['fetch'], { host, port, tls }: Place): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const { host, port, tlsCert, tlsKey } = config;
-    const door =
-      tlsCert && tlsKey
-        ? {
-            createServer: createTlsServer,
-            serverOptions: {
-              ...HTTP_LIMITS,
-              cert: readPem(tlsCert, 'LAI_TLS_CERT'),
-              key: readPem(tlsKey, 'LAI_TLS_KEY'),
-              minVersion: 'TLSv1.2' as const,
-            },
-          }
-        : { serverOptions: HTTP_LIMITS };
+    const door = tls
+      ? {
+          createServer: createTlsServer,
+          serverOptions: { ...HTTP_LIMITS, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' as const },
+        }
+      : { serverOptions: HTTP_LIMITS };
     const server = serve({ fetch, hostname: host, port, ...door, overrideGlobalObjects: false }, () => resolve(server)) as Server;
     server.maxHeadersCount = 100;
     server.maxConnections = MAX_CONNECTIONS;
-    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(whyNoDoor(error, config), { cause: error })));
+    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(whyNoDoor(error, { host, port }), { cause: error })));
   });
 
 const readPem = (file: string, setting: string): Buffer => {
@@ -325,7 +358,7 @@ const readPem = (file: string, setting: string): Buffer => {
   }
 };
 
-const whyNoDoor = ({ code, message }: NodeJS.ErrnoException, { host, port }: CoordinatorConfig): string => {
+const whyNoDoor = ({ code, message }: NodeJS.ErrnoException, { host, port }: Pick<Place, 'host' | 'port'>): string => {
   if (code === 'EADDRINUSE') return `Port ${port} on ${host} is taken. Choose another with --port or LAI_PORT.`;
   if (code === 'EACCES') return `This user may not listen on port ${port}. Choose one above 1023 with --port or LAI_PORT.`;
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')

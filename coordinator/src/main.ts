@@ -38,6 +38,7 @@ const settings = (flags: Record<string, unknown>): CoordinatorConfig => readConf
 
 withSettings(program.command('up'))
   .description('run coordinator, Redis and an agent on this machine, and ask a first question')
+  .option('--lan [address]', 'other machines may join: also listen on the local network, encrypted')
   .option('--once', 'stop after the first answer')
   .option('--demo', 'three simulated nodes instead of this machine')
   .action(async (flags) =>
@@ -46,6 +47,7 @@ withSettings(program.command('up'))
 
 withSettings(program.command('serve'))
   .description('run the coordinator alone')
+  .option('--lan [address]', 'also listen on the local network, encrypted with a certificate of its own')
   .action(async (flags) => {
     const config = settings(flags);
     const coordinator = await startCoordinator(config, createLogger(config.logLevel));

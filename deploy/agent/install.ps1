@@ -32,6 +32,8 @@ if ($true) { & {
 
   $Url = '@LAI_URL@'
   $ReleaseKey = '@LAI_RELEASE_KEY@'
+  # Of the key in a certificate that the coordinator made itself; empty where an authority vouches for it.
+  $TlsPin = '@LAI_TLS_PIN@'
   $Service = 'LAIAgent'
   $Task = 'LAIAgentDesktop'
   $Program = Join-Path $env:ProgramFiles 'LAI'
@@ -101,6 +103,12 @@ if ($true) { & {
   }
 
   function Save-File([string] $From, [string] $Path) {
+    if ($TlsPin) {
+      # No PowerShell can pin a key; the curl of Windows refuses every other one.
+      & curl.exe -fsSk --pinnedpubkey "sha256//$TlsPin" --connect-timeout 15 -o $Path "$Url/dl/$From"
+      if ($LASTEXITCODE -ne 0) { throw "$Url/dl/$From cannot be had (curl: $LASTEXITCODE)." }
+      return
+    }
     $options = Get-WebOptions
     Invoke-WebRequest @options -Uri "$Url/dl/$From" -OutFile $Path
   }

@@ -44,7 +44,7 @@ describe.skipIf(missing !== null)('an agent on a clean Debian', { timeout: 240_0
     const response = await fetch(`${fleet.url}/api/v1/join-commands`, {
       method: 'POST',
       headers: { authorization: `Bearer ${fleet.key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ os: 'linux' }),
+      body: JSON.stringify({ os: 'linux', url: fleet.url }),
     });
     expect(response.status, await response.clone().text()).toBe(201);
     return ((await response.json()) as JoinCommand).command;

@@ -101,8 +101,8 @@ describe('install.ps1', () => {
     expect(installer.trimEnd().endsWith('} @args }')).toBe(true);
   });
 
-  it('has the two places that the coordinator fills in, once each', () => {
-    expect(installer.match(/@LAI_[A-Z_]+@/g)).toEqual(['@LAI_URL@', '@LAI_RELEASE_KEY@']);
+  it('has the three places that the coordinator fills in, once each', () => {
+    expect(installer.match(/@LAI_[A-Z_]+@/g)).toEqual(['@LAI_URL@', '@LAI_RELEASE_KEY@', '@LAI_TLS_PIN@']);
   });
 
   it('does not touch the token but to take it away', () => {

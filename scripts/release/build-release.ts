@@ -3,6 +3,7 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -32,29 +33,37 @@ export interface ReleaseOptions {
   readonly nodeSource?: NodeSource;
   /** Larger archives, sooner. */
   readonly isQuick?: boolean;
+  /** The release is there: its platforms stay and these are added. Throws `SourcesChanged` when its agent is not what would be built. */
+  readonly added?: boolean;
+  /** Told before each step that takes its time. */
+  readonly say?: (step: string) => void;
   /** A last hand on the content of `versions/<version>`; for tests that need a bad release. */
   readonly onVersion?: (dir: string) => void;
 }
+
+/** The release that platforms were to be added to was built from other sources. */
+export class SourcesChanged extends Error {}
 
 /**
  * Makes `<outDir>/<version>/`, whole or not at all: agent.tar.gz, an archive per platform, manifest.json, SHA256SUMS, and their
  * signatures; beside it `release.pub`. What is in the archives: agent/src/service/DESIGN.md. The same source gives the same bytes.
  */
 export const buildRelease = async (options: ReleaseOptions): Promise<string> => {
-  const { outDir, platforms, key, isQuick = false } = options;
+  const { outDir, platforms, key, isQuick = false, added = false, say = () => {} } = options;
   const version = ReleaseVersion.parse(options.version);
   const home = join(outDir, version);
-  if (existsSync(home)) throw new Error(`${home} is there already. A release is never changed: raise the version.`);
+  if (existsSync(home) && !added) throw new Error(`${home} is there already. A release is never changed: raise the version.`);
   mkdirSync(outDir, { recursive: true });
   const staging = mkdtempSync(join(outDir, `.${version}-`));
   try {
     const release = join(staging, 'release');
     const versionDir = join(staging, 'version');
     for (const dir of [release, versionDir]) mkdirSync(dir);
-    const programs = await programsFor(platforms, options.nodeSource ?? nodeFromNpm);
+    const programs = await programsFor(platforms, options.nodeSource ?? nodeFromNpm, say);
     const node = programs.values().next().value;
     if (!node) throw new Error('a release needs a platform');
 
+    say('building the agent');
     await bundleAgent({ outDir: versionDir, version, releaseKey: key.publicKey });
     const launcher = join(staging, 'lai-launch.js');
     renameSync(join(versionDir, 'lai-launch.js'), launcher);
@@ -72,7 +81,9 @@ export const buildRelease = async (options: ReleaseOptions): Promise<string> => 
       agent: await file('agent.tar.gz', versionDir),
       platforms: {},
     };
+    if (added) takeAlong(home, release, manifest);
     for (const [platform, program] of programs) {
+      say(`packing the agent for ${platform}`);
       const tree = join(staging, platform);
       await layOut(tree, { platform, program, version, versionDir, launcher });
       const archive = await file(`${platform}${platform.startsWith('win32') ? '.zip' : '.tar.gz'}`, tree);
@@ -83,6 +94,8 @@ export const buildRelease = async (options: ReleaseOptions): Promise<string> => 
     writeFileSync(join(release, 'manifest.json'), `${JSON.stringify(ReleaseManifest.parse(manifest), null, 2)}\n`);
     writeFileSync(join(release, 'SHA256SUMS'), archives.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(''));
     if (key.privateKey !== undefined) await signRelease(release, key.privateKey);
+    // A directory cannot take the place of one that has files: for a moment there is none, and readers look again in two seconds.
+    if (added) renameSync(home, join(staging, 'before'));
     renameSync(release, home);
     writeFileSync(join(outDir, 'release.pub'), `${key.publicKey}\n`);
   } finally {
@@ -97,12 +110,24 @@ export const signRelease = async (dir: string, privateKey: string): Promise<void
     writeFileSync(join(dir, `${name}.sig`), `${await signWith(privateKey, readFileSync(join(dir, name)))}\n`);
 };
 
+/** What the release that is there already holds for other platforms. */
+const takeAlong = (home: string, release: string, manifest: ReleaseManifest): void => {
+  const before = ReleaseManifest.parse(JSON.parse(readFileSync(join(home, 'manifest.json'), 'utf8')));
+  if (before.agent.sha256 !== manifest.agent.sha256) throw new SourcesChanged(`${home} was made of other sources`);
+  for (const [platform, entry] of Object.entries(before.platforms)) {
+    linkSync(join(home, entry.archive.name), join(release, entry.archive.name));
+    manifest.platforms[platform as ReleasePlatform] = entry;
+  }
+};
+
 const programsFor = async (
   platforms: readonly ReleasePlatform[],
   source: NodeSource,
+  say: (step: string) => void,
 ): Promise<Map<ReleasePlatform, NodeProgram>> => {
   const programs = new Map<ReleasePlatform, NodeProgram>();
   for (const platform of platforms) {
+    say(`fetching Node for ${platform}`);
     const program = await source(platform);
     if (!program) throw new Error(`there is no Node for ${platform} where it is taken from; see docs/releases.md`);
     programs.set(platform, program);

@@ -63,7 +63,13 @@ const programIn = (folder: string, path: string): NodeProgram => {
 };
 
 const get = async (url: string): Promise<Buffer> => {
-  const response = await fetch(url, { signal: AbortSignal.timeout(300_000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(300_000) }).catch((error: unknown) => {
+    const { cause } = error as Error & { cause?: { code?: string; message?: string } };
+    const why = cause?.code ?? cause?.message ?? String(error);
+    throw new Error(
+      `${url} cannot be reached (${why}): a Node for this system comes from there, because npm has none. Where it can be reached: npm run release -- --node-from nodejs.org, see docs/releases.md`,
+    );
+  });
   if (!response.ok) throw new Error(`${url} answered HTTP ${response.status}`);
   return Buffer.from(await response.arrayBuffer());
 };

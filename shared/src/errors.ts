@@ -87,6 +87,7 @@ export const ERRORS = {
   permission_denied: entry(403, 'permission_error', 'This key may not do that.'),
   model_not_allowed: entry(403, 'permission_error', 'This key may not use that model. GET /v1/models lists those it may use.'),
   entry_not_found: entry(404, 'invalid_request_error', 'There is no such entry, or it is in another state.'),
+  release_failed: entry(500, 'server_error', 'The agent could not be prepared for the machine that is to join.'),
   rate_limit_exceeded: entry(429, 'rate_limit_error', 'Too many requests. Wait as long as Retry-After says.', {
     clientRetry: true,
   }),

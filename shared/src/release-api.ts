@@ -108,9 +108,19 @@ export const NewRollout = z.strictObject({
 });
 export type NewRollout = z.input<typeof NewRollout>;
 
+/** A release that the coordinator makes, because a machine is to join and there is none for it. */
+export const ReleaseInProgress = z.object({
+  os: z.enum(JOIN_SYSTEMS),
+  /** What is done now, a line for people. */
+  step: z.string(),
+  startedAtMs: epochMs,
+});
+export type ReleaseInProgress = z.infer<typeof ReleaseInProgress>;
+
 export const UpdateStatus = z.object({
   /** Where releases are looked for. */
   releasesDir: z.string(),
+  making: ReleaseInProgress.nullable().default(null),
   /** Newest first. */
   releases: z.array(ReleaseView),
   /** What lies there and is not offered, and why. */

@@ -6,6 +6,7 @@ import { BaseUrl } from '@lai/shared/release-api';
 import type { Context, Hono, MiddlewareHandler } from 'hono';
 import type { Action } from '../access/authorize.ts';
 import type { ClientAddress } from '../access/client-address.ts';
+import type { Lan } from '../lan/lan.ts';
 import { DownloadSlots } from '../releases/download-slots.ts';
 import { type InstallerName, installer } from '../releases/installers.ts';
 import { NO_RELEASES, type Releases } from '../releases/releases.ts';
@@ -16,18 +17,20 @@ export interface ReleaseFileOptions {
   readonly releases: Releases;
   /** Where machines reach us, as it was configured. */
   readonly publicUrl: string | undefined;
+  readonly lan: Lan | null;
 }
 
 /** What a machine needs to install and to update itself. Public files, so they need no key; what they are worth, their signature says. */
 // biome-ignore lint/suspicious/noExplicitAny: Hono's environment is invariant, and which one the app has does not matter here
-export const mountReleaseFiles = (app: Hono<any>, { may, releases, publicUrl }: ReleaseFileOptions): void => {
+export const mountReleaseFiles = (app: Hono<any>, { may, releases, publicUrl, lan }: ReleaseFileOptions): void => {
   const slots = new DownloadSlots();
 
   const giveInstaller = (name: InstallerName) =>
     app.get(`/${name}`, may('release.read'), async (c) => {
       const { publicKey } = await releases.shelf();
       if (publicKey === null || !(await releases.find('latest'))) throw notThere(`Nothing to install: ${NO_RELEASES}.`);
-      const text = await installer(name, { url: publicUrl ?? askedAt(c), releaseKey: publicKey });
+      const url = publicUrl ?? askedAt(c);
+      const text = await installer(name, { url, releaseKey: publicKey, pin: lan?.pinFor(url) ?? null });
       // It depends on how it was asked for: nobody in between may keep it.
       return c.body(text, 200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
     });

@@ -1,8 +1,8 @@
 import { styleText } from 'node:util';
 import { JOIN_SYSTEMS, type JoinCommand, type NewJoinCommand } from '@lai/shared/release-api';
 import type { Command } from 'commander';
+import { askJoinCommand } from './ask-join-command.ts';
 import { keyedPlace } from './place.ts';
-import { adminCall } from './remote-administration.ts';
 import { secondsOf, when } from './table.ts';
 
 /** `lai join-command`: the line to paste on a machine. Only a running coordinator can say it, because the machine installs from there. */
@@ -32,7 +32,7 @@ export const addJoinCommand = (program: Command, withSettings: (command: Command
         ...(flags.uses === undefined ? {} : { maxUses: flags.uses }),
         ...(flags.group ? { group: flags.group } : {}),
       };
-      const made = await adminCall(keyedPlace(flags))('POST /api/v1/join-commands', { body: wish });
+      const made = await askJoinCommand(keyedPlace(flags), wish, (step) => process.stderr.write(`lai: ${step}\n`));
       if (flags.json) return console.log(JSON.stringify(made, null, 2));
       for (const warning of made.warnings) process.stderr.write(`${styleText('yellow', warning, { stream: process.stderr })}\n`);
       console.log(made.command);

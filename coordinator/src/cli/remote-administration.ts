@@ -12,7 +12,7 @@ type Wish<Name extends ManagementName> = Filling<Name, QueryOf<Name>> &
 
 /** Asks a running coordinator for an operation of the contract; fails in its words. */
 export const adminCall =
-  ({ url, key }: { url: string; key: string }) =>
+  ({ url, key, limitMs = LIMIT_MS }: { url: string; key: string; limitMs?: number }) =>
   async <Name extends ManagementName>(
     name: Name,
     ...[wish]: Record<never, never> extends Wish<Name> ? [Wish<Name>?] : [Wish<Name>]
@@ -24,7 +24,7 @@ export const adminCall =
       headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       redirect: 'error',
-      signal: AbortSignal.timeout(LIMIT_MS),
+      signal: AbortSignal.timeout(limitMs),
     });
     const text = await response.text();
     const { response: schema }: Operation = MANAGEMENT[name];

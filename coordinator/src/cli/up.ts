@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { FleetStatus } from '@lai/shared/admin-api';
-import type { UpdateStatus } from '@lai/shared/release-api';
+import { isLoopback } from '../access/client-address.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
 import { createLogger } from '../logger.ts';
+import { askJoinCommand } from './ask-join-command.ts';
 import { askFirstQuestion } from './first-answer.ts';
 import { LocalAgent } from './local-agent.ts';
 import { ensureOperatorKey } from './operator-key.ts';
-import { adminCall } from './remote-administration.ts';
 
 const NODE_LIMIT_MS = 60_000;
 const DEMO_NODES = ['mac-m1', 'windows-rtx', 'linux-3070'];
@@ -60,7 +60,8 @@ export const up = async ({ config, once, demo }: UpOptions): Promise<number> => 
     else say(dim(`— ${answer.sentence}\n`));
     if (once) return answer.isComplete ? 0 : 1;
     invite(coordinator.url, key, logs);
-    say(dim(wayIn(await adminCall({ url: coordinator.url, key })('GET /api/v1/updates'))));
+    if (coordinator.lan) await Promise.race([inviteMachines(coordinator.url, key, coordinator.lan), stopped]);
+    else say(dim(wayIn(config)));
     if (coordinator.setupUrl) say(dim(`Operators with a password: the first one signs up, once, at ${coordinator.setupUrl}`));
     await stopped;
     say('\nStopping …');
@@ -108,11 +109,23 @@ const invite = (url: string, key: string, logs: string): void => {
   say(dim(`Logs are in ${logs}. Ctrl-C stops everything.`));
 };
 
-/** How other machines come in. */
-const wayIn = ({ releases, releasesDir }: UpdateStatus): string =>
-  releases.length > 0
-    ? 'Other machines: `lai join-command --os linux|macos|windows` prints the line to paste there.'
-    : `Other machines cannot install from here yet: there is no release of the agent in ${releasesDir} (docs/releases.md).`;
+const wayIn = ({ host, publicUrl }: CoordinatorConfig): string =>
+  isLoopback(host) && publicUrl === undefined
+    ? 'This coordinator listens on 127.0.0.1. Other machines join when it is started with --lan: npm start -- --lan'
+    : 'Other machines: `lai join-command --os linux|macos|windows` prints the line to paste there.';
+
+/** How other machines of the network come in, and clients there. */
+const inviteMachines = async (url: string, key: string, lan: { url: string; authorityPath: string }): Promise<void> => {
+  say(`On the local network: ${styleText('bold', `${lan.url}/v1`)}, for clients that trust ${lan.authorityPath}`);
+  try {
+    const { command } = await askJoinCommand({ url, key }, { os: 'linux' }, (step) => say(dim(`  ${step}`)));
+    say('\nPaste this on a Linux machine with a GPU; it lets one machine join, within an hour:\n');
+    say(`${styleText('bold', command)}\n`);
+    say(dim('For others: `lai join-command --os linux|macos|windows`.'));
+  } catch (error) {
+    complain(`Other machines cannot join yet: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};
 
 /** Listens for good: a second Ctrl-C must not kill us while Redis is being stopped. */
 const stopSignal = (): Promise<'stopped'> =>

@@ -36,6 +36,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   cross_site_refused: stop,
   model_not_allowed: stop,
   entry_not_found: stop,
+  release_failed: stop,
   rate_limit_exceeded: stop,
   // Said by the coordinator about itself or about the whole fleet.
   no_capacity: stop,

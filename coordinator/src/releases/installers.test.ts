@@ -6,7 +6,7 @@ import { installer, type JoinLine, joinLine } from './installers.ts';
 const url = 'https://lai.example.org';
 const token = 'laj_0123456789ab_00000000000000000000000000000000_11111111111111111111111111111111';
 const line = (changes: Partial<JoinLine>) =>
-  joinLine({ os: 'linux', url, token, isInsecure: false, isForUser: false, isDryRun: false, ...changes });
+  joinLine({ os: 'linux', url, pin: null, token, isInsecure: false, isForUser: false, isDryRun: false, ...changes });
 
 describe('the line to paste', () => {
   it.each<[string, Partial<JoinLine>, string]>([
@@ -15,6 +15,16 @@ describe('the line to paste', () => {
     ['one user', { isForUser: true }, `curl -fsS '${url}/install.sh' | LAI_TOKEN='${token}' sh -s -- --user`],
     ['a look', { isDryRun: true, token: null }, `curl -fsS '${url}/install.sh' | sh -s -- --dry-run`],
     ['a trusted network', { isInsecure: true }, `curl -fsS '${url}/install.sh' | LAI_TOKEN='${token}' LAI_INSECURE='true' sh`],
+    [
+      "a coordinator's own certificate",
+      { pin: 'abc+/=' },
+      `curl -fsSk --pinnedpubkey 'sha256//abc+/=' '${url}/install.sh' | LAI_TOKEN='${token}' sh`,
+    ],
+    [
+      "a coordinator's own certificate, on Windows",
+      { os: 'windows', pin: 'abc+/=' },
+      `$env:LAI_TOKEN='${token}'; curl.exe -fsSk --pinnedpubkey 'sha256//abc+/=' '${url}/install.ps1' | Out-String | iex`,
+    ],
     ['Windows', { os: 'windows' }, `$env:LAI_TOKEN='${token}'; irm '${url}/install.ps1' | iex`],
     [
       'a look at Windows',
@@ -40,7 +50,10 @@ describe('the line to paste', () => {
 describe('an installer', () => {
   it.each(['install.sh', 'install.ps1'] as const)('%s knows where it came from, and whose signature counts', async (name) => {
     const releaseKey = `${'A'.repeat(43)}=`;
-    const text = await installer(name, { url, releaseKey });
+    const pin = `${'B'.repeat(43)}=`;
+    const text = await installer(name, { url, releaseKey, pin });
+    expect(text).toContain(`'${pin}'`);
+    expect(await installer(name, { url, releaseKey, pin: null })).not.toMatch(/@LAI_\w+@/);
     expect(text).not.toMatch(/@LAI_\w+@/);
     expect(text).toContain(`'${url}'`);
     expect(text).toContain(`'${releaseKey}'`);

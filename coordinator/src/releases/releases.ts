@@ -61,6 +61,11 @@ export class Releases {
     return this.#shelf;
   }
 
+  /** The folder has changed, and somebody wants it now. */
+  refresh(): void {
+    this.#shelf = null;
+  }
+
   /** `latest` is the newest that is no candidate for something newer (`0.3.0-rc.1`), unless there is nothing else. */
   async find(version: string): Promise<Release | null> {
     const { releases } = await this.shelf();

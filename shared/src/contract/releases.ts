@@ -1,3 +1,4 @@
+import { CoordinatorCertificate } from '../coordinator-certificate.ts';
 import * as releases from '../release-api.ts';
 import { operations } from './operation.ts';
 
@@ -6,10 +7,17 @@ export const releaseOperations = operations({
   'POST /api/v1/join-commands': {
     operationId: 'createJoinCommand',
     action: 'token.write',
-    summary: 'The line that installs the agent on a machine and lets it join; holds a new registration token',
+    summary:
+      'The line that installs the agent on a machine and lets it join; holds a new registration token. Where no release is there for the system, it is made first, which takes up to a minute; GET /api/v1/updates tells how far that is',
     request: releases.NewJoinCommand,
     response: releases.JoinCommand,
     status: 201,
+  },
+  'GET /api/v1/certificate': {
+    operationId: 'getCertificate',
+    action: 'release.read',
+    summary: 'The authority that vouches for a coordinator with --lan, signed with the identity that registration tokens name',
+    response: CoordinatorCertificate,
   },
   'GET /api/v1/updates': {
     operationId: 'getUpdates',
