@@ -33,6 +33,8 @@ export const CountTokensRequest = z.looseObject({
 });
 export type CountTokensRequest = z.infer<typeof CountTokensRequest>;
 
+const OutputFormat = z.looseObject({ type: z.string(), schema: z.record(z.string(), z.unknown()).optional() }).nullish();
+
 export const MessagesRequest = z.looseObject({
   ...CountTokensRequest.shape,
   max_tokens: z.number().int().positive().optional(),
@@ -45,6 +47,19 @@ export const MessagesRequest = z.looseObject({
   top_p: z.number().nullish(),
   top_k: z.number().nullish(),
   metadata: z.looseObject({ user_id: z.string().nullish() }).nullish(),
+  thinking: z.looseObject({ type: z.string(), budget_tokens: z.unknown().optional(), display: z.unknown().optional() }).nullish(),
+  output_config: z
+    .looseObject({ effort: z.string().nullish(), format: OutputFormat, task_budget: z.unknown().optional() })
+    .nullish(),
+  output_format: OutputFormat,
+  // Read by nobody here, and named so that they have a row in the table of fields.
+  cache_control: z.unknown().optional(),
+  container: z.unknown().optional(),
+  context_management: z.unknown().optional(),
+  inference_geo: z.unknown().optional(),
+  mcp_servers: z.unknown().optional(),
+  service_tier: z.unknown().optional(),
+  speed: z.unknown().optional(),
 });
 export type MessagesRequest = z.infer<typeof MessagesRequest>;
 

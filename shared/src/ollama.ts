@@ -2,7 +2,37 @@ import { z } from 'zod';
 
 /** Ollama's own API, read as loosely as it reads itself. */
 const Model = z.string().min(1).max(512);
-const Options = z.record(z.string(), z.unknown()).nullish();
+const Options = z
+  .looseObject({
+    num_ctx: z.unknown().optional(),
+    num_batch: z.unknown().optional(),
+    num_gpu: z.unknown().optional(),
+    main_gpu: z.unknown().optional(),
+    num_thread: z.unknown().optional(),
+    use_mmap: z.unknown().optional(),
+    draft_num_predict: z.unknown().optional(),
+    num_keep: z.unknown().optional(),
+    num_predict: z.unknown().optional(),
+    temperature: z.unknown().optional(),
+    top_p: z.unknown().optional(),
+    top_k: z.unknown().optional(),
+    min_p: z.unknown().optional(),
+    typical_p: z.unknown().optional(),
+    seed: z.unknown().optional(),
+    stop: z.unknown().optional(),
+    presence_penalty: z.unknown().optional(),
+    frequency_penalty: z.unknown().optional(),
+    repeat_penalty: z.unknown().optional(),
+    repeat_last_n: z.unknown().optional(),
+  })
+  .nullish();
+/** Read by nobody here, and named so that they have a row in the table of fields. */
+const Unread = {
+  logprobs: z.unknown().optional(),
+  top_logprobs: z.unknown().optional(),
+  truncate: z.unknown().optional(),
+  shift: z.unknown().optional(),
+};
 const Format = z.union([z.string(), z.record(z.string(), z.unknown())]).nullish();
 const Think = z.union([z.boolean(), z.string()]).nullish();
 const KeepAlive = z.union([z.string(), z.number()]).nullish();
@@ -20,6 +50,11 @@ export const OllamaMessage = z.looseObject({
     )
     .nullish(),
   tool_call_id: z.string().nullish(),
+  /** Of a result: whose it is. */
+  tool_name: z.string().nullish(),
+  /** The older word for it. */
+  name: z.string().nullish(),
+  thinking: z.string().nullish(),
 });
 export type OllamaMessage = z.infer<typeof OllamaMessage>;
 
@@ -32,6 +67,7 @@ export const OllamaChatRequest = z.looseObject({
   options: Options,
   think: Think,
   keep_alive: KeepAlive,
+  ...Unread,
 });
 export type OllamaChatRequest = z.infer<typeof OllamaChatRequest>;
 
@@ -43,21 +79,34 @@ export const OllamaGenerateRequest = z.looseObject({
   images: z.array(z.string()).nullish(),
   stream: z.boolean().nullish(),
   raw: z.boolean().nullish(),
+  template: z.unknown().optional(),
+  context: z.unknown().optional(),
   format: Format,
   options: Options,
   think: Think,
   keep_alive: KeepAlive,
+  ...Unread,
 });
 export type OllamaGenerateRequest = z.infer<typeof OllamaGenerateRequest>;
 
 export const OllamaEmbedRequest = z.looseObject({
   model: Model,
   input: z.union([z.string(), z.array(z.string())]),
+  truncate: z.boolean().nullish(),
   dimensions: z.number().int().positive().nullish(),
+  keep_alive: KeepAlive,
+  options: Options,
 });
+export type OllamaEmbedRequest = z.infer<typeof OllamaEmbedRequest>;
 
 /** The older of the two: one text, one vector. */
-export const OllamaEmbeddingsRequest = z.looseObject({ model: Model, prompt: z.string() });
+export const OllamaEmbeddingsRequest = z.looseObject({
+  model: Model,
+  prompt: z.string(),
+  keep_alive: KeepAlive,
+  options: Options,
+});
+export type OllamaEmbeddingsRequest = z.infer<typeof OllamaEmbeddingsRequest>;
 
 /** `name` is what older programs say. */
 export const OllamaNamedRequest = z.looseObject({

@@ -6,6 +6,9 @@ import { z } from 'zod';
  */
 export const ResponsePart = z.looseObject({ type: z.string() });
 
+/** What a tool that the client ran returned. */
+export const ResponseOutput = z.union([z.string(), z.array(ResponsePart)]).nullish();
+
 /** A message, a function call, its output, a reference to an earlier item, reasoning, or something newer. */
 export const ResponseItem = z.looseObject({
   type: z.string().optional(),
@@ -17,7 +20,9 @@ export const ResponseItem = z.looseObject({
   namespace: z.string().nullish(),
   arguments: z.string().optional(),
   input: z.string().optional(),
-  output: z.union([z.string(), z.array(ResponsePart)]).nullish(),
+  /** Of a call that nobody here knows, anything. */
+  output: z.unknown().optional(),
+  summary: z.unknown().optional(),
 });
 export type ResponseItem = z.infer<typeof ResponseItem>;
 
@@ -43,12 +48,33 @@ export const ResponseRequest = z.looseObject({
   max_output_tokens: z.number().int().positive().nullish(),
   temperature: z.number().nullish(),
   top_p: z.number().nullish(),
-  text: z.looseObject({ format: z.looseObject({ type: z.string() }).nullish() }).nullish(),
-  reasoning: z.looseObject({ effort: z.string().nullish() }).nullish(),
+  text: z.looseObject({ format: z.looseObject({ type: z.string() }).nullish(), verbosity: z.unknown().optional() }).nullish(),
+  reasoning: z
+    .looseObject({
+      effort: z.string().nullish(),
+      summary: z.unknown().optional(),
+      generate_summary: z.unknown().optional(),
+    })
+    .nullish(),
   prompt_cache_key: z.string().nullish(),
   previous_response_id: z.string().nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
   user: z.string().nullish(),
+  // Read by nobody here, and named so that they have a row in the table of fields.
+  background: z.unknown().optional(),
+  context_management: z.unknown().optional(),
+  conversation: z.unknown().optional(),
+  include: z.unknown().optional(),
+  max_tool_calls: z.unknown().optional(),
+  moderation: z.unknown().optional(),
+  prompt: z.unknown().optional(),
+  prompt_cache_options: z.unknown().optional(),
+  prompt_cache_retention: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  service_tier: z.unknown().optional(),
+  stream_options: z.unknown().optional(),
+  top_logprobs: z.unknown().optional(),
+  truncation: z.unknown().optional(),
 });
 export type ResponseRequest = z.infer<typeof ResponseRequest>;
 

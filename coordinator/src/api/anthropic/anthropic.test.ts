@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import type { ChatDelta } from '../openai/chat-deltas.ts';
 import { estimatedTokens } from './count-tokens.ts';
 import { anthropicError } from './error-envelope.ts';
-import { chatFromMessages } from './messages-input.ts';
+import { chatFromMessages, ignoredInMessages } from './messages-input.ts';
 import { MessageComposer } from './messages-output.ts';
 
-const chatOf = (fields: Record<string, unknown>) =>
-  chatFromMessages(MessagesRequest.parse({ model: 'm', max_tokens: 9, messages: [{ role: 'user', content: 'Hi.' }], ...fields }));
+const requestOf = (fields: Record<string, unknown>) =>
+  MessagesRequest.parse({ model: 'm', max_tokens: 9, messages: [{ role: 'user', content: 'Hi.' }], ...fields });
+const chatOf = (fields: Record<string, unknown>) => chatFromMessages(requestOf(fields));
 const messagesOf = (...messages: unknown[]) => chatOf({ messages }).messages;
 const user = (content: unknown) => ({ role: 'user', content });
 
@@ -58,6 +59,8 @@ describe('a message request, as chat', () => {
       {
         role: 'assistant',
         content: 'I look.',
+        reasoning_content: 'x',
+        reasoning: 'x',
         tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{"a":1}' } }],
       },
       { role: 'tool', tool_call_id: 't', content: 'Error: no' },
@@ -78,10 +81,99 @@ describe('a message request, as chat', () => {
     ]);
     expect(chatOf({ tools, tool_choice: { type: 'any' } })).toMatchObject({ tool_choice: 'required' });
     expect(chatOf({ tools, tool_choice: { type: 'tool', name: 'f', disable_parallel_tool_use: true } })).toMatchObject({
-      tool_choice: { type: 'function', function: { name: 'f' } },
+      tools: [{ function: { name: 'f' } }],
+      tool_choice: 'required',
       parallel_tool_calls: false,
     });
     expect(chatOf({ tools: [tools[1]], tool_choice: { type: 'auto' } })).not.toHaveProperty('tool_choice');
+  });
+
+  it('offers the tools that the client runs itself, and refuses those it cannot describe', () => {
+    const tools = [
+      { type: 'bash_20250124', name: 'bash' },
+      { type: 'text_editor_20250728', name: 'str_replace_based_edit_tool' },
+      { type: 'memory_20250818', name: 'memory' },
+      { type: 'computer_20250124', name: 'computer', display_width_px: 1024, display_height_px: 768 },
+      { type: 'web_search_20250305', name: 'web_search' },
+    ];
+    const chat = chatOf({ tools, tool_choice: { type: 'any' } });
+    expect(chat.tools).toMatchObject([
+      { function: { name: 'bash', parameters: { properties: { command: {}, restart: {} } } } },
+      {
+        function: {
+          name: 'str_replace_based_edit_tool',
+          parameters: { required: ['command', 'path'], properties: { insert_text: {} } },
+        },
+      },
+      { function: { name: 'memory', parameters: { required: ['command'], properties: { old_path: {} } } } },
+      { function: { name: 'computer', parameters: { required: ['action'] } } },
+    ]);
+    expect(JSON.stringify(chat.tools)).toContain('1024 x 768');
+    expect(chat.tool_choice).toBe('required');
+    expect(() => chatOf({ tools: [{ type: 'robot_20270101', name: 'arm' }] })).toThrow('"robot_20270101" is no kind of tool');
+    expect(() => chatOf({ tools: [{ name: 'f' }] })).toThrow('tools.0: input_schema is missing');
+    expect(() => chatOf({ tools: [tools[4]], tool_choice: { type: 'tool', name: 'web_search' } })).toThrow('none of the tools');
+    expect(() => chatOf({ tools, tool_choice: { type: 'tool', name: 'gone' } })).toThrow('there is no tool "gone"');
+  });
+
+  it('sends thinking back beside the calls it led to', () => {
+    const [, assistant] = chatOf({
+      messages: [
+        { role: 'user', content: 'x' },
+        {
+          role: 'assistant',
+          content: [
+            { type: 'thinking', thinking: 'I need the weather.', signature: '' },
+            { type: 'tool_use', id: 't1', name: 'get_weather', input: { city: 'Bern' } },
+          ],
+        },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: 't1', content: 'sunny' }] },
+      ],
+    }).messages;
+    expect(assistant).toMatchObject({
+      reasoning_content: 'I need the weather.',
+      reasoning: 'I need the weather.',
+      tool_calls: [{ id: 't1' }],
+    });
+  });
+
+  it.each([
+    [{ thinking: { type: 'disabled' } }, 'none'],
+    [{ thinking: { type: 'disabled' }, output_config: { effort: 'high' } }, 'none'],
+    [{ thinking: { type: 'adaptive' }, output_config: { effort: 'high' } }, 'high'],
+    [{ output_config: { effort: 'max' } }, 'high'],
+    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, 'medium'],
+    [{ thinking: { type: 'adaptive' } }, undefined],
+    [{}, undefined],
+  ])('tells a model that can think how hard: %j', (fields, effort) => {
+    const request = requestOf(fields);
+    expect(chatFromMessages(request, { canThink: true })['reasoning_effort']).toBe(effort);
+    expect(chatFromMessages(request, { canThink: false })).not.toHaveProperty('reasoning_effort');
+  });
+
+  it('refuses an effort that is none', () => {
+    expect(() => chatOf({ output_config: { effort: 'extreme' } })).toThrow('output_config.effort: takes one of');
+  });
+
+  it.each(['output_config', 'output_format'])('asks for structured output by %s', (field) => {
+    const format = { type: 'json_schema', schema: { type: 'object' } };
+    const chat = chatOf(field === 'output_format' ? { output_format: format } : { output_config: { format } });
+    expect(chat.response_format).toEqual({ type: 'json_schema', json_schema: { name: 'answer', schema: { type: 'object' } } });
+    expect(() => chatOf({ output_format: { type: 'xml' } })).toThrow('output_format: takes');
+  });
+
+  it('names what is ignored', () => {
+    const request = requestOf({
+      tools: [{ type: 'web_search_20250305', name: 'web_search' }],
+      thinking: { type: 'enabled', budget_tokens: 1024 },
+      mcp_servers: [{ url: 'x' }],
+      container: null,
+      service_tier: 'auto',
+      new_thing: 1,
+    });
+    const ignored = ['new_thing', 'thinking.budget_tokens', 'mcp_servers', 'tools.web_search'];
+    expect(ignoredInMessages(request, { canThink: true }).sort()).toEqual(ignored.sort());
+    expect(ignoredInMessages(request, { canThink: false })).toContain('thinking.type');
   });
 
   it('carries over limits and ignores what it does not know', () => {

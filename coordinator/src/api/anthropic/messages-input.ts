@@ -1,9 +1,13 @@
-import { AnthropicBlock, type AnthropicMessage, type AnthropicTool, type MessagesRequest } from '@lai/shared/anthropic';
+import { AnthropicBlock, type AnthropicMessage, type MessagesRequest } from '@lai/shared/anthropic';
 import { CodedError } from '@lai/shared/errors';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
 import { z } from 'zod';
 import { type ChatMessage, withOneSystemMessage } from '../openai/chat-question.ts';
+import { ignoredFields } from '../openai/field-table.ts';
 import { jsonOf } from '../openai/foreign-json.ts';
+import { effortFor, reasoningFields } from '../openai/reasoning.ts';
+import { MESSAGES_FIELDS } from './fields.ts';
+import { chatToolsOf, serverToolsIn } from './tools.ts';
 
 type Part = Record<string, unknown> & { type: string };
 
@@ -11,13 +15,13 @@ type Part = Record<string, unknown> & { type: string };
 const text = z.string().optional().catch(undefined);
 const Source = z.object({ type: text, media_type: text, data: text, url: text });
 
-/** A Messages request in chat's words. */
-export const chatFromMessages = (request: MessagesRequest): ChatCompletionRequest => {
+/** A Messages request in chat's words. Throws CodedError for what cannot be said. */
+export const chatFromMessages = (request: MessagesRequest, { canThink = false } = {}): ChatCompletionRequest => {
   const system: ChatMessage[] = request.system ? [{ role: 'system', content: systemText(request.system) }] : [];
   const messages = withOneSystemMessage([...system, ...request.messages.flatMap(messagesOf)]);
   if (!messages.some(({ role }) => role !== 'system'))
     throw new CodedError('invalid_value', { message: 'messages: at least one message is required', param: 'messages' });
-  const tools = (request.tools ?? []).flatMap(toolOf);
+  const effort = effortOf(request);
   return {
     model: request.model,
     messages,
@@ -27,25 +31,35 @@ export const chatFromMessages = (request: MessagesRequest): ChatCompletionReques
     top_k: request.top_k,
     stop: request.stop_sequences?.length ? request.stop_sequences : undefined,
     user: request.metadata?.user_id,
-    ...(tools.length > 0 ? { tools, ...choiceOf(request.tool_choice) } : {}),
+    ...chatToolsOf(request),
+    ...formatOf(request),
+    // A model that cannot think answers 400 to being told how hard.
+    ...(canThink && effort ? { reasoning_effort: effort.word } : {}),
   };
 };
 
-/** Tools that Anthropic runs itself come without a schema: nobody here can run them. */
-const toolOf = ({ name, description, input_schema }: AnthropicTool): Record<string, unknown>[] =>
-  name && input_schema
-    ? [{ type: 'function', function: { name, ...(description ? { description } : {}), parameters: input_schema } }]
-    : [];
+/** What of the request nobody here acts on, as paths. Throws CodedError for a field that is refused. */
+export const ignoredInMessages = (request: MessagesRequest, { canThink }: { canThink: boolean }): string[] => {
+  const effort = effortOf(request);
+  const unheard = effort && !canThink && effort.word !== 'none' ? [effort.path] : [];
+  return [...ignoredFields(MESSAGES_FIELDS, request), ...serverToolsIn(request), ...unheard];
+};
 
-const choiceOf = (choice: MessagesRequest['tool_choice']): Record<string, unknown> => {
-  if (!choice) return {};
-  const parallel = choice.disable_parallel_tool_use ? { parallel_tool_calls: false } : {};
-  if (choice.type === 'tool') return { tool_choice: { type: 'function', function: { name: choice.name } }, ...parallel };
-  const words = new Map([
-    ['any', 'required'],
-    ['none', 'none'],
-  ]);
-  return { tool_choice: words.get(choice.type) ?? 'auto', ...parallel };
+/** How hard a model is to think; null when nothing is said about it. */
+const effortOf = ({ thinking, output_config: config }: MessagesRequest): { word: string; path: string } | null => {
+  if (thinking?.type === 'disabled') return { word: 'none', path: 'thinking.type' };
+  const path = 'output_config.effort';
+  if (config?.effort) return { word: effortFor(config.effort, path), path };
+  return thinking?.type === 'enabled' ? { word: 'medium', path: 'thinking.type' } : null;
+};
+
+const formatOf = ({ output_config: config, output_format: old }: MessagesRequest): Record<string, unknown> => {
+  const format = config?.format ?? old;
+  if (!format) return {};
+  const path = config?.format ? 'output_config.format' : 'output_format';
+  if (format.type !== 'json_schema' || !format.schema)
+    throw new CodedError('invalid_value', { message: `${path}: takes {"type": "json_schema", "schema": {…}}.`, param: path });
+  return { response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: format.schema } } };
 };
 
 const messagesOf = ({ role, content }: AnthropicMessage): ChatMessage[] => {
@@ -69,9 +83,15 @@ const assistantMessage = (blocks: readonly AnthropicBlock[]): ChatMessage => {
   return {
     role: 'assistant',
     content: text || (calls.length > 0 ? null : ''),
-    ...(calls.length > 0 ? { tool_calls: calls } : {}),
+    ...(calls.length > 0 ? { ...reasoningFields(thinkingIn(blocks)), tool_calls: calls } : {}),
   };
 };
+
+const thinkingIn = (blocks: readonly AnthropicBlock[]): string =>
+  blocks
+    .map((block) => (block.type === 'thinking' ? block['thinking'] : ''))
+    .filter((thinking) => typeof thinking === 'string')
+    .join('');
 
 /** A tool's message takes text only; images it returned are shown by the user right after. */
 const resultOf = (block: AnthropicBlock): { message: ChatMessage; images: Part[] } => {
@@ -114,7 +134,7 @@ const partOf = (block: AnthropicBlock): Part[] => {
     case 'search_result':
       return [{ type: 'text', text: textOf(innerBlocks(block)) }];
     default:
-      // Thinking is the model's own and comes anew; a newer kind of block leaves nothing to say.
+      // Thinking stands beside its calls; a newer kind of block leaves nothing to say.
       return [];
   }
 };

@@ -2,20 +2,24 @@ import { CountTokensRequest, MessagesRequest } from '@lai/shared/anthropic';
 import { readJsonBody } from '../openai/body.ts';
 import { type ChatDelta, ChatDeltas } from '../openai/chat-deltas.ts';
 import { chatQuestion } from '../openai/chat-question.ts';
+import { ignoredHeader } from '../openai/field-table.ts';
+import { canThink } from '../openai/models.ts';
 import { writeJson } from '../openai/respond.ts';
 import { type Call, type Door, serve } from '../openai/serve.ts';
 import { sseWording, type Wording } from '../openai/wording.ts';
 import { estimatedTokens } from './count-tokens.ts';
 import { anthropicError } from './error-envelope.ts';
-import { chatFromMessages } from './messages-input.ts';
+import { chatFromMessages, ignoredInMessages } from './messages-input.ts';
 import { MessageComposer } from './messages-output.ts';
 
 /** `POST /v1/messages`: said to the runtime as chat, and its answer said back as a message. */
 export const messages = async (call: Call, door: Door): Promise<void> => {
   const { value: request } = await readJsonBody(call.request, MessagesRequest, { maxTextBytes: door.maxTextBodyBytes });
   const composer = new MessageComposer({ model: request.model ?? 'auto', inputTokens: estimatedTokens(request) });
-  const wording = wordingOf(composer, { isStreaming: request.stream === true, requestId: call.requestId });
-  await serve(call, door, chatQuestion(chatFromMessages(request)), wording);
+  const able = { canThink: canThink(door.registry.list(), request.model) };
+  const headers = { 'request-id': call.requestId, ...ignoredHeader(ignoredInMessages(request, able)) };
+  const wording = wordingOf(composer, { isStreaming: request.stream === true, requestId: call.requestId, headers });
+  await serve(call, door, chatQuestion(chatFromMessages(request, able)), wording);
 };
 
 /** `POST /v1/messages/count_tokens` */
@@ -29,10 +33,12 @@ export const countTokens = async (call: Call, door: Door): Promise<void> => {
   );
 };
 
-const wordingOf = (composer: MessageComposer, options: { isStreaming: boolean; requestId: string }): Wording => {
+const wordingOf = (
+  composer: MessageComposer,
+  options: { isStreaming: boolean; requestId: string; headers: Record<string, string> },
+): Wording => {
   const deltas = new ChatDeltas();
-  const { requestId } = options;
-  const headers = { 'request-id': requestId };
+  const { requestId, headers } = options;
   if (!options.isStreaming) {
     return {
       kind: 'whole',

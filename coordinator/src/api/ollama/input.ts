@@ -1,7 +1,10 @@
+import { CodedError } from '@lai/shared/errors';
 import type { OllamaChatRequest, OllamaGenerateRequest, OllamaMessage } from '@lai/shared/ollama';
 import type { ChatCompletionRequest, CompletionRequest } from '@lai/shared/openai';
 import type { ChatMessage } from '../openai/chat-question.ts';
-import { jsonOf } from '../openai/foreign-json.ts';
+import { effortFor, reasoningFields } from '../openai/reasoning.ts';
+import { CallIds } from './calls.ts';
+import { PASSED_OPTIONS } from './fields.ts';
 
 type Wishes = Pick<OllamaChatRequest, 'model' | 'format' | 'options' | 'think'>;
 
@@ -27,21 +30,17 @@ export const completionFromGenerate = (request: OllamaGenerateRequest): Completi
   return { ...wishes, prompt: request.prompt ?? '', ...(request.suffix ? { suffix: request.suffix } : {}) };
 };
 
-/**
- * Options that runtimes know by the same name on their OpenAI routes. `num_ctx` and the like are left out: they would make a runtime
- * load its model anew, and the context is the node's owner's to choose.
- */
-const OPTIONS: ReadonlySet<string> = new Set([
-  'temperature',
-  'top_p',
-  'top_k',
-  'min_p',
-  'seed',
-  'stop',
-  'presence_penalty',
-  'frequency_penalty',
-  'repeat_penalty',
-]);
+/** `num_ctx` and the like are left out: they would make a runtime load its model anew. */
+const OPTIONS: ReadonlySet<string> = new Set(PASSED_OPTIONS);
+
+/** Ollama takes one word, or a schema. */
+const formatOf = (format: Wishes['format']): Record<string, unknown> => {
+  if (format === null || format === undefined || format === '') return {};
+  if (format === 'json') return { response_format: { type: 'json_object' } };
+  if (typeof format === 'string')
+    throw new CodedError('invalid_value', { message: 'format: takes "json" or a JSON schema.', param: 'format' });
+  return { response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: format } } };
+};
 
 const wishesOf = ({ model, format, options, think }: Wishes, canThink: boolean): Record<string, unknown> & { model: string } => {
   const known = Object.entries(options ?? {}).filter(([name, value]) => OPTIONS.has(name) && value !== null);
@@ -51,36 +50,25 @@ const wishesOf = ({ model, format, options, think }: Wishes, canThink: boolean):
     ...Object.fromEntries(known),
     // A negative one means "no limit".
     ...(typeof limit === 'number' && limit > 0 ? { max_tokens: Math.floor(limit) } : {}),
-    ...(format === 'json' ? { response_format: { type: 'json_object' } } : {}),
-    ...(typeof format === 'object' && format !== null
-      ? { response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: format } } }
-      : {}),
+    ...formatOf(format),
     ...(canThink && think !== null && think !== undefined ? { reasoning_effort: effortOf(think) } : {}),
   };
 };
 
-const effortOf = (think: boolean | string): string => (typeof think === 'string' ? think : think ? 'medium' : 'none');
+const effortOf = (think: boolean | string): string =>
+  typeof think === 'string' ? effortFor(think, 'think') : think ? 'medium' : 'none';
 
-/** Ollama's calls have no ids: results belong to the calls before them in the order they come. */
 const messagesOf = (messages: readonly OllamaMessage[]): ChatMessage[] => {
-  let calls = 0;
-  let answered = 0;
+  const ids = new CallIds(messages);
   return messages.map((message) => {
+    const { role, thinking, images } = message;
+    if (role === 'tool') return ids.resultOf(message);
     const content = message.content ?? '';
-    if (message.role === 'tool') {
-      answered += 1;
-      return { role: 'tool', tool_call_id: message.tool_call_id ?? `call_${answered}`, content };
-    }
-    if (!message.tool_calls?.length) return { role: message.role, content: contentOf(content, message.images ?? []) };
-    const tool_calls = message.tool_calls.map(({ id, function: { name, arguments: args } }) => {
-      calls += 1;
-      return { id: id ?? `call_${calls}`, type: 'function', function: { name, arguments: textOf(args) } };
-    });
-    return { role: message.role, content: content || null, tool_calls };
+    const tool_calls = ids.callsOf(message);
+    if (tool_calls.length === 0) return { role, content: contentOf(content, images ?? []) };
+    return { role, content: content || null, ...reasoningFields(thinking ?? ''), tool_calls };
   });
 };
-
-const textOf = (args: unknown): string => (typeof args === 'string' ? args : jsonOf(args ?? {}));
 
 const contentOf = (text: string, images: readonly string[]): ChatMessage['content'] =>
   images.length === 0

@@ -26,6 +26,7 @@ describe("Ollama's requests, as chat", () => {
       response_format: { type: 'json_schema', json_schema: { schema: { type: 'object' } } },
     });
     expect(chatOf({ format: '' })).not.toHaveProperty('response_format');
+    expect(() => chatOf({ format: 'xml' })).toThrow('format: takes');
   });
 
   it.each([
@@ -47,7 +48,59 @@ describe("Ollama's requests, as chat", () => {
     ]);
   });
 
-  it('match results to calls by their order, since calls have no ids', () => {
+  const calls = (...names: string[]) => ({
+    role: 'assistant',
+    content: '',
+    tool_calls: names.map((name) => ({ function: { name, arguments: {} } })),
+  });
+  const result = (tool_name: string | null, content: string) => ({ role: 'tool', ...(tool_name ? { tool_name } : {}), content });
+  /** By content, the name and the place of the call that each result went to. */
+  const answered = (...messages: unknown[]) => {
+    const chat = chatOf({ messages: [user('x'), ...messages] }).messages;
+    const all = chat.flatMap((message) => (message['tool_calls'] ?? []) as { id: string; function: { name: string } }[]);
+    expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
+    const results = chat.filter(({ role }) => role === 'tool');
+    return Object.fromEntries(
+      results.map(({ content, tool_call_id }) => {
+        const place = all.findIndex(({ id }) => id === tool_call_id);
+        return [content, place === -1 ? null : `${all[place]?.function.name} ${place}`];
+      }),
+    );
+  };
+
+  it('match results to calls by name, in whatever order they come', () => {
+    expect(answered(calls('read', 'grep'), result('grep', 'G'), result('read', 'R'))).toEqual({ G: 'grep 1', R: 'read 0' });
+    expect(answered(calls('read', 'read'), result('read', 'A'), result('read', 'B'))).toEqual({ A: 'read 0', B: 'read 1' });
+  });
+
+  it('leave a call unanswered that was', () => {
+    const first = [calls('read', 'grep'), result('read', 'R'), user('again')];
+    expect(answered(...first, calls('now'), result('now', '12:00'))).toEqual({ R: 'read 0', '12:00': 'now 2' });
+    expect(answered(...first, calls('now'), result(null, '12:00'))).toEqual({ R: 'read 0', '12:00': 'now 2' });
+    expect(answered(...first, calls('grep'), result('grep', 'G'))).toEqual({ R: 'read 0', G: 'grep 2' });
+    expect(answered(...first, calls('now'), result('grep', 'G'))).toEqual({ R: 'read 0', G: 'grep 1' });
+  });
+
+  it('give a result of a call that nobody made to none', () => {
+    expect(answered(calls('read'), result('gone', 'X'), result('read', 'R'))).toEqual({ X: null, R: 'read 0' });
+  });
+
+  it('keep the ids that were given, and give no other call one of them', () => {
+    const given = {
+      role: 'assistant',
+      content: '',
+      tool_calls: [{ function: { name: 'f' } }, { id: 'call_1', function: { name: 'f' } }],
+    };
+    const mine = { role: 'tool', tool_call_id: 'call_1', content: 'mine' };
+    expect(answered(given, mine, result('f', 'other'))).toEqual({ mine: 'f 1', other: 'f 0' });
+  });
+
+  it('send thinking back beside the calls it led to', () => {
+    const { messages } = chatOf({ messages: [user('x'), { ...calls('f'), thinking: 'I need f.' }, result('f', '1')] });
+    expect(messages[1]).toMatchObject({ reasoning_content: 'I need f.', reasoning: 'I need f.', tool_calls: [{}] });
+  });
+
+  it('match results to calls by their order where they have no names', () => {
     const call = (name: string) => ({ function: { name, arguments: { a: 1 } } });
     const { messages } = chatOf({
       messages: [

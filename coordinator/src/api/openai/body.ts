@@ -3,7 +3,7 @@ import { CodedError } from '@lai/shared/errors';
 import type { z } from 'zod';
 import { decoderFor } from './content-coding.ts';
 import { type BodyFor, modelSlot } from './engine-body.ts';
-import { withText } from './foreign-json.ts';
+import { jsonOf, withText } from './foreign-json.ts';
 import { type JsonShape, type Path, scanJson } from './json-scan.ts';
 import { keysKnownTo } from './known-keys.ts';
 import { problemIn } from './schema-problem.ts';
@@ -148,14 +148,14 @@ const roleRenamed = (shape: JsonShape, from: string, to: string): JsonShape => {
 const engineBody = ({ fields: written }: JsonShape, fields: Readonly<Record<string, unknown>>): BodyFor => {
   const set = new Map(Object.entries(fields));
   const added = [...set].filter(([name, value]) => value !== undefined && !written.has(name));
-  const texts = added.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  const texts = added.map(([name, value]) => `${JSON.stringify(name)}:${jsonOf(value)}`);
   let head = written.has('model') ? null : `{"model":`;
   for (const [name, { text, valueAt }] of written) {
     if (name === 'model') {
       head = `{${[...texts.splice(0), text.slice(0, valueAt)].join()}`;
     } else if (set.has(name)) {
       const value = set.get(name);
-      if (value !== undefined) texts.push(text.slice(0, valueAt) + JSON.stringify(value));
+      if (value !== undefined) texts.push(text.slice(0, valueAt) + jsonOf(value));
     } else if (!text.startsWith('null', valueAt)) texts.push(text);
   }
   return modelSlot(head ?? '', `${texts.length > 0 ? ',' : ''}${texts.join()}}`);

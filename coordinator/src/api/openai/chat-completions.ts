@@ -2,8 +2,11 @@ import { ChatCompletionRequest } from '@lai/shared/openai';
 import { refuseAddressesInChat } from './addresses.ts';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { chatCollector } from './collect-chat.ts';
+import { ignoredFields } from './field-table.ts';
+import { CHAT_FIELDS } from './fields.ts';
 import { chatConversation, chatTarget } from './needs.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
+import { chosenTools } from './tool-choice.ts';
 import { collected, passThrough } from './wording.ts';
 
 /** `POST /v1/chat/completions` */
@@ -18,14 +21,21 @@ export const chatCompletions = async (call: Call, door: Door): Promise<void> => 
 export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question => {
   const { value } = body;
   refuseAddressesInChat(value.messages);
+  ignoredFields(CHAT_FIELDS, value);
+  const { tools, tool_choice } = chosenTools(value);
+  const isNarrowed = tool_choice !== value.tool_choice;
   return {
     route: 'chat.completions',
-    target: chatTarget(value),
+    target: chatTarget({ ...value, tools }),
     conversation: chatConversation(value),
     // A stream can be watched and stopped; usage costs nothing and is what accounting needs.
     bodyFor: body
       // The newer word for it; chat templates know only the older one.
       .withRole({ from: 'developer', to: 'system' })
-      .forEngine({ stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
+      .forEngine({
+        ...(isNarrowed ? { tools, tool_choice } : {}),
+        stream: true,
+        stream_options: { ...value.stream_options, include_usage: true },
+      }),
   };
 };

@@ -35,3 +35,7 @@ export const listModels = (nodes: readonly NodeRecord[]): ModelList => {
 /** Ids contain `/` and `:`; names mean what they mean in a request. */
 export const findModel = (nodes: readonly NodeRecord[], id: string): ModelEntry | undefined =>
   modelsNamed(listModels(nodes).data, withoutLatest(id))[0];
+
+/** A model that cannot think answers 400 to being told how hard. */
+export const canThink = (nodes: readonly NodeRecord[], id: string | undefined): boolean =>
+  id !== undefined && (findModel(nodes, id)?.capabilities.includes('thinking') ?? false);

@@ -1,7 +1,7 @@
 import { ResponseRequest } from '@lai/shared/responses';
 import { describe, expect, it } from 'vitest';
-import { chatFromResponse } from './responses-input.ts';
-import { offerTools, toolChoiceOf } from './responses-tools.ts';
+import { chatFromResponse, ignoredInResponse } from './responses-input.ts';
+import { chosenOffer, offerTools } from './responses-tools.ts';
 
 const weather = { type: 'function', name: 'weather', description: 'd', parameters: { type: 'object' }, strict: true };
 
@@ -173,18 +173,140 @@ describe('tools that are offered', () => {
   });
 
   it.each([
-    ['auto', 'auto'],
-    ['required', 'required'],
-    [null, undefined],
+    ['auto', { tools: [expect.anything()], tool_choice: 'auto' }],
+    ['required', { tools: [expect.anything()], tool_choice: 'required' }],
+    ['none', { tools: undefined, tool_choice: undefined }],
+    [null, { tools: [expect.anything()], tool_choice: null }],
     [
       { type: 'function', name: 'weather' },
-      { type: 'function', function: { name: 'weather' } },
+      { tools: [{ function: { name: 'weather' } }], tool_choice: 'required' },
     ],
-    [{ type: 'function', name: 'gone' }, undefined],
-    [{ type: 'web_search' }, undefined],
-    [{ type: 'allowed_tools', mode: 'required', tools: [] }, 'required'],
+    [
+      { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'weather' }, { type: 'web_search' }] },
+      { tools: [{ function: { name: 'weather' } }], tool_choice: 'required' },
+    ],
+    [
+      { type: 'allowed_tools', mode: 'auto', tools: [] },
+      { tools: undefined, tool_choice: undefined },
+    ],
   ])('are chosen as asked: %j', (choice, expected) => {
-    expect(toolChoiceOf(choice, offerTools([weather]))).toEqual(expected);
-    expect(toolChoiceOf(choice, offerTools([]))).toBeUndefined();
+    expect(chosenOffer(choice, offerTools([weather]))).toMatchObject(expected);
+  });
+
+  it.each([
+    [{ type: 'function', name: 'gone' }, 'there is no tool "gone"'],
+    [{ type: 'web_search' }, '"web_search" cannot be run here'],
+    [{ type: 'allowed_tools', mode: 'required', tools: [] }, 'allows none'],
+  ])('are not chosen when they are not offered: %j', (choice, sentence) => {
+    expect(() => chosenOffer(choice, offerTools([weather]))).toThrow(sentence);
+  });
+
+  it('cannot be demanded when there are none', () => {
+    expect(() => chosenOffer('required', offerTools([{ type: 'web_search' }]))).toThrow('none of the tools');
+    expect(() => chosenOffer({ type: 'function', name: 'f' }, offerTools([]))).toThrow('none of the tools');
+    expect(chosenOffer('auto', offerTools([]))).toEqual({});
+  });
+
+  it('are named when nobody here can run them', () => {
+    const request = ResponseRequest.parse({
+      input: 'x',
+      tools: [weather, { type: 'web_search' }],
+      reasoning: { effort: 'high' },
+      include: ['x'],
+    });
+    const items = [{ type: 'shell_call' }, { type: 'function_call' }, { role: 'user' }];
+    expect(ignoredInResponse(request, items, { canThink: false })).toEqual([
+      'include',
+      'tools.web_search',
+      'input.shell_call',
+      'reasoning.effort',
+    ]);
+    expect(ignoredInResponse(request, [], { canThink: true })).toEqual(['include', 'tools.web_search']);
+  });
+});
+
+describe('what a conversation is remembered by', () => {
+  it.each([
+    ['conversation', { conversation: 'conv_123' }],
+    ['conversation', { conversation: { id: 'conv_123' } }],
+    ['prompt', { prompt: { id: 'pmpt_1' } }],
+    ['background', { background: true }],
+    ['previous_response_id', { previous_response_id: 'resp_1' }],
+  ])('is refused in words: %s', (param, fields) => {
+    const request = ResponseRequest.parse({ input: 'and what did I say before?', ...fields });
+    expect(() => ignoredInResponse(request, [], { canThink: true })).toThrow(expect.objectContaining({ param }));
+  });
+
+  it('is no reason to refuse when it is empty', () => {
+    const request = ResponseRequest.parse({
+      input: 'x',
+      conversation: null,
+      background: false,
+      prompt: null,
+      truncation: 'disabled',
+    });
+    expect(ignoredInResponse(request, [], { canThink: true })).toEqual([]);
+  });
+});
+
+describe('reasoning', () => {
+  const turn = (...reasoning: Record<string, unknown>[]) =>
+    chatOf({
+      input: [
+        { role: 'user', content: 'x' },
+        ...reasoning,
+        { type: 'function_call', call_id: 'c1', name: 'weather', arguments: '{"city":"Bern"}' },
+        { type: 'function_call', call_id: 'c2', name: 'weather', arguments: '{"city":"Oslo"}' },
+        { type: 'function_call_output', call_id: 'c2', output: 'rain' },
+        { type: 'function_call_output', call_id: 'c1', output: 'sunny' },
+      ],
+    }).messages;
+
+  it('goes back beside the calls it led to', () => {
+    const own = {
+      type: 'reasoning',
+      id: 'rs_1',
+      summary: [],
+      content: [{ type: 'reasoning_text', text: 'I need the weather.' }],
+    };
+    const said = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'I look.' }] };
+    const thought = { reasoning_content: 'I need the weather.', reasoning: 'I need the weather.' };
+    expect(turn(own)[1]).toMatchObject({ role: 'assistant', ...thought, tool_calls: [{ id: 'c1' }, { id: 'c2' }] });
+    expect(turn(own, said)[1]).toMatchObject({ content: 'I look.', ...thought, tool_calls: [{ id: 'c1' }, { id: 'c2' }] });
+    expect(turn({ type: 'reasoning', summary: [{ type: 'summary_text', text: 'Weather.' }] })[1]).toMatchObject({
+      reasoning_content: 'Weather.',
+    });
+  });
+
+  it('stays with its own turn', () => {
+    expect(
+      turn({ type: 'reasoning', content: [{ type: 'reasoning_text', text: 'old' }] }, { role: 'user', content: 'y' })[2],
+    ).not.toHaveProperty('reasoning_content');
+  });
+});
+
+describe('items that nobody here knows', () => {
+  it('are left out, whatever their output is', () => {
+    const request = {
+      input: [
+        { role: 'user', content: 'hi' },
+        { type: 'shell_call', call_id: 'c1', action: { commands: ['ls'] }, status: 'completed' },
+        {
+          type: 'shell_call_output',
+          call_id: 'c1',
+          output: [{ stdout: 'a.txt', stderr: '', outcome: { type: 'exit', exit_code: 0 } }],
+        },
+        {
+          type: 'computer_call_output',
+          call_id: 'c2',
+          output: { type: 'computer_screenshot', image_url: 'data:image/png;base64,AA' },
+        },
+        { role: 'user', content: 'go on' },
+      ],
+    };
+    expect(chatOf(request).messages).toEqual([
+      { role: 'user', content: 'hi' },
+      { role: 'user', content: 'go on' },
+    ]);
   });
 });

@@ -1,8 +1,12 @@
 import { CodedError } from '@lai/shared/errors';
 import type { ChatCompletionRequest } from '@lai/shared/openai';
-import type { ResponseItem, ResponseRequest } from '@lai/shared/responses';
+import { type ResponseItem, ResponseOutput, type ResponseRequest } from '@lai/shared/responses';
 import { type ChatMessage, withOneSystemMessage } from './chat-question.ts';
-import { chatNameOf, type ToolOffer, toolChoiceOf } from './responses-tools.ts';
+import { ignoredFields } from './field-table.ts';
+import { RESPONSE_FIELDS } from './fields.ts';
+import { jsonOf } from './foreign-json.ts';
+import { effortFor, reasoningFields } from './reasoning.ts';
+import { chatNameOf, chosenOffer, type ToolOffer, unofferedTools } from './responses-tools.ts';
 
 type Part = Record<string, unknown> & { type: string };
 
@@ -28,15 +32,37 @@ export const chatFromResponse = (
     top_p: request.top_p,
     user: request.user,
     prompt_cache_key: request.prompt_cache_key,
-    ...(offer.tools.length > 0 ? { tools: [...offer.tools], tool_choice: toolChoiceOf(request.tool_choice, offer) } : {}),
+    ...chosenOffer(request.tool_choice, offer),
     ...(offer.tools.length > 0 && request.parallel_tool_calls !== null
       ? { parallel_tool_calls: request.parallel_tool_calls }
       : {}),
     ...(format && format.type !== 'text' ? { response_format: chatFormat(format) } : {}),
     // A model that cannot think answers 400 to being told how hard.
-    ...(canThink && request.reasoning?.effort ? { reasoning_effort: request.reasoning.effort } : {}),
+    ...(canThink && request.reasoning?.effort
+      ? { reasoning_effort: effortFor(request.reasoning.effort, 'reasoning.effort') }
+      : {}),
   };
 };
+
+/** What of the request nobody here acts on, as paths. Throws CodedError for a field that is refused. */
+export const ignoredInResponse = (
+  request: ResponseRequest,
+  items: readonly ResponseItem[],
+  { canThink }: { canThink: boolean },
+): string[] => {
+  const effort = request.reasoning?.effort;
+  const unread = items.filter(({ type }) => type !== undefined && !READ_ITEMS.has(type)).map(({ type }) => `input.${type}`);
+  return [
+    ...ignoredFields(RESPONSE_FIELDS, request),
+    ...unofferedTools(request.tools ?? []),
+    ...unread,
+    ...(effort && effort !== 'none' && !canThink ? ['reasoning.effort'] : []),
+  ];
+};
+
+const READ_ITEMS: ReadonlySet<string> = new Set([
+  ...['message', 'reasoning', 'function_call', 'custom_tool_call', 'function_call_output', 'custom_tool_call_output'],
+]);
 
 const chatFormat = ({ type, ...rest }: { type: string } & Record<string, unknown>) =>
   type === 'json_schema' ? { type, json_schema: rest } : { type };
@@ -44,42 +70,58 @@ const chatFormat = ({ type, ...rest }: { type: string } & Record<string, unknown
 /** Items as messages; calls of one turn belong into one message, since templates expect their results right behind it. */
 const messagesOf = (items: readonly ResponseItem[]): ChatMessage[] => {
   const messages: ChatMessage[] = [];
+  /** What led to the calls that come next. */
+  let reasoning: string[] = [];
   for (const item of items) {
-    switch (item.type ?? 'message') {
+    const type = item.type ?? 'message';
+    switch (type) {
       case 'message':
         messages.push({ role: item.role ?? 'user', content: contentOf(item.content) });
         break;
-      case 'function_call':
-        addCall(messages, item, item.arguments ?? '{}');
+      case 'reasoning':
+        reasoning.push(reasoningIn(item));
         break;
+      case 'function_call':
       case 'custom_tool_call':
-        addCall(messages, item, JSON.stringify({ input: item.input ?? '' }));
+        addCall(messages, item, reasoning.splice(0).join(''));
         break;
       case 'function_call_output':
       case 'custom_tool_call_output':
         messages.push(...resultOf(item));
         break;
       default:
-      // Reasoning is the model's own and comes anew; what nobody here can run leaves nothing to say.
+      // What nobody here can run leaves nothing to say.
     }
+    if (type !== 'reasoning' && item.role !== 'assistant') reasoning = [];
   }
   return messages;
 };
 
-const addCall = (messages: ChatMessage[], item: ResponseItem, args: string): void => {
+/** The model's own words for it, or what was shown of them. */
+const reasoningIn = ({ content, summary }: ResponseItem): string => {
+  const parts = (Array.isArray(content) && content.length > 0 ? content : summary) ?? [];
+  return (Array.isArray(parts) ? parts : []).map((part) => textIn(part?.text)).join('');
+};
+
+const addCall = (messages: ChatMessage[], item: ResponseItem, reasoning: string): void => {
+  const args = item.type === 'custom_tool_call' ? JSON.stringify({ input: item.input ?? '' }) : item.arguments;
   const call = {
     id: item.call_id ?? item.id ?? '',
     type: 'function',
     function: { name: chatNameOf(item), arguments: args || '{}' },
   };
   const last = messages.at(-1);
-  if (last?.role === 'assistant') last['tool_calls'] = [...((last['tool_calls'] as unknown[] | undefined) ?? []), call];
-  else messages.push({ role: 'assistant', content: null, tool_calls: [call] });
+  const message = last?.role === 'assistant' ? last : { role: 'assistant', content: null };
+  if (message !== last) messages.push(message);
+  Object.assign(message, reasoningFields(reasoning));
+  if (Array.isArray(message['tool_calls'])) message['tool_calls'].push(call);
+  else message['tool_calls'] = [call];
 };
 
 /** A tool's message takes text only; images it returned are shown by the user right after. */
 const resultOf = (item: ResponseItem): ChatMessage[] => {
-  const content = contentOf(item.output);
+  const output = ResponseOutput.safeParse(item.output);
+  const content = contentOf(output.success ? output.data : jsonOf(item.output));
   const parts = Array.isArray(content) ? content : [];
   const text = typeof content === 'string' ? content : parts.map((part) => part['text'] ?? '').join('');
   const images = parts.filter((part) => part.type === 'image_url');

@@ -1,4 +1,6 @@
+import { CodedError } from '@lai/shared/errors';
 import type { ResponseItem, ResponseRequest, ResponseTool } from '@lai/shared/responses';
+import { chosenTools, type ToolChoice } from './tool-choice.ts';
 
 /** How the client knows a function that the model was offered under `chatName`. */
 export interface OfferedTool {
@@ -68,11 +70,34 @@ const customOf = ({ description }: ResponseTool, name: string) => ({
 export const chatNameOf = ({ name = '', namespace }: Pick<ResponseItem, 'name' | 'namespace'>): string =>
   namespace && namespace !== PLAIN_NAMESPACE ? `${namespace}__${name}` : name;
 
-/** Chat's word for the choice; none when it is about a tool that is not offered. */
-export const toolChoiceOf = (choice: ResponseRequest['tool_choice'], { tools, offered }: ToolOffer): unknown => {
-  if (choice === null || choice === undefined || tools.length === 0) return undefined;
-  if (typeof choice === 'string') return choice;
-  if (choice.type === 'allowed_tools') return choice['mode'] === 'required' ? 'required' : 'auto';
-  const chatName = chatNameOf({ name: choice.name, namespace: (choice['namespace'] as string | undefined) ?? null });
-  return offered.has(chatName) ? { type: 'function', function: { name: chatName } } : undefined;
+/** Tools that no model here can be offered, as places in the request. */
+export const unofferedTools = (tools: readonly ResponseTool[]): string[] =>
+  tools.filter(({ type }) => type !== 'function' && type !== 'custom' && type !== 'namespace').map(({ type }) => `tools.${type}`);
+
+/** The tools and the choice among them in chat's words. Throws CodedError when it is about a tool that is not offered. */
+export const chosenOffer = (choice: ResponseRequest['tool_choice'], { tools, offered }: ToolOffer): ToolChoice => {
+  const isDemanded = choice === 'required' || (typeof choice === 'object' && choice !== null && choice['mode'] !== 'auto');
+  if (tools.length === 0 && isDemanded) throw notOffered('it demands a tool, and none of the tools can be offered here');
+  return tools.length === 0 ? {} : chosenTools({ tools: [...tools], tool_choice: chatChoice(choice, offered) });
 };
+
+const chatChoice = (choice: ResponseRequest['tool_choice'], offered: ToolOffer['offered']): ToolChoice['tool_choice'] => {
+  if (typeof choice !== 'object' || choice === null) return choice;
+  if (choice.type !== 'allowed_tools') return { name: offeredName(choice, offered) };
+  const allowed = Array.isArray(choice['tools']) ? (choice['tools'] as ResponseTool[]) : [];
+  // Those of them that nobody here runs are as if they had not been in tools.
+  const names = allowed.filter(({ type }) => type === 'function' || type === 'custom').map((tool) => offeredName(tool, offered));
+  return { ...choice, tools: names.map((name) => ({ name })) };
+};
+
+const offeredName = (
+  { type, name, namespace }: { type: string; name?: string | undefined; namespace?: unknown },
+  offered: ToolOffer['offered'],
+): string => {
+  const chatName = chatNameOf({ name, namespace: typeof namespace === 'string' ? namespace : null });
+  if (offered.has(chatName)) return chatName;
+  throw notOffered(name ? `there is no tool "${name}" among those that can be offered here` : `"${type}" cannot be run here`);
+};
+
+const notOffered = (why: string): CodedError =>
+  new CodedError('invalid_value', { message: `tool_choice: ${why}.`, param: 'tool_choice' });

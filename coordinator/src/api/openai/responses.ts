@@ -5,10 +5,12 @@ import { readJsonBody } from './body.ts';
 import { type ChatDelta, ChatDeltas } from './chat-deltas.ts';
 import { chatQuestion } from './chat-question.ts';
 import { errorResponse } from './error-envelope.ts';
+import { ignoredFields, ignoredHeader } from './field-table.ts';
+import { RESPONSE_FIELDS } from './fields.ts';
 import { jsonOf } from './foreign-json.ts';
-import { findModel } from './models.ts';
+import { canThink } from './models.ts';
 import { RememberedItems } from './remembered-items.ts';
-import { chatFromResponse } from './responses-input.ts';
+import { chatFromResponse, ignoredInResponse } from './responses-input.ts';
 import { ResponseComposer } from './responses-output.ts';
 import { offerTools } from './responses-tools.ts';
 import { type Call, type Door, serve } from './serve.ts';
@@ -20,10 +22,11 @@ export const responses =
   async (call: Call, door: Door): Promise<void> => {
     const { value: request } = await readJsonBody(call.request, ResponseRequest, { maxTextBytes: door.maxTextBodyBytes });
     const { keyId } = call.principal;
+    // Before its items are looked for: a request that is refused says why.
+    ignoredFields(RESPONSE_FIELDS, request);
     const items = itemsOf(request, (id) => remembered.find(keyId, id, call.receivedAtMs));
     const offer = offerTools(request.tools ?? []);
-    const model = request.model === undefined ? undefined : findModel(door.registry.list(), request.model);
-    const canThink = model?.capabilities.includes('thinking') ?? false;
+    const able = { canThink: canThink(door.registry.list(), request.model) };
     const composer = new ResponseComposer({
       request,
       model: request.model ?? 'auto',
@@ -33,20 +36,25 @@ export const responses =
     const remember = () => {
       if (request.store !== false) remembered.remember(keyId, composer.output as ResponseItem[], systemClock.nowMs());
     };
-    const chat = chatFromResponse(request, items, { offer, canThink });
+    const chat = chatFromResponse(request, items, { offer, ...able });
+    const headers = ignoredHeader(ignoredInResponse(request, items, able));
     await serve(
       call,
       door,
       chatQuestion(chat),
-      wordingOf(composer, { isStreaming: request.stream === true, onComplete: remember }),
+      wordingOf(composer, { isStreaming: request.stream === true, onComplete: remember, headers }),
     );
   };
 
-const wordingOf = (composer: ResponseComposer, options: { isStreaming: boolean; onComplete: () => void }): Wording => {
+const wordingOf = (
+  composer: ResponseComposer,
+  options: { isStreaming: boolean; onComplete: () => void; headers: Record<string, string> },
+): Wording => {
   const deltas = new ChatDeltas();
   if (!options.isStreaming) {
     return {
       kind: 'whole',
+      headers: options.headers,
       error: errorResponse,
       push: (bytes) => {
         for (const delta of deltas.push(bytes)) composer.take(delta);
@@ -62,6 +70,7 @@ const wordingOf = (composer: ResponseComposer, options: { isStreaming: boolean; 
   const takeAll = (taken: readonly ChatDelta[]) => [...composer.start(), ...taken.flatMap((delta) => composer.take(delta))];
   return {
     ...sseWording,
+    headers: options.headers,
     error: errorResponse,
     chunk: (_, bytes) => eventsText(takeAll(deltas.push(bytes))),
     end: () => {
@@ -78,12 +87,6 @@ const eventsText = (events: readonly Record<string, unknown>[]): string =>
   events.map((event) => `event: ${event['type']}\ndata: ${jsonOf(event)}\n\n`).join('');
 
 const itemsOf = (request: ResponseRequest, find: (id: string) => ResponseItem | null): ResponseItem[] => {
-  if (request.previous_response_id)
-    throw new CodedError('invalid_value', {
-      message:
-        'previous_response_id: Lai keeps no responses. Send the whole conversation as input (store: false makes most clients do so).',
-      param: 'previous_response_id',
-    });
   if (typeof request.input === 'string') return [{ role: 'user', content: request.input }];
   return request.input.map((item, index) => {
     if (item.type !== 'item_reference') return item;
