@@ -48,9 +48,9 @@ const setUp = (cards: Gpu[]) => {
 };
 
 describe('a GPU that is silently lost', () => {
-  it('holds the node: the model had room on the card and runs on the CPU', () => {
+  it('holds the node: the model was on the card, had room there and runs on the CPU', () => {
     const { guard, holds, see } = setUp([card(7 * GB)]);
-    expect(see(cold, onCpu)).toEqual(['gpu_lost']);
+    expect(see(onGpu, cold, onCpu)).toEqual(['gpu_lost']);
     expect(holds.list()[0]?.cause).toContain('m runs on the CPU');
     expect(guard.troubles[0]).toContain('Restart the runtime');
   });
@@ -60,13 +60,14 @@ describe('a GPU that is silently lost', () => {
     ['it is unloaded: the next load is the next test', cold],
   ])('is over when %s', (_, next) => {
     const { guard, see } = setUp([card(7 * GB)]);
-    expect(see(cold, onCpu, next)).toEqual([]);
+    expect(see(onGpu, cold, onCpu)).toEqual(['gpu_lost']);
+    expect(see(next)).toEqual([]);
     expect(guard.troubles).toEqual([]);
   });
 
   it('is over when the engine is gone', () => {
     const { guard, holds, see } = setUp([card(7 * GB)]);
-    see(cold, onCpu);
+    expect(see(onGpu, cold, onCpu)).toEqual(['gpu_lost']);
     guard.forget(ollama);
     expect(holds.list()).toEqual([]);
   });
@@ -74,6 +75,14 @@ describe('a GPU that is silently lost', () => {
   it.each<[string, Gpu[], RuntimeModel[]]>([
     ['the model is on the card', [card(7 * GB)], [cold, onGpu]],
     ['there is no card', [], [cold, onCpu]],
+    ['its engine has never used the card', [card(7 * GB)], [cold, onCpu]],
+    ['it has never been on the card, unlike others', [card(7 * GB)], [model({ ...onGpu, id: 'n' }), cold, onCpu]],
+    ['its owner keeps it off the card', [card(7 * GB)], [onGpu, cold, model({ ...onCpu, staysOnCpu: true })]],
+    [
+      'its name means other weights now',
+      [card(7 * GB)],
+      [model({ ...onGpu, digest: 'a' }), cold, model({ ...onCpu, digest: 'b' })],
+    ],
     [
       'the model is larger than the card',
       [card(7 * GB)],
@@ -87,10 +96,22 @@ describe('a GPU that is silently lost', () => {
   });
 
   it('is certain, too, when the model is far slower than it was', () => {
-    const { guard, see } = setUp([card(7 * GB)]);
+    const { guard, see } = setUp([card(1 * GB)]);
     for (let answer = 0; answer < 20; answer += 1) guard.speeds.note('m', 60, 1_000);
-    expect(see(onCpu)).toEqual([]);
+    expect(see(onGpu, onCpu)).toEqual([]);
     for (let answer = 0; answer < 3; answer += 1) guard.speeds.note('m', 8, 1_000);
     expect(see(onCpu)).toEqual(['gpu_lost']);
+  });
+
+  it('holds nobody by one model while another one of its engine is on the card', () => {
+    const { guard, holds } = setUp([card(7 * GB)]);
+    const other = model({ ...onGpu, id: 'n' });
+    guard.observe(ollama, [onGpu, other]);
+    guard.observe(ollama, [cold, other]);
+    guard.observe(ollama, [onCpu, other]);
+    expect(holds.list()).toEqual([]);
+    expect(guard.troubles[0]).toContain('m runs on the CPU');
+    guard.observe(ollama, [onCpu, model({ ...onCpu, id: 'n' })]);
+    expect(holds.list().map(({ kind }) => kind)).toEqual(['gpu_lost']);
   });
 });

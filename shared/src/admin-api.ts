@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GAMING_MODES, ModelName, NodeDesired, NodeSnapshot } from './node.ts';
+import { GAMING_MODES, ListedName, NodeDesired, NodeSnapshot } from './node.ts';
 import { ModelDelete, ModelLoad, ModelPullCommand, ModelUnload } from './protocol/coordinator-message.ts';
 
 /** Shapes of the management API (`/api/v1/…`), shared by the coordinator, the CLI and the dashboard. */
@@ -155,7 +155,7 @@ export const NodeChange = z
     /** Takes no new work, finishes what it has. */
     isDraining: z.boolean().optional(),
     /** Stay in memory however long nobody asks for them. */
-    pinnedModels: z.array(ModelName).max(100).optional(),
+    pinnedModels: z.array(ListedName).max(100).optional(),
     /** Null takes the wish back. The owner of the machine has the last word. */
     gaming: z
       .strictObject({

@@ -3,6 +3,7 @@ import {
   GamingWish,
   Gpu,
   isSimulated,
+  ListedName,
   LoadedModel,
   ModelFailure,
   ModelName,
@@ -115,5 +116,18 @@ describe('a name in a pull', () => {
     'a'.repeat(513),
   ])('%j is not', (name) => {
     expect(ModelName.safeParse(name).success).toBe(false);
+  });
+});
+
+describe('the name of a model in a wish', () => {
+  it.each(['qwen3:8b', '/data/models/Qwen2.5-7B-Instruct', '/mnt/f/AI Models/模型 七', '通义 (v2) [q4]', 'C:\\models\\a b'])(
+    'may be %s, as a node lists it',
+    (name) => {
+      expect(ListedName.safeParse(name).success).toBe(true);
+    },
+  );
+
+  it.each(['', 'a\nb', '\u001b[31m', 'a\u2028b', '\ud800', 'x'.repeat(513)])('may not be %j', (name) => {
+    expect(ListedName.safeParse(name).success).toBe(false);
   });
 });

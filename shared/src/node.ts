@@ -229,3 +229,10 @@ export const ModelName = z
   .string()
   .max(512)
   .regex(/^(?!.*(?:\/\/|(?:^|\/)\.))[A-Za-z0-9][A-Za-z0-9._:@+/-]*(?<!\/)$/, 'not a model name');
+
+/** A name as some node lists it, a path or any language included: for wishes, which are only compared and shown. One line of text. */
+export const ListedName = z
+  .string()
+  .min(1)
+  .max(512)
+  .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u, 'not a model name: it has a line break or another control character');
