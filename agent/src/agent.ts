@@ -22,6 +22,7 @@ import { type LocalDoor, openLocalDoor } from './local/local-http.ts';
 import { LOCAL_VERSION, type LocalStatus } from './local/local-status.ts';
 import { ModelCommands } from './models/model-commands.ts';
 import { Models } from './models/models.ts';
+import { withOwnersWord } from './models/owner-capabilities.ts';
 import { Pulls } from './models/pulls.ts';
 import { DesktopReports } from './sensors/desktop-reports.ts';
 import { type ForegroundWatch, LOOK_EVERY_MS, startForegroundWatch } from './sensors/foreground.ts';
@@ -159,7 +160,8 @@ export class Agent {
       dataDir: config.dataDir,
       log,
       events: {
-        models: (runtime, models) => {
+        models: (runtime, said) => {
+          const models = withOwnersWord(config.modelCapabilities, said);
           this.#models.observe(runtime, models);
           this.#guard.observe(runtime, models);
         },

@@ -22,6 +22,7 @@ describe('settings of the agent', () => {
       mlxUrl: 'http://127.0.0.1:8080',
       idleUnloadMinutes: 10,
       allowedPulls: ['*', 'hf.co/*', 'huggingface.co/*', 'registry.ollama.ai/*'],
+      modelCapabilities: [],
       mockProfile: 'linux-3070',
       maxConcurrent: 16,
       localPort: 5241,
@@ -57,6 +58,15 @@ describe('settings of the agent', () => {
     lmstudioUrl: { variable: 'LAI_LMSTUDIO_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
     lmstudioApiKey: { variable: 'LAI_LMSTUDIO_API_KEY', text: 'k', value: 'k', flag: 'l' },
     mlxUrl: { variable: 'LAI_MLX_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
+    modelCapabilities: {
+      variable: 'LAI_MODEL_CAPABILITIES',
+      text: 'qwen*=tools,vision; tiny=-tools',
+      value: [
+        { pattern: 'qwen*', adds: ['tools', 'vision'], removes: [] },
+        { pattern: 'tiny', adds: [], removes: ['tools'] },
+      ],
+      flag: [{ pattern: 'a', adds: ['json'], removes: [] }],
+    },
     idleUnloadMinutes: { variable: 'LAI_IDLE_UNLOAD_MINUTES', text: '0', value: 0, flag: 30 },
     allowedPulls: { variable: 'LAI_ALLOWED_PULLS', text: 'llama3*, hf.co/*', value: ['llama3*', 'hf.co/*'], flag: ['x'] },
     llamaServerSlots: { variable: 'LAI_LLAMA_SERVER_SLOTS', text: '5', value: 5, flag: 6 },

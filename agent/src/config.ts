@@ -2,6 +2,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { settingsProblem } from '@lai/shared/command-failure';
 import { z } from 'zod';
+import { OwnerCapabilities } from './models/owner-capabilities.ts';
 import { DEFAULT_PULLS } from './models/pull-policy.ts';
 
 const RuntimeChoice = z.enum(['auto', 'ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock']);
@@ -48,6 +49,8 @@ export const AgentConfig = z.object({
     (value) => (typeof value === 'string' ? value.split(',') : value),
     z.array(z.string().trim().min(1)),
   ),
+  /** What models can do where their engine does not tell: `qwen3*=tools,vision; tiny=-tools`. */
+  modelCapabilities: OwnerCapabilities,
   /** A mock engine that already runs; without it the mock runtime starts its own. */
   mockUrl: z.url().optional(),
   mockProfile: z.string(),
@@ -107,6 +110,7 @@ export const VARIABLES: Readonly<Record<Exclude<keyof AgentConfig, 'dataDir'>, s
   mlxUrl: 'LAI_MLX_URL',
   idleUnloadMinutes: 'LAI_IDLE_UNLOAD_MINUTES',
   allowedPulls: 'LAI_ALLOWED_PULLS',
+  modelCapabilities: 'LAI_MODEL_CAPABILITIES',
   mockUrl: 'LAI_MOCK_URL',
   mockProfile: 'LAI_MOCK_PROFILE',
   maxConcurrent: 'LAI_MAX_CONCURRENT',
@@ -144,6 +148,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     mlxUrl: 'http://127.0.0.1:8080',
     idleUnloadMinutes: 10,
     allowedPulls: [...DEFAULT_PULLS],
+    modelCapabilities: [],
     mockProfile: 'linux-3070',
     maxConcurrent: 16,
     localPort: 5241,

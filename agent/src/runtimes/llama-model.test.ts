@@ -134,7 +134,7 @@ describe('a folder of models', () => {
     mkdirSync(join(dir, path, '..'), { recursive: true });
     writeFileSync(join(dir, path), Buffer.alloc(bytes));
   };
-  const HEADER = Buffer.from('GGUF\u0003' + '\0'.repeat(19), 'latin1');
+  const HEADER = Buffer.from(`GGUF\u0003${'\0'.repeat(19)}`, 'latin1');
   /** A whole header without entries, and bytes behind it. */
   const putModel = (path: string, bytes = 10) => {
     put(path);

@@ -4,21 +4,24 @@ import type { ErrorCode } from '@lai/shared/errors';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
 import { classifyEngineError } from './engine-error.ts';
-import { callEngine } from './engine-http.ts';
+import { callEngine, openEngineRequest, readText } from './engine-http.ts';
 import { leftOut, listOf, name } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
+import { mlxCapabilities } from './mlx-model.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Models = z.object({ data: listOf(z.looseObject({ id: name })) });
 const Completion = z.looseObject({});
 
 const POLL_MS = 200;
+const MUTE =
+  'mlx_lm.server cannot list its models: it needs the folder ~/.cache/huggingface/hub of the account that it runs in. Create that folder; a restart is not needed.';
 
 /**
  * mlx_lm.server: small, and it tells little. It loads whatever model a request names, one at a time, and gives none back; it says neither
  * which one it has nor that it is well (`/health` is always ok), so this file remembers what answered last. Nothing but its end frees
  * its memory: it can be unloaded only where the process is ours. Every failure of a generation is its 404.
- * Written from its source, not run.
+ * Run with 0.32.2: without a Hugging Face cache it cannot list its models, and the answer is empty.
  */
 export class MlxServer implements Runtime {
   readonly kind = 'mlx';
@@ -28,6 +31,8 @@ export class MlxServer implements Runtime {
   readonly #process: EngineHandle | null;
   readonly #onClose: () => Promise<void>;
   #models: readonly string[] = [];
+  /** By model, from its files. */
+  readonly #capabilities = new Map<string, readonly string[]>();
   #inMemory: string | null = null;
   #isPutDown = false;
   #state: RuntimeReport['state'] = 'starting';
@@ -61,8 +66,18 @@ export class MlxServer implements Runtime {
   async listModels(signal: AbortSignal): Promise<readonly RuntimeModel[]> {
     if (this.#isPutDown) return this.#describe();
     try {
-      const { entries, strange } = (await callEngine(new URL('/v1/models', this.#base), Models, { signal })).data;
+      const listed = await callEngine(this.#list, Models, { signal }).catch(async (error: unknown) => {
+        if (await this.#isMute(signal)) return null;
+        throw error;
+      });
+      if (listed === null) {
+        this.#models = [];
+        this.#become('ready', MUTE);
+        return [];
+      }
+      const { entries, strange } = listed.data;
       this.#models = [...new Set(entries.map(({ id }) => id))];
+      await this.#learn();
       this.#become('ready', leftOut('its models', strange));
       return this.#describe();
     } catch (error) {
@@ -71,6 +86,24 @@ export class MlxServer implements Runtime {
       this.#become(isStarting ? 'starting' : 'failed', error instanceof RuntimeError ? error.detail : String(error));
       throw error;
     }
+  }
+
+  /** It crashes inside and answers nothing, with status 200. */
+  async #isMute(signal: AbortSignal): Promise<boolean> {
+    const response = await openEngineRequest({ url: this.#list, signal });
+    return (await readText(response)).trim() === '' && response.statusCode === 200;
+  }
+
+  async #learn(): Promise<void> {
+    for (const id of this.#models) {
+      if (this.#capabilities.has(id)) continue;
+      const found = await mlxCapabilities(id);
+      if (found) this.#capabilities.set(id, found);
+    }
+  }
+
+  get #list(): URL {
+    return new URL('/v1/models', this.#base);
   }
 
   /** The only way to load a model is to have it say something. */
@@ -135,7 +168,7 @@ export class MlxServer implements Runtime {
   async #untilListening(signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
-        await callEngine(new URL('/v1/models', this.#base), Models, { signal });
+        await callEngine(this.#list, Models, { signal });
         return;
       } catch (error) {
         if (!(error instanceof RuntimeError) || error.code !== 'engine_unreachable') throw error;
@@ -151,7 +184,7 @@ export class MlxServer implements Runtime {
       id,
       isLoaded: this.#inMemory === id,
       isLoading: false,
-      capabilities: ['chat', 'completion'],
+      capabilities: this.#capabilities.get(id) ?? ['chat', 'completion'],
       contextLength: null,
       sizeBytes: null,
       vramBytes: null,

@@ -15,6 +15,8 @@ export interface VllmLaunch {
   readonly maxSequences?: number;
   /** Starts in a third of the time, answers slower. */
   readonly isEager?: boolean;
+  /** Reads the model's tool calls out of its text; tools are off without. */
+  readonly toolParser?: string;
   /** Lets the GPU be given back without ending the process. */
   readonly hasSleepMode?: boolean;
 }
@@ -36,6 +38,7 @@ export const vllmCommand = (launch: VllmLaunch): { file: string; args: string[];
       ...option('--max-model-len', launch.maxModelLength),
       ...option('--gpu-memory-utilization', launch.gpuMemoryUtilization),
       ...option('--max-num-seqs', launch.maxSequences),
+      ...(launch.toolParser ? ['--enable-auto-tool-choice', '--tool-call-parser', launch.toolParser] : []),
       ...(launch.isEager ? ['--enforce-eager'] : []),
       ...(launch.hasSleepMode ? ['--enable-sleep-mode'] : []),
     ],

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AttemptRoute } from '@lai/shared/attempt';
 import type { RuntimeReport } from '@lai/shared/node';
 import { z } from 'zod';
+import { LearnedCapabilities } from './capability-probe.ts';
 import { classifyEngineError } from './engine-error.ts';
 import { callEngine, openEngineRequest, readText } from './engine-http.ts';
 import { leftOut, listOf, name, positive, text } from './engine-values.ts';
@@ -10,7 +11,7 @@ import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, Runt
 import { parseVllmMetrics, type VllmFigures } from './vllm-metrics.ts';
 import { type ReadVramUsedBytes, sawVramMove } from './vram-check.ts';
 
-const Card = z.looseObject({ id: name, max_model_len: positive });
+const Card = z.looseObject({ id: name, max_model_len: positive, parent: text });
 const Cards = z.object({ data: listOf(Card) });
 const Version = z.looseObject({ version: text });
 const Sleeping = z.looseObject({ is_sleeping: z.boolean() });
@@ -36,6 +37,7 @@ export class Vllm implements Runtime {
   readonly #headers: Record<string, string>;
   readonly #slots: number;
   readonly #capabilities: readonly string[] | null;
+  readonly #learned: LearnedCapabilities | null;
   readonly #sleepLevel: 1 | 2 | null;
   readonly #process: EngineHandle | null;
   readonly #readVramUsedBytes: ReadVramUsedBytes;
@@ -54,8 +56,10 @@ export class Vllm implements Runtime {
     apiKey?: string;
     /** Requests side by side (`--max-num-seqs`). */
     slots?: number;
-    /** vLLM does not tell what its model can do. */
+    /** vLLM does not tell what its model can do; who knows it says it. */
     capabilities?: readonly string[];
+    /** Otherwise the model is asked, once, with a token or two. */
+    probes?: boolean;
     /** It was started with sleep mode and the development routes. Level 1 keeps the weights in RAM, 2 drops them. */
     sleepLevel?: 1 | 2;
     /** The process, when it is ours. */
@@ -69,6 +73,7 @@ export class Vllm implements Runtime {
     this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
     this.#slots = options.slots ?? 8;
     this.#capabilities = options.capabilities ?? null;
+    this.#learned = options.probes && !options.capabilities ? new LearnedCapabilities() : null;
     this.#sleepLevel = options.sleepLevel ?? null;
     this.#process = options.process ?? null;
     this.#readVramUsedBytes = options.readVramUsedBytes ?? (() => null);
@@ -109,9 +114,11 @@ export class Vllm implements Runtime {
       const [{ data }, isAsleep] = await Promise.all([this.#get('/v1/models', Cards, signal), this.#isAsleep(signal)]);
       this.#cards = data.entries;
       this.#become('ready', leftOut('its models', data.strange));
+      if (!isAsleep) this.#learn();
       return this.#describe(!isAsleep);
     } catch (error) {
       this.#version = null;
+      this.#learned?.forget();
       const isStarting = this.#process?.isAlive() === true && codeOf(error) === 'engine_unreachable';
       this.#become(
         isStarting ? 'starting' : 'failed',
@@ -253,13 +260,23 @@ export class Vllm implements Runtime {
       id: card.id,
       isLoaded,
       isLoading: false,
-      capabilities: this.#capabilities ?? guessCapabilities(card.id),
+      capabilities: this.#capabilities ?? this.#learnedOf(card) ?? guessCapabilities(card.id),
       contextLength: card.max_model_len,
       sizeBytes: null,
       vramBytes: null,
       slots: this.#slots,
       expiresAtMs: null,
     }));
+  }
+
+  /** Its models are one base model, and what was trained on top of it. */
+  #learn(): void {
+    const base = this.#cards.find(({ parent }) => parent === null) ?? this.#cards[0];
+    if (base && isForChat(base.id)) this.#learned?.learn({ ...this.endpoint('chat.completions'), model: base.id });
+  }
+
+  #learnedOf({ id, parent }: z.infer<typeof Card>): readonly string[] | null {
+    return this.#learned?.of(id) ?? this.#learned?.of(parent ?? '') ?? null;
   }
 
   #mustHave(id: string): void {
@@ -296,8 +313,9 @@ export class Vllm implements Runtime {
   }
 }
 
-/** Its owner may say better; tools need flags that vLLM does not report, so they are not promised. */
-const guessCapabilities = (id: string): string[] =>
-  /embed|(?:^|[/-])(?:bge|gte|e5)-/i.test(id) ? ['embedding'] : ['chat', 'completion', 'json'];
+const isForChat = (id: string): boolean => !/embed|(?:^|[/-])(?:bge|gte|e5)-/i.test(id);
+
+/** Until it is known: tools need flags that vLLM does not report, so they are not promised. */
+const guessCapabilities = (id: string): string[] => (isForChat(id) ? ['chat', 'completion', 'json'] : ['embedding']);
 
 const codeOf = (error: unknown) => (error instanceof RuntimeError ? error.code : null);

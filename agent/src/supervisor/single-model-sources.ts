@@ -3,6 +3,7 @@ import type { AgentConfig } from '../config.ts';
 import { LmStudio } from '../runtimes/lmstudio.ts';
 import { MlxServer } from '../runtimes/mlx.ts';
 import { Vllm } from '../runtimes/vllm.ts';
+import { folderName, toolParserOf } from '../runtimes/vllm-family.ts';
 import { vllmCommand } from '../runtimes/vllm-launch.ts';
 import { freePort, onPath, pageAt } from './adopt.ts';
 import type { GpuMemory } from './engine-sources.ts';
@@ -30,6 +31,7 @@ export const adoptedVllm = (config: AgentConfig, gpus: GpuMemory): EngineSource 
       runtime: new Vllm({
         url: config.vllmUrl,
         slots: config.vllmSlots,
+        probes: true,
         readVramUsedBytes: gpus.usedBytes,
         ...(config.vllmApiKey === undefined ? {} : { apiKey: config.vllmApiKey }),
         ...sleepOf(config),
@@ -49,12 +51,15 @@ export const ownedVllm = (config: AgentConfig, gpus: GpuMemory): EngineSource =>
     if (program === null) throw new Error('vLLM is not on PATH. Install it, or choose another runtime with --runtime.');
     const port = await freePort();
     const apiKey = randomBytes(24).toString('base64url');
+    const servedName = folderName(model);
+    const toolParser = toolParserOf(model);
     return {
       name: 'vllm-owned',
       runtime: new Vllm({
         url: `http://127.0.0.1:${port}`,
         apiKey,
         slots: config.vllmSlots,
+        probes: true,
         process: handle,
         readVramUsedBytes: gpus.usedBytes,
         ...sleepOf(config),
@@ -67,6 +72,8 @@ export const ownedVllm = (config: AgentConfig, gpus: GpuMemory): EngineSource =>
           port,
           apiKey,
           maxSequences: config.vllmSlots,
+          ...(servedName === undefined ? {} : { servedName }),
+          ...(toolParser === null ? {} : { toolParser }),
           hasSleepMode: config.vllmSleepLevel !== 0,
         }),
     };
