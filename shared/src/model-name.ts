@@ -21,3 +21,14 @@ export const modelsNamed = <M extends { readonly id: string }>(models: readonly 
   const exact = models.filter(({ id }) => id === name);
   return exact.length > 0 ? exact : models.filter(({ id }) => sameModel(id, name));
 };
+
+/**
+ * Do these patterns name the model? A pattern is a name, or the beginning of one with a star. `auto` is a word and no model: only a pattern
+ * that spells it out names it.
+ */
+export const namedBy = (patterns: readonly string[], model: string): boolean => {
+  const key = modelKey(model);
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? key !== 'auto' && key.startsWith(pattern.slice(0, -1).toLowerCase()) : modelKey(pattern) === key,
+  );
+};

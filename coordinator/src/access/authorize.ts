@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { modelKey } from '@lai/shared/model-name';
+import { namedBy } from '@lai/shared/model-name';
 import type { Principal, Scope } from './principal.ts';
 
 /**
@@ -62,13 +62,8 @@ export const authorize = (principal: Principal | null, action: Action, object: A
   return { kind: 'allowed' };
 };
 
-/** Both sides by what names mean, so that no other spelling of a name gets a key to a model that its list does not have. */
-export const mayUse = ({ models }: Pick<Principal, 'models'>, model: string): boolean => {
-  if (models === null) return true;
-  const key = modelKey(model);
-  return models.some((pattern) =>
-    pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1).toLowerCase()) : modelKey(pattern) === key,
-  );
-};
+/** By what names mean, so that no other spelling of a name gets a key to a model that its list does not have. */
+export const mayUse = ({ models }: Pick<Principal, 'models'>, model: string): boolean =>
+  models === null || namedBy(models, model);
 
 const orList = (scopes: readonly Scope[]): string => scopes.map((scope) => `"${scope}"`).join(' or ');

@@ -8,6 +8,8 @@ export interface RoutingNode {
   /** The group that an operator put it in; null for none. */
   readonly group: string | null;
   readonly isConnected: boolean;
+  /** All of its answers are made up. */
+  readonly isSimulated: boolean;
   /** Takes no work now, whatever the reason. */
   readonly isHeld: boolean;
   readonly isGaming: boolean;
@@ -61,6 +63,7 @@ export const routingNode = (node: {
     name: node.name,
     group: node.group === 'default' ? null : node.group,
     isConnected: node.isConnected,
+    isSimulated: snapshot.runtimes.length > 0 && snapshot.runtimes.every((runtime) => runtime.isSimulated),
     isHeld: snapshot.holds.length > 0,
     isGaming: snapshot.gaming?.isActive ?? snapshot.holds.some((hold) => hold.kind === 'gaming'),
     isAlwaysOn: snapshot.gaming?.mode === 'off' && snapshot.gaming.untilMs === null,

@@ -1,5 +1,5 @@
-import { sameModel } from '@lai/shared/model-name';
-import { type Draft, expand, expandName } from './drafts.ts';
+import { namedBy, sameModel } from '@lai/shared/model-name';
+import { type Draft, expand, expandName, type FleetDraft } from './drafts.ts';
 import type { RoutingModel } from './fleet-facts.ts';
 import { meaningOf, type World } from './meaning.ts';
 import { rankOf } from './preference.ts';
@@ -98,15 +98,27 @@ const identityOf = (draft: Draft, { nodes }: World): string => {
 
 type Refused = { readonly reason: SkipReason; readonly detail: string } | null;
 
-const refuseFleet = (draft: Extract<Draft, { kind: 'fleet' }>, { needs, caller }: RoutingQuestion, { nodes }: World): Refused => {
-  const models = (draft.nodes ?? nodes)
-    .flatMap((node) => node.models)
-    .filter(({ id }) => draft.model === AUTO || sameModel(id, draft.model));
-  if (draft.model !== AUTO && !caller.mayUse(draft.model))
-    return { reason: 'model_not_allowed', detail: `${draft.model} is not among the models of this key` };
-  if (models.length === 0)
-    return { reason: 'no_model', detail: draft.model === AUTO ? 'has no models' : `does not have ${draft.model}` };
-  return refuseModels(models, needs);
+const refuseFleet = (draft: FleetDraft, { needs, caller }: RoutingQuestion, { nodes }: World): Refused => {
+  const { model, nodes: places } = draft;
+  if (model !== AUTO && !caller.mayUse(model))
+    return { reason: 'model_not_allowed', detail: `${model} is not among the models of this key` };
+  const { models: patterns } = needs.target;
+  const isMeant = ({ id }: RoutingModel) =>
+    model === AUTO ? patterns === undefined || namedBy(patterns, id) : sameModel(id, model);
+  let refused: Refused = {
+    reason: 'no_model',
+    detail: model === AUTO ? 'has no models for this request' : `does not have ${model}`,
+  };
+  for (const node of places ?? nodes) {
+    for (const candidate of node.models) {
+      if (!isMeant(candidate)) continue;
+      const why = refuseModel(candidate, needs);
+      if (why === null) return null;
+      // A context that is too short is the nearer miss.
+      if (refused.reason !== 'context_too_short') refused = why;
+    }
+  }
+  return refused;
 };
 
 const refuseProvider = (draft: Extract<Draft, { kind: 'provider' }>, { needs, caller }: RoutingQuestion): Refused => {
@@ -116,15 +128,15 @@ const refuseProvider = (draft: Extract<Draft, { kind: 'provider' }>, { needs, ca
   if (!caller.mayUse(model) && !caller.mayUse(`${provider.id}/${model}`))
     return { reason: 'model_not_allowed', detail: `${model} is not among the models of this key` };
   const facts = provider.models.find(({ id }) => id === model);
-  return facts ? refuseModels([facts], needs) : null;
+  return facts ? refuseModel(facts, needs) : null;
 };
 
-/** Null when one of the models can do all of it. */
-const refuseModels = (models: readonly RoutingModel[], { target: { capabilities, contextTokens } }: Needs): Refused => {
-  const able = models.filter((model) => capabilities.every((capability) => model.capabilities.includes(capability)));
-  if (able.length === 0) return { reason: 'capability_missing', detail: `cannot do ${capabilities.join(', ')}` };
-  const isLong = able.some(({ contextLength }) => contextLength === null || contextLength >= contextTokens);
-  return isLong ? null : { reason: 'context_too_short', detail: `about ${contextTokens} tokens of context are needed` };
+const refuseModel = (model: RoutingModel, { target: { capabilities, contextTokens } }: Needs): Refused => {
+  const lacking = capabilities.filter((capability) => !model.capabilities.includes(capability));
+  if (lacking.length > 0) return { reason: 'capability_missing', detail: `cannot do ${lacking.join(', ')}` };
+  return model.contextLength === null || model.contextLength >= contextTokens
+    ? null
+    : { reason: 'context_too_short', detail: `about ${contextTokens} tokens of context are needed` };
 };
 
 /** Steps by what is preferred; those of equal rank stay as written. */

@@ -10,6 +10,8 @@ export const Target = z.object({
   contextTokens: z.number(),
   /** Ids of the nodes that may serve it, sorted; absent means every node. */
   nodes: z.array(z.string()).readonly().optional(),
+  /** Patterns of names that may be meant by `auto`; absent means every model. */
+  models: z.array(z.string()).readonly().optional(),
   /** A gaming hold does not stand in its way where the node's owner allows forced requests. */
   overridesGaming: z.literal(true).optional(),
 });

@@ -12,6 +12,7 @@ export const trialNode = (change: Partial<RoutingNode> & Pick<RoutingNode, 'name
   nodeId: `id-${change.name}`,
   group: null,
   isConnected: true,
+  isSimulated: false,
   isHeld: change.isGaming ?? false,
   isGaming: false,
   isAlwaysOn: false,

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@lai/shared/errors';
-import { modelsNamed, sameModel } from '@lai/shared/model-name';
+import { modelsNamed, namedBy, sameModel } from '@lai/shared/model-name';
 import type { Hold, LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { AUTO, type Target } from '../routing/target.ts';
 import { fitOf } from './fit.ts';
@@ -91,7 +91,12 @@ export const isInStep = (nodeId: string, { nodes }: Target): boolean => nodes ==
 
 /** Models of the node that the target may mean. */
 export const meant = (node: FleetNode, target: Target): LoadedModel[] =>
-  (target.model === AUTO ? node.snapshot.models : modelsNamed(node.snapshot.models, target.model)).filter(isOffered);
+  (target.model === AUTO ? anyOf(node.snapshot.models, target) : modelsNamed(node.snapshot.models, target.model)).filter(
+    isOffered,
+  );
+
+const anyOf = (models: readonly LoadedModel[], { models: patterns }: Target): readonly LoadedModel[] =>
+  patterns === undefined ? models : models.filter(({ id }) => namedBy(patterns, id));
 
 /** What is only in memory, or cannot be read, can do nothing. */
 const isOffered = ({ capabilities }: LoadedModel): boolean => capabilities.length > 0;
