@@ -10,6 +10,7 @@ describe('settings of the coordinator', () => {
     expect(readConfig({ dataDir: '/data' }, {})).toEqual({
       dataDir: '/data',
       releasesDir: '/data/releases',
+      configDir: '/data/config',
       host: '127.0.0.1',
       port: 5240,
       queueWaitMs: 280_000,
@@ -69,6 +70,8 @@ describe('settings of the coordinator', () => {
       flag: 'http://10.0.0.1:5240',
     },
     releasesDir: { variable: 'LAI_RELEASES_DIR', text: '/srv/releases', value: '/srv/releases', flag: '/opt/releases' },
+    configDir: { variable: 'LAI_CONFIG_DIR', text: '/etc/lai', value: '/etc/lai', flag: '/opt/lai' },
+    environment: { variable: 'LAI_ENV', text: 'staging', value: 'staging', flag: 'production' },
     releaseKey: {
       variable: 'LAI_RELEASE_KEY',
       text: `${'A'.repeat(43)}=`,

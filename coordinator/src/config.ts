@@ -36,6 +36,10 @@ export const CoordinatorConfig = z.object({
   publicUrl: BaseUrl.optional(),
   /** Releases of the agent, side by side. */
   releasesDir: z.string().min(1),
+  /** Folder of `routing.yaml` and `providers.yaml`. */
+  configDir: z.string().min(1),
+  /** Name of the environment (development, staging, production); routing.yaml may give each its own meaning of `auto`. */
+  environment: z.string().trim().min(1).max(64).optional(),
   /** Public key that they are signed with, base64, instead of the one that lies beside them. */
   releaseKey: z
     .string()
@@ -94,6 +98,8 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     trustedProxies: env['LAI_TRUSTED_PROXIES'],
     publicUrl: env['LAI_PUBLIC_URL'],
     releasesDir: env['LAI_RELEASES_DIR'],
+    configDir: env['LAI_CONFIG_DIR'],
+    environment: env['LAI_ENV'],
     releaseKey: env['LAI_RELEASE_KEY'],
     redisUrl: env['LAI_REDIS_URL'],
     redisServer: env['LAI_REDIS_SERVER'],
@@ -117,7 +123,11 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     logLevel: 'info',
   };
   const wanted: Record<string, unknown> = { ...defaults, ...defined(fromEnv), ...defined(flags) };
-  const parsed = CoordinatorConfig.safeParse({ releasesDir: join(String(wanted['dataDir']), 'releases'), ...wanted });
+  const parsed = CoordinatorConfig.safeParse({
+    releasesDir: join(String(wanted['dataDir']), 'releases'),
+    configDir: join(String(wanted['dataDir']), 'config'),
+    ...wanted,
+  });
   if (!parsed.success)
     throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags) });
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))

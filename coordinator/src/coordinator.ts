@@ -21,8 +21,11 @@ import { questionIn } from './api/openai/questions.ts';
 import { createApp } from './app.ts';
 import { localUrl } from './cli/place.ts';
 import { type CoordinatorConfig, databaseLocation } from './config.ts';
+import { Configuration } from './configuration/configuration.ts';
+import { systemClock } from './dispatch/clock.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
+import { noProviders, RouteLoop } from './dispatch/route-loop.ts';
 import { ExplainLog } from './explain/explain-log.ts';
 import { Feed } from './feed/feed.ts';
 import { FleetTotals } from './feed/totals.ts';
@@ -32,6 +35,7 @@ import { openLan } from './lan/lan.ts';
 import { lanAddress } from './lan/lan-address.ts';
 import { CommandLog } from './nodes/command-log.ts';
 import { NodeCommands } from './nodes/node-commands.ts';
+import { NodeGroups } from './nodes/node-groups.ts';
 import { Registry } from './nodes/registry.ts';
 import type { CommandLink } from './nodes/running-command.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
@@ -46,6 +50,7 @@ import { Rollouts } from './releases/rollouts.ts';
 import { CommandRelay } from './replicas/command-relay.ts';
 import { Relay } from './replicas/relay.ts';
 import { Replicas } from './replicas/replicas.ts';
+import { Household } from './routing/household.ts';
 import { noteRunning } from './running.ts';
 import { type Database, databasePlace, openDatabase } from './store/database.ts';
 import { joinUsers } from './store/presence.ts';
@@ -180,12 +185,33 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   });
   undo.defer(() => memory.close());
 
+  const configuration = new Configuration({ folder: config.configDir, env: process.env, log });
+  undo.defer(() => configuration.close());
+  await configuration.start();
+  const groups = new NodeGroups({ db, log });
+  undo.defer(() => groups.close());
+  await groups.read();
+  const household = new Household({
+    nodes: () => registry.list(),
+    groups: () => groups.current,
+    rules: () => configuration.household.routing.rules,
+    providers: () => [],
+    environment: config.environment ?? null,
+  });
+  const routes = new RouteLoop({
+    dispatcher,
+    preview: (target) => matching.preview(target),
+    providers: noProviders,
+    nowMs: () => systemClock.nowMs(),
+  });
+
   const proxies = trustedProxies(config.trustedProxies);
   const announce = (revocation: Revocation) => revocations.announce(revocation);
   const agents = acceptAgents({ db, redis, registry, identity, proxies, announce, log });
   const recheck = (news: Revocation | 'everything') => {
     const failed = (err: unknown) => log.warn({ err }, 'rights could not be looked at again; trying in 5 s');
     feed.hear(news);
+    if (news === 'everything' || news.kind === 'node') void groups.read();
     if (news === 'everything' || news.kind === 'key') void apiKeys.recheck(Date.now()).catch(failed);
     if (news === 'everything' || news.kind === 'session') void sessions.recheck(Date.now()).catch(failed);
     if (news === 'everything' || news.kind === 'node') void agents.recheck(news === 'everything' ? null : news.id).catch(failed);
@@ -248,6 +274,8 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     matching,
     explanations: explainLog,
     dispatcher,
+    routes,
+    routing: { world: () => household.world(), complexWhen: () => configuration.household.routing.complex },
     jobs,
     webhooks,
     isRedisUp: () => isUp(redis),

@@ -47,8 +47,6 @@ describe('an API key', () => {
     expect((await ask(key, { path: '/v1/chat/completions', body: chat(SMALL) })).status).toBe(200);
     const refused: [string, unknown][] = [
       ['/v1/chat/completions', chat(BIG)],
-      ['/v1/chat/completions', chat('auto')],
-      ['/v1/chat/completions', { messages: chat(BIG).messages }],
       ['/v1/messages', chat(BIG)],
       ['/v1/responses', { model: BIG, input: 'Hi.' }],
       ['/v1/completions', { model: BIG, prompt: 'Hi.' }],
@@ -61,6 +59,11 @@ describe('an API key', () => {
     for (const [path, body] of refused) {
       const { status, text } = await ask(key, { path, body });
       expect({ path, status }, text).toEqual({ path, status: 403 });
+    }
+    // `auto` means one of the key's own models.
+    for (const body of [chat('auto'), { max_tokens: 4, messages: chat(BIG).messages }]) {
+      const { status, text } = await ask(key, { path: '/v1/chat/completions', body });
+      expect({ status, isSmall: text.includes(SMALL) }, text).toEqual({ status: 200, isSmall: true });
     }
     for (const path of ['/v1/models', '/api/tags', '/api/ps']) expect((await ask(key, { path })).text).not.toContain(BIG);
     expect((await ask(key, { path: '/v1/models' })).text).toContain(SMALL);

@@ -331,6 +331,17 @@ export const Explanation = z.object({
       placement: ExplainedPlacement.nullable(),
     }),
   ),
+  /** The steps of its route; absent from requests of before there were routes. */
+  way: z
+    .object({
+      asked: z.string(),
+      /** Which rule decided, in words. */
+      because: z.string(),
+      /** The step that answered, or was tried last. */
+      step: z.string().nullable(),
+      left: z.array(z.object({ step: z.string(), reason: z.string(), detail: z.string() })),
+    })
+    .optional(),
   /** What stood in the way, of a request that never got a slot. */
   lastPlacement: ExplainedPlacement.nullable(),
 });

@@ -86,6 +86,11 @@ export const ERRORS = {
   cross_site_refused: entry(403, 'permission_error', 'This was asked by a page of another site, and refused.'),
   permission_denied: entry(403, 'permission_error', 'This key may not do that.'),
   model_not_allowed: entry(403, 'permission_error', 'This key may not use that model. GET /v1/models lists those it may use.'),
+  stays_home: entry(
+    403,
+    'permission_error',
+    'This request must not leave home, and nothing at home can serve it. Ask for a model of your own machines, or allow cloud providers.',
+  ),
   entry_not_found: entry(404, 'invalid_request_error', 'There is no such entry, or it is in another state.'),
   release_failed: entry(500, 'server_error', 'The agent could not be prepared for the machine that is to join.'),
   rate_limit_exceeded: entry(429, 'rate_limit_error', 'Too many requests. Wait as long as Retry-After says.', {

@@ -2,14 +2,16 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
 import type { Job } from '@lai/shared/job';
 import type { Principal } from '../access/api-keys.ts';
-import { demand } from '../access/middleware.ts';
 import type { StoredJob } from '../jobs/job-store.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Webhooks } from '../jobs/webhooks.ts';
+import type { Route } from '../routing/route.ts';
+import type { Target } from '../routing/target.ts';
 import { readBytes } from './openai/body.ts';
 import { errorBody } from './openai/error-envelope.ts';
 import { questionIn } from './openai/questions.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './openai/request-options.ts';
+import { type RoutingDoor, routeFor } from './openai/request-route.ts';
 
 /** A job nobody set a limit for is given up after a day. */
 const DEADLINE_MS = 24 * 3_600_000;
@@ -18,6 +20,7 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 export interface JobsDoor {
   readonly jobs: Jobs;
   readonly webhooks: Webhooks;
+  readonly routing: RoutingDoor;
   readonly maxTextBodyBytes: number;
 }
 
@@ -30,11 +33,11 @@ export const submitJob = async (request: IncomingMessage, principal: Principal, 
   const priority = priorityFromHeaders(headers) ?? 'batch';
   const bytes = await readBytes(request);
   const { question } = questionIn(bytes, { maxTextBytes: door.maxTextBodyBytes });
-  demand(principal, 'inference.run', { model: question.target.model });
+  const target = targetOf(routeFor({ ...question, headers }, principal, door.routing));
   const job = await door.jobs.submit({
     keyId: principal.keyId,
     route: question.route,
-    target: question.target,
+    target,
     body: bytes.toString(),
     priority,
     idempotencyKey,
@@ -42,6 +45,16 @@ export const submitJob = async (request: IncomingMessage, principal: Principal, 
     webhook,
   });
   return describeJob(job);
+};
+
+/** A job runs on the fleet, however long that takes: the first step there is its place. */
+const targetOf = ({ asked, steps }: Route): Target => {
+  const step = steps.find(({ kind }) => kind === 'fleet');
+  if (step?.kind === 'fleet') return step.target;
+  throw new CodedError('model_not_found', {
+    message: `Jobs run on your own machines, and "${asked}" leads to none of them. GET /v1/models lists what they have.`,
+    param: 'model',
+  });
 };
 
 export const describeJob = (job: StoredJob): Job => ({

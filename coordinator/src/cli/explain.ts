@@ -3,7 +3,7 @@ import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
 
 /** Why a request went where it went, for people: each attempt, and behind it who else could have had it and who could not. */
 export const explanationText = (explanation: Explanation): string => {
-  const { requestId, target, priority, queueMs, outcome, attempts, enqueuedAtMs, endedAtMs, lastPlacement } = explanation;
+  const { requestId, target, priority, queueMs, outcome, attempts, enqueuedAtMs, endedAtMs, lastPlacement, way } = explanation;
   const needs = [...target.capabilities, ...(target.contextTokens > 0 ? [`${target.contextTokens} tokens of context`] : [])].join(
     ', ',
   );
@@ -12,6 +12,10 @@ export const explanationText = (explanation: Explanation): string => {
     `asked for ${target.model}${needs ? ` (${needs})` : ''}, ${priority}, at ${new Date(enqueuedAtMs).toISOString()}`,
     `${queueMs === null ? 'never got a slot' : `waited ${queueMs} ms`}, ended after ${endedAtMs - enqueuedAtMs} ms: ${outcome}`,
   ];
+  if (way) {
+    lines.push(`route: ${[way.asked, way.step].filter((name) => name !== null).join(' > ')} (${way.because})`);
+    for (const { step, reason, detail } of way.left) lines.push(`  ✗ ${step}: ${reason}${detail ? `, ${detail}` : ''}`);
+  }
   attempts.forEach(({ node, model, outcome: ending, placement }, index) => {
     lines.push('', `attempt ${index + 1}: ${styleText('bold', node)} with ${model}: ${ending}`, ...placementLines(placement));
   });

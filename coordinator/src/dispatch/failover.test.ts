@@ -35,6 +35,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   sign_in_failed: stop,
   cross_site_refused: stop,
   model_not_allowed: stop,
+  stays_home: stop,
   entry_not_found: stop,
   release_failed: stop,
   rate_limit_exceeded: stop,

@@ -98,6 +98,7 @@ export const explain = ({ request, trail, outcome, endedAtMs, lastPlacement }: D
     outcome: attempt.outcome,
     placement: attempt.placement && explainPlacement(attempt.placement),
   })),
+  ...(trail.route ? { way: { ...trail.route, left: trail.route.left.map((left) => ({ ...left })) } } : {}),
   lastPlacement: trail.queueMs === null && lastPlacement ? explainPlacement(lastPlacement) : null,
 });
 

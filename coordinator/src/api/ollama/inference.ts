@@ -13,7 +13,8 @@ import { composedBody } from '../openai/engine-body.ts';
 import { ignoredFields, ignoredHeader } from '../openai/field-table.ts';
 import { jsonOf } from '../openai/foreign-json.ts';
 import { canThink, findModel } from '../openai/models.ts';
-import { completionTarget, embeddingTarget, plainConversation } from '../openai/needs.ts';
+import { completionTarget, embeddingTarget, longestText, plainConversation } from '../openai/needs.ts';
+import { plainSignals } from '../openai/question-signals.ts';
 import { writeJson } from '../openai/respond.ts';
 import { type Call, type Door, type Question, serve } from '../openai/serve.ts';
 import type { WholeWording, Wording } from '../openai/wording.ts';
@@ -130,6 +131,7 @@ const completionQuestion = (request: OllamaGenerateRequest): Question => {
     route: 'completions',
     target: completionTarget(completion),
     conversation: plainConversation(null, completion.prompt),
+    signals: plainSignals(longestText(completion.prompt), completion.max_tokens ?? 0),
     bodyFor: composedBody({ ...completion, stream: true, stream_options: { include_usage: true } }),
   };
 };
@@ -142,6 +144,7 @@ const embeddingQuestion = (
   route: 'embeddings',
   target: { ...embeddingTarget(request), ...(isCut ? { contextTokens: 0 } : {}) },
   conversation: null,
+  signals: plainSignals(longestText(request.input), 0),
   bodyFor: composedBody(isCut ? { ...request, truncate: true } : request),
 });
 

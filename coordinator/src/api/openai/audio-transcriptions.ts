@@ -3,6 +3,7 @@ import { AUTO } from '../../routing/target.ts';
 import { readBytes } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { type FormFile, parseForm, writeForm } from './multipart.ts';
+import { plainSignals } from './question-signals.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected } from './wording.ts';
 
@@ -20,6 +21,7 @@ export const audioTranscriptions = async (call: Call, door: Door): Promise<void>
     route: 'audio.transcriptions',
     target: { model: typeof model === 'string' && model !== '' ? model : AUTO, capabilities: ['audio'], contextTokens: 0 },
     conversation: null,
+    signals: plainSignals(0, 0),
     bodyFor: (name) => writeForm([['model', name], ...fields], file),
   };
   const collector = new BytesCollector();

@@ -5,6 +5,7 @@ import { chatCollector } from './collect-chat.ts';
 import { ignoredFields } from './field-table.ts';
 import { CHAT_FIELDS } from './fields.ts';
 import { chatConversation, chatTarget } from './needs.ts';
+import { chatSignals } from './question-signals.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { chosenTools } from './tool-choice.ts';
 import { collected, passThrough } from './wording.ts';
@@ -28,6 +29,7 @@ export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question =>
     route: 'chat.completions',
     target: chatTarget({ ...value, tools }),
     conversation: chatConversation(value),
+    signals: chatSignals(value),
     // A stream can be watched and stopped; usage costs nothing and is what accounting needs.
     bodyFor: body
       // The newer word for it; chat templates know only the older one.
@@ -36,6 +38,8 @@ export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question =>
         ...(isNarrowed ? { tools, tool_choice } : {}),
         stream: true,
         stream_options: { ...value.stream_options, include_usage: true },
+        // For the routes of this coordinator, not for engines.
+        models: undefined,
       }),
   };
 };

@@ -2,6 +2,7 @@ import type { ChatCompletionRequest } from '@lai/shared/openai';
 import { refuseAddressesInChat } from './addresses.ts';
 import { composedBody } from './engine-body.ts';
 import { chatConversation, chatTarget } from './needs.ts';
+import { chatSignals } from './question-signals.ts';
 import type { Question } from './serve.ts';
 
 export type ChatMessage = ChatCompletionRequest['messages'][number];
@@ -13,6 +14,7 @@ export const chatQuestion = (request: ChatCompletionRequest): Question => {
     route: 'chat.completions',
     target: chatTarget(request),
     conversation: chatConversation(request),
+    signals: chatSignals(request),
     bodyFor: composedBody({ ...request, stream: true, stream_options: { include_usage: true } }),
   };
 };

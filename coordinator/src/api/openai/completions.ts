@@ -1,7 +1,8 @@
 import { CompletionRequest } from '@lai/shared/openai';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { textCollector } from './collect-text.ts';
-import { completionTarget, plainConversation } from './needs.ts';
+import { completionTarget, longestText, plainConversation } from './needs.ts';
+import { plainSignals } from './question-signals.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected, passThrough } from './wording.ts';
 
@@ -20,6 +21,7 @@ export const completionQuestion = (body: JsonBody<CompletionRequest>): Question 
     route: 'completions',
     target: completionTarget(value),
     conversation: plainConversation(value.user, value.prompt),
+    signals: plainSignals(longestText(value.prompt), value.max_tokens ?? 0),
     bodyFor: body.forEngine({ stream: true, stream_options: { ...value.stream_options, include_usage: true } }),
   };
 };

@@ -3,7 +3,8 @@ import { refuseAddressesInChat } from './addresses.ts';
 import { type JsonBody, readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { vectorsAs } from './embedding-vectors.ts';
-import { embeddingTarget, plainConversation } from './needs.ts';
+import { embeddingTarget, longestText, plainConversation } from './needs.ts';
+import { plainSignals } from './question-signals.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected } from './wording.ts';
 
@@ -21,6 +22,7 @@ export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question =>
     target: embeddingTarget(body.value),
     // Nothing of it stays in a cache.
     conversation: plainConversation(body.value.user, ''),
+    signals: plainSignals(longestText(body.value.input), 0),
     bodyFor: body.forEngine({}),
   };
 };

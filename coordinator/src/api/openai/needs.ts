@@ -32,14 +32,14 @@ export const chatTarget = (request: ChatCompletionRequest): Target => {
 export const completionTarget = ({ model, prompt, suffix }: CompletionRequest): Target => ({
   model: model ?? AUTO,
   capabilities: ['completion'],
-  contextTokens: contextFor(longest(charactersOf(prompt)) + (suffix?.length ?? 0)),
+  contextTokens: contextFor(longestText(prompt) + (suffix?.length ?? 0)),
 });
 
 /** The inputs are read one by one, so the longest counts. */
 export const embeddingTarget = ({ model, input }: EmbeddingRequest): Target => ({
   model: model ?? AUTO,
   capabilities: ['embedding'],
-  contextTokens: contextFor(longest(charactersOf(input))),
+  contextTokens: contextFor(longestText(input)),
 });
 
 export const rerankTarget = ({ model, query, documents }: RerankRequest): Target => ({
@@ -70,6 +70,9 @@ export const contextFor = (characters: number): number => {
   const tokens = characters / MOST_CHARACTERS_PER_TOKEN;
   return tokens <= SMALL_CONTEXT_TOKENS ? 0 : Math.floor(tokens / STEP_TOKENS) * STEP_TOKENS;
 };
+
+/** Characters of the longest text in a prompt. */
+export const longestText = (prompt: CompletionRequest['prompt']): number => longest(charactersOf(prompt));
 
 const longest = (lengths: readonly number[]): number => lengths.reduce((most, length) => Math.max(most, length), 0);
 

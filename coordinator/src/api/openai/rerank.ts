@@ -3,6 +3,7 @@ import { refuseAddresses } from './addresses.ts';
 import { readJsonBody } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
 import { rerankTarget } from './needs.ts';
+import { plainSignals } from './question-signals.ts';
 import { type Call, type Door, serve } from './serve.ts';
 import { collected } from './wording.ts';
 
@@ -15,6 +16,7 @@ export const rerank = async (call: Call, door: Door): Promise<void> => {
     route: 'rerank',
     target: rerankTarget(body.value),
     conversation: null,
+    signals: plainSignals(body.value.query.length, 0),
     bodyFor: body.forEngine({}),
   } as const;
   await serve(call, door, question, collected({ push: (bytes) => collector.push(bytes), finish: () => collector.bytes() }));

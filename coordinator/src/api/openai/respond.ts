@@ -128,8 +128,23 @@ const servedHeaders = (requestId: string, trail: Trail, isServed = true): Record
     'x-lai-attempts': String(trail.attempts.length),
     ...(trail.queueMs === null ? {} : { 'x-lai-queue-ms': String(trail.queueMs) }),
     ...(served ? { 'x-lai-node': served.nodeName, 'x-lai-model': encodeURI(served.model) } : {}),
+    ...routeHeaders(trail, served),
   };
 };
+
+/** Which way it went, and what could have answered instead: the words of `lai explain`. */
+const routeHeaders = ({ route }: Trail, served: Trail['attempts'][number] | undefined): Record<string, string> => {
+  if (!route) return {};
+  const way = [route.asked, route.step, served?.nodeName].filter((name, at, all) => name != null && name !== all[at - 1]);
+  const left = route.left.map(({ step, reason }) => `${step} (${reason})`).join(', ');
+  return {
+    'x-lai-route': headerText(way.join(' > ')),
+    ...(left === '' ? {} : { 'x-lai-fallback': headerText(left) }),
+  };
+};
+
+/** Names may hold any letters; a header may not. */
+const headerText = (text: string): string => text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, encodeURIComponent);
 
 /** Where it stood when the headers had to go out. */
 const queueHeaders = (answer: Answer): Record<string, string> => {

@@ -6,10 +6,13 @@ import type { Actor } from '../../access/audit.ts';
 import { demand } from '../../access/middleware.ts';
 import { systemClock } from '../../dispatch/clock.ts';
 import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
+import type { RouteLoop } from '../../dispatch/route-loop.ts';
 import type { NodeCommands } from '../../nodes/node-commands.ts';
 import type { Registry } from '../../nodes/registry.ts';
 import { affinityOf, type Conversation } from './affinity.ts';
+import type { QuestionSignals } from './question-signals.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './request-options.ts';
+import { type RoutingDoor, routeFor } from './request-route.ts';
 import { type Ending, type Failed, respondCollected, respondStreaming } from './respond.ts';
 import type { Wording } from './wording.ts';
 
@@ -45,6 +48,8 @@ export const actorOf = ({ principal, address }: Pick<Call, 'principal' | 'addres
 /** What all surfaces have behind them. */
 export interface Door {
   readonly dispatcher: Dispatcher;
+  readonly routes: RouteLoop;
+  readonly routing: RoutingDoor;
   readonly registry: Registry;
   readonly nodeCommands: NodeCommands;
   readonly queueWaitMs: number;
@@ -55,6 +60,7 @@ export interface Door {
 
 /** A client's request, understood: where it may run and what the runtime is to be sent. */
 export interface Question extends Pick<DispatchRequest, 'route' | 'target' | 'bodyFor'> {
+  readonly signals: QuestionSignals;
   /** What tells one conversation from another; null when there is none. */
   readonly conversation: Conversation | null;
 }
@@ -65,7 +71,9 @@ export interface Question extends Pick<DispatchRequest, 'route' | 'target' | 'bo
  */
 export const serve = async (call: Call, door: Door, question: Question, wording: Wording): Promise<void> => {
   const { request, response, principal, revoked, requestId, receivedAtMs } = call;
-  demand(principal, 'inference.run', { model: question.target.model });
+  demand(principal, 'inference.run');
+  const { conversation, target, signals, ...asked } = question;
+  const way = routeFor({ target, signals, headers: request.headers }, principal, door.routing);
   const isStreaming = wording.kind === 'stream';
   const timeoutMs = timeoutFromHeaders(request.headers);
   const totalMs = timeoutMs ?? (isStreaming ? TOTAL_MS : SILENT_MS);
@@ -78,7 +86,6 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
   };
   if (revoked.aborted) throw new CodedError('invalid_api_key');
   revoked.addEventListener('abort', hangUp, { once: true });
-  const { conversation, ...asked } = question;
 
   const dispatch = {
     ...asked,
@@ -91,7 +98,7 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     isCollected: !isStreaming,
     signal: gone.signal,
   };
-  const answer = door.dispatcher.answer(dispatch);
+  const answer = door.routes.answer(dispatch, way);
   const respond = { answer, response, requestId, log: door.log, abandon: () => response.destroy() };
   // What ends because the key was revoked ends with that as its reason.
   const reword = (failure: Failed): Failed => {
