@@ -34,6 +34,8 @@ export interface Command {
   readonly takesImages: boolean;
   /** What it says when the prompt is longer than the context. */
   readonly saysTooLong: RegExp;
+  /** Started by `lai launch`, under this name, which tells it of the coordinator; `start` gives its own arguments alone. */
+  readonly launch?: { readonly client: string; readonly program: string };
 }
 
 const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
@@ -198,6 +200,22 @@ const qwenCode: Command = {
   }),
 };
 
-export const commands: readonly Command[] = [opencode, codex, claudeCode, cline, continueCli, qwenCode];
+/** The same program with nothing of its settings said: address, key and model come from `lai launch`. */
+const launched = (command: Command, launch: { client: string; program: string }): Command => ({
+  ...command,
+  name: `launch-${launch.client}`,
+  client: `\`lai launch ${launch.client}\`: ${command.client}`,
+  launch,
+  takesImages: false,
+  start: (target, prompt, image) => ({ args: command.start(target, prompt, image).args }),
+});
+
+export const commands: readonly Command[] = [
+  ...[opencode, codex, claudeCode, cline, continueCli, qwenCode],
+  launched(claudeCode, { client: 'claude', program: 'claude' }),
+  launched(codex, { client: 'codex', program: 'codex' }),
+  launched(opencode, { client: 'opencode', program: 'opencode' }),
+  launched(qwenCode, { client: 'qwen', program: 'qwen' }),
+];
 
 export const programOf = (folder: string, { program }: Command): string => join(folder, 'node_modules', program);

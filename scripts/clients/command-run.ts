@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Command, programOf, type Target } from './command-programs.ts';
 
+const LAI = join(import.meta.dirname, '../../coordinator/dist/lai.js');
 const OUTPUT_LIMIT = 1024 * 1024;
 const SETUP_LIMIT_MS = 60_000;
 
@@ -76,6 +77,29 @@ export class RunningCommand {
   }
 }
 
+interface Started {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** `lai launch` finds the program on PATH, as a person's shell would. */
+const byLaunch = ({ command, target }: CommandRun, { file, args, env }: Started, home: string): Started => {
+  const { client = '', program = '' } = command.launch ?? {};
+  const bin = join(home, 'bin');
+  mkdirSync(bin, { recursive: true });
+  if (!existsSync(join(bin, program))) symlinkSync(file, join(bin, program));
+  return {
+    file: process.execPath,
+    args: [LAI, 'launch', client, '--model', target.model, '--', ...args],
+    env: {
+      ...env,
+      PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+      ...{ LAI_URL: target.url, LAI_API_KEY: target.key, LAI_DATA_DIR: join(home, 'lai') },
+    },
+  };
+};
+
 /** Starts the program in a home of its own, which is gone afterwards together with everything that still runs. */
 export const withCommand = async <T>(run: CommandRun, use: (running: RunningCommand) => Promise<T>): Promise<T> => {
   const home = mkdtempSync(join(tmpdir(), 'lai-client-'));
@@ -90,7 +114,9 @@ export const withCommand = async <T>(run: CommandRun, use: (running: RunningComm
       writeFileSync(join(home, path), content);
     }
     const begin = (withArgs: readonly string[], input?: string): RunningCommand => {
-      const running = new RunningCommand(programOf(run.folder, run.command), withArgs, { env, home, stdin: input });
+      const given = { file: programOf(run.folder, run.command), args: withArgs, env };
+      const { file, args: all, env: variables } = run.command.launch ? byLaunch(run, given, home) : given;
+      const running = new RunningCommand(file, all, { env: variables, home, stdin: input });
       started.push(running);
       return running;
     };
