@@ -26,6 +26,7 @@ describe('simpleCommands', () => {
       ],
     ],
     ['lai explain <request-id> >out', [['lai', 'explain', '<request-id>']]],
+    ['lai models load|unload x | sh', [['lai', 'models', 'load|unload', 'x'], ['sh']]],
     ['export A=1', [['export', 'A=1']]],
     ['A=1', []],
     ['# nothing', []],

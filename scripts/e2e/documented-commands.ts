@@ -28,7 +28,10 @@ export const commandsIn = (page: string, markdown: string, first: readonly strin
       const line: number = begun?.line ?? at + 1;
       begun = text.endsWith('\\') ? { line, text: text.slice(0, -1) } : null;
       // An unnamed block is output or a drawing, unless it begins as a command of ours does.
-      if (begun === null && (fence === 'sh' || first.includes(text.trim().split(/\s/)[0] ?? ''))) add(line, text);
+      if (begun !== null) continue;
+      if (fence === 'sh') add(line, text);
+      // In such a block what follows is an explanation in the next column.
+      else if (first.includes(text.trim().split(/\s/)[0] ?? '')) add(line, text.trim().split(/\s{2,}/)[0] ?? '');
       continue;
     }
     for (const [, code = ''] of raw.matchAll(/`([^`]+)`/g)) {
@@ -80,6 +83,9 @@ export const simpleCommands = (line: string): string[][] => {
       const [all] = /^<[\w -]+>/.exec(line.slice(at)) ?? [''];
       word = `${word ?? ''}${all}`;
       at += all.length - 1;
+    } else if (char === '|' && /\w/.test(line[at - 1] ?? '') && /\w/.test(line[at + 1] ?? '')) {
+      // Alternatives, as `start|stop`: no pipe of ours is written without spaces.
+      word = `${word ?? ''}|`;
     } else if (char === '|' || char === ';' || (char === '&' && line[at + 1] === '&')) {
       endCommand();
       if (char === '&') at += 1;

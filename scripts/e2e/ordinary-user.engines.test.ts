@@ -25,7 +25,7 @@ describe.skipIf(missing !== null)('a person without rights over a clean Debian',
 
   const installed = () => machine.run('dpkg-query --show');
   const asAda = (line: string) =>
-    machine.runLong(`exec runuser -u ada -- sh -c 'cd ~/lai && ${line}'`, { HOME: '/home/ada', ...authorities });
+    machine.runLong(`exec runuser -u ada -- sh -c 'cd ~/lai && ${line}'`, { HOME: '/home/ada', NO_COLOR: '1', ...authorities });
 
   beforeAll(async () => {
     source = mkdtempSync(join(tmpdir(), 'lai-ordinary-'));
