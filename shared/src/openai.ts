@@ -53,8 +53,40 @@ export const ChatCompletionRequest = z.looseObject({
 });
 export type ChatCompletionRequest = z.infer<typeof ChatCompletionRequest>;
 
+export type Prompt = string | string[] | number[] | number[][];
+
+/** Fields that may hold a million short entries; their schemas look at each of them once and stop at the first wrong one. */
+export const LONG_LISTS = z.registry<Record<string, never>>();
+
+const integer = { type: 'integer' };
+const PROMPT_SHAPES = ['string', 'string[]', 'integer[]', 'integer[][]'] as const;
+
 /** Text, or several texts, or tokens, which only some runtimes take. */
-const Prompt = z.union([z.string(), z.array(z.string()), z.array(z.number().int()), z.array(z.array(z.number().int()))]);
+const Prompt = z
+  .unknown()
+  .superRefine((value, context) => {
+    const path = wrongEntry(value);
+    if (path) context.addIssue({ code: 'custom', path, message: `expected ${PROMPT_SHAPES.join(' or ')}` });
+  })
+  .meta({
+    anyOf: [
+      { type: 'string' },
+      ...[{ type: 'string' }, integer, { type: 'array', items: integer }].map((items) => ({ type: 'array', items })),
+    ],
+  }) as unknown as z.ZodType<Prompt>;
+LONG_LISTS.add(Prompt, {});
+
+/** Where a value stops being a prompt; null when it is one. All entries are of the first one's kind. */
+const wrongEntry = (value: unknown): number[] | null => {
+  if (typeof value === 'string') return null;
+  if (!Array.isArray(value)) return [];
+  const isAlike = typeof value[0] === 'string' ? isText : Array.isArray(value[0]) ? isTokens : Number.isInteger;
+  const wrong = value.findIndex((entry) => !isAlike(entry));
+  return wrong === -1 ? null : [wrong];
+};
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isTokens = (value: unknown): boolean => Array.isArray(value) && value.every(Number.isInteger);
 
 export const CompletionRequest = z.looseObject({
   model: z.string().min(1).max(512).optional(),

@@ -2,6 +2,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { CodedError } from '@lai/shared/errors';
+import { CompletionRequest, EmbeddingRequest } from '@lai/shared/openai';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
@@ -251,8 +252,14 @@ describe('much of something', () => {
   });
 
   it('is no matter with tokens and texts for vectors', () => {
-    expect(parse(`{"input":${listOf(300_000, '1')}}`).value).toBeDefined();
-    expect(parse(`{"prompt":[${listOf(300_000, '1')}]}`).value).toBeDefined();
+    const limits = { maxTextBytes: MIB };
+    expect(parseJsonBody(Buffer.from(`{"input":${listOf(300_000, '1')}}`), EmbeddingRequest, limits).value).toBeDefined();
+    expect(parseJsonBody(Buffer.from(`{"prompt":[${listOf(300_000, '1')}]}`), CompletionRequest, limits).value).toBeDefined();
+  });
+
+  it('names the first entry that is none of them', () => {
+    const problem = problemOf(`{"input":[${'1,'.repeat(20)}"a",2.5]}`, EmbeddingRequest);
+    expect(problem).toMatchObject({ code: 'invalid_value', param: 'input[20]' });
   });
 });
 

@@ -30,14 +30,18 @@ export const withOneSystemMessage = (messages: readonly ChatMessage[]): ChatMess
   const rest = firstOther === -1 ? [] : messages.slice(firstOther);
   const system = leading.map(({ content }) => plainText(content)).filter((text) => text !== '');
   const said: ChatMessage[] = system.length > 0 ? [{ role: 'system', content: system.join('\n\n') }] : [];
+  let turn: UserTurn | null = null;
   let isLastInlined = false;
   for (const message of rest) {
     const isInlined = isSystem(message);
     const content = isInlined ? `<system-message>\n${plainText(message.content)}\n</system-message>` : message.content;
-    const last = said.at(-1);
-    const mayJoin = last?.role === 'user' && (isInlined || message.role === 'user') && (isInlined || isLastInlined);
-    if (mayJoin) said[said.length - 1] = { ...last, content: joined(last.content, content) };
-    else said.push(isInlined ? { role: 'user', content } : message);
+    const mayJoin = turn !== null && (isInlined || (message.role === 'user' && isLastInlined));
+    if (turn && mayJoin) turn.add(content);
+    else {
+      const begun = isInlined ? { role: 'user', content } : { ...message };
+      turn = begun.role === 'user' ? new UserTurn(begun) : null;
+      said.push(begun);
+    }
     isLastInlined = isInlined;
   }
   return said;
@@ -45,12 +49,29 @@ export const withOneSystemMessage = (messages: readonly ChatMessage[]): ChatMess
 
 const isSystem = ({ role }: ChatMessage): boolean => role === 'system' || role === 'developer';
 
-const joined = (a: ChatMessage['content'], b: ChatMessage['content']): ChatMessage['content'] => {
-  if (typeof a === 'string' && typeof b === 'string') return `${a}\n\n${b}`;
-  return [...partsOf(a), ...partsOf(b)];
-};
+type Parts = Exclude<ChatMessage['content'], string | null | undefined>;
 
-const partsOf = (content: ChatMessage['content']) =>
+/** A user's message that grows: one text, until something comes that is none. Nothing of it is copied again for what comes later. */
+class UserTurn {
+  readonly #message: ChatMessage;
+  #parts: Parts | null = null;
+
+  constructor(message: ChatMessage) {
+    this.#message = message;
+  }
+
+  add(content: ChatMessage['content']): void {
+    if (this.#parts === null && typeof this.#message.content === 'string' && typeof content === 'string') {
+      this.#message.content = `${this.#message.content}\n\n${content}`;
+      return;
+    }
+    this.#parts ??= [...partsOf(this.#message.content)];
+    this.#message.content = this.#parts;
+    for (const part of partsOf(content)) this.#parts.push(part);
+  }
+}
+
+const partsOf = (content: ChatMessage['content']): Parts =>
   typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
 
 const plainText = (content: ChatMessage['content']): string => {

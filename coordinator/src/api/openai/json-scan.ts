@@ -3,12 +3,10 @@ import { folded, isForeign, isKept, type KnownKeys } from './known-keys.ts';
 
 /** JSON.parse takes 100,000 levels without complaint, and whatever walks the result afterwards runs out of stack. */
 const MAX_DEPTH = 64;
-/** Messages, items, parts, tools and calls are objects of one list: translating them costs time for each. */
+/** Of one list or object: messages, items, parts, tools, keys. Checking and translating them costs time for each. */
 const MAX_ENTRIES = 10_000;
 /** Of all lists and objects together, those inside tool schemas included. */
 const MAX_CONTAINERS = 100_000;
-/** Texts or tokens for a vector or a completion; a million short numbers are an honest body. */
-const LONG_LISTS: ReadonlySet<string> = new Set(['input', 'prompt']);
 
 export type Path = readonly (string | number)[];
 
@@ -38,7 +36,8 @@ export interface JsonShape {
  */
 export const scanJson = (text: string, known: KnownKeys): JsonShape | null => new Scan(text, known).run();
 
-const [SPACE, QUOTE, BACKSLASH, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COLON, COMMA] = Array.from(' "\\{}[]:,', (letter) =>
+const SPACE_CODE = 32;
+const [QUOTE, BACKSLASH, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COLON, COMMA] = Array.from('"\\{}[]:,', (letter) =>
   letter.charCodeAt(0),
 );
 
@@ -66,15 +65,24 @@ class Scan {
   /** False when it is no JSON. `foreign`: its keys mean nothing to Lai or an engine. `kept`: it stands in a text that is kept. */
   #value(foreign: boolean, kept: boolean): boolean {
     const code = this.#next();
-    if (code === QUOTE) return this.#string();
     if (code === OPEN) return this.#open() && this.#object(foreign, kept);
     if (code === OPEN_LIST) return this.#open() && this.#list(foreign, kept);
+    return this.#scalar(code);
+  }
+
+  #scalar(code: number): boolean {
+    if (code === QUOTE) return this.#string();
+    const text = this.#text;
     const start = this.#at;
-    for (; this.#at < this.#text.length; this.#at += 1) {
-      const inner = this.#text.charCodeAt(this.#at);
-      if (inner === COMMA || inner === CLOSE || inner === CLOSE_LIST || inner <= (SPACE ?? 0)) break;
-    }
-    return this.#at > start;
+    let at = start;
+    for (
+      let inner = code;
+      inner > SPACE_CODE && inner !== COMMA && inner !== CLOSE && inner !== CLOSE_LIST;
+      inner = text.charCodeAt(at)
+    )
+      at += 1;
+    this.#at = at;
+    return at > start;
   }
 
   #open(): boolean {
@@ -95,14 +103,18 @@ class Scan {
 
   #list(foreign: boolean, kept: boolean): boolean {
     const depth = this.#path.length;
-    const isLong = foreign || (depth <= 2 && LONG_LISTS.has(String(this.#path[0])));
+    // Many numbers of a schema's, or of a prompt's tokens, are an honest body.
+    const isLong = foreign || (depth <= 2 && this.#known.longLists.has(String(this.#path[0])));
     if (this.#next() === CLOSE_LIST) return this.#close();
     for (let index = 0; ; index += 1) {
       const code = this.#next();
-      if (index >= MAX_ENTRIES && !foreign && (!isLong || code === OPEN || code === OPEN_LIST)) throw tooMany(this.#path);
-      this.#path[depth] = index;
-      if (!this.#value(foreign, kept)) return false;
-      this.#path.length = depth;
+      if (index >= MAX_ENTRIES && !foreign && (!isLong || code === OPEN || code === OPEN_LIST))
+        throw tooMany(this.#path.slice(0, depth));
+      if (code === OPEN || code === OPEN_LIST) {
+        this.#path[depth] = index;
+        if (!this.#value(foreign, kept)) return false;
+        this.#path.length = depth;
+      } else if (!this.#scalar(code)) return false;
       const after = this.#next();
       if (after === CLOSE_LIST) return this.#close();
       if (after !== COMMA) return false;
@@ -115,7 +127,8 @@ class Scan {
     const seen = foreign ? null : new KeysSeen();
     let start = this.#at;
     if (this.#next() === CLOSE) return this.#close();
-    for (;;) {
+    for (let entries = 0; ; entries += 1) {
+      if (entries >= MAX_ENTRIES) throw tooMany(this.#path.slice(0, depth));
       if (this.#next() !== QUOTE) return false;
       const key = this.#key();
       if (key === null || this.#next() !== COLON) return false;
@@ -194,7 +207,7 @@ class Scan {
   #next(): number {
     const text = this.#text;
     let code = text.charCodeAt(this.#at);
-    while (code <= (SPACE ?? 0)) {
+    while (code <= SPACE_CODE) {
       this.#at += 1;
       code = text.charCodeAt(this.#at);
     }
@@ -233,17 +246,17 @@ const shown = (path: Path): string => nameOf(path).slice(0, SHOWN_CHARACTERS);
 const misspelled = (path: Path, meant: string): CodedError =>
   new CodedError('invalid_value', {
     message: `${shown(path)}: some engines would read this key as ${JSON.stringify(meant)}, others would not. Spell it ${JSON.stringify(meant)}.`,
-    param: shown(path),
+    param: shown(path) || 'body',
   });
 
 const twice = (path: Path): CodedError =>
   new CodedError('invalid_value', {
     message: `${shown(path)}: this key is there twice, and engines differ in which one they read. Send it once.`,
-    param: shown(path),
+    param: shown(path) || 'body',
   });
 
 const tooMany = (path: Path): CodedError =>
   new CodedError('invalid_value', {
     message: `${shown(path) || 'The body'}: more than ${MAX_ENTRIES} entries. This limit is Lai's own.`,
-    param: shown(path),
+    param: shown(path) || 'body',
   });

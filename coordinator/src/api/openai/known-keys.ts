@@ -1,3 +1,4 @@
+import { LONG_LISTS } from '@lai/shared/openai';
 import { z } from 'zod';
 
 /**
@@ -96,6 +97,8 @@ export const isKept = (key: string, isObject: boolean): boolean => KEPT.has(key)
 export interface KnownKeys {
   readonly exact: ReadonlySet<string>;
   readonly byFold: ReadonlyMap<string, string>;
+  /** Top-level fields that may be lists of any number of texts or tokens. */
+  readonly longLists: ReadonlySet<string>;
 }
 
 /**
@@ -112,7 +115,9 @@ export const keysKnownTo = (schema: z.ZodType): KnownKeys => {
   if (made) return made;
   const exact = new Set<string>(ENGINE_KEYS);
   collect(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }), exact);
-  const keys = { exact, byFold: new Map([...exact].map((key) => [folded(key), key])) };
+  const fields = schema instanceof z.ZodObject ? Object.entries(schema.shape) : [];
+  const longLists = new Set(fields.filter(([, field]) => LONG_LISTS.has(field as z.ZodType)).map(([name]) => name));
+  const keys = { exact, byFold: new Map([...exact].map((key) => [folded(key), key])), longLists };
   known.set(schema, keys);
   return keys;
 };
