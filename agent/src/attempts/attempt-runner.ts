@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import { classifyEngineError, classifySocketError, explainRefusal } from '../runtimes/engine-error.ts';
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
+import { withModel } from './model-in-body.ts';
 import { Normaliser } from './normaliser.ts';
 import { StreamScanner } from './stream-scanner.ts';
 import { contentTypeOf, isPlainAnswer, STREAMED, usageOfWhole } from './whole-answers.ts';
@@ -116,7 +117,9 @@ export class AttemptRunner {
     this.#watch(this.start.deadlines.firstContentMs, 'first_token_timeout');
     await Promise.race([this.#prepare(), this.#stopped()]);
     const { url, headers } = this.#runtime.endpoint(this.start.route);
-    const body = Buffer.concat(this.#body.splice(0));
+    const sent = Buffer.concat(this.#body.splice(0));
+    const engineName = this.#runtime.engineName?.(this.start.model);
+    const body = engineName === undefined ? sent : withModel(sent, engineName);
     const response = await openEngineRequest({
       ...{ url, body, method: 'POST', signal: this.#abort.signal },
       headers: { ...headers, ...contentTypeOf(this.start.route, body) },

@@ -8,6 +8,7 @@ import { callEngine, openEngineRequest, readText } from './engine-http.ts';
 import { leftOut, listOf, name } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
 import { mlxCapabilities } from './mlx-model.ts';
+import { shownNames } from './model-folder.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 
 const Models = z.object({ data: listOf(z.looseObject({ id: name })) });
@@ -30,7 +31,8 @@ export class MlxServer implements Runtime {
   readonly #slots: number;
   readonly #process: EngineHandle | null;
   readonly #onClose: () => Promise<void>;
-  #models: readonly string[] = [];
+  /** What the fleet calls its models, by its own names. */
+  #models: ReadonlyMap<string, string> = new Map();
   /** By model, from its files. */
   readonly #capabilities = new Map<string, readonly string[]>();
   #inMemory: string | null = null;
@@ -71,12 +73,12 @@ export class MlxServer implements Runtime {
         throw error;
       });
       if (listed === null) {
-        this.#models = [];
+        this.#models = new Map();
         this.#become('ready', MUTE);
         return [];
       }
       const { entries, strange } = listed.data;
-      this.#models = [...new Set(entries.map(({ id }) => id))];
+      this.#models = shownNames([...new Set(entries.map(({ id }) => id))]);
       await this.#learn();
       this.#become('ready', leftOut('its models', strange));
       return this.#describe();
@@ -95,7 +97,7 @@ export class MlxServer implements Runtime {
   }
 
   async #learn(): Promise<void> {
-    for (const id of this.#models) {
+    for (const id of this.#models.keys()) {
       if (this.#capabilities.has(id)) continue;
       const found = await mlxCapabilities(id);
       if (found) this.#capabilities.set(id, found);
@@ -108,7 +110,7 @@ export class MlxServer implements Runtime {
 
   /** The only way to load a model is to have it say something. */
   async loadModel(id: string, signal: AbortSignal): Promise<void> {
-    if (!this.#models.includes(id)) throw new RuntimeError('model_not_found', `mlx_lm.server does not have ${id}`);
+    if (![...this.#models.values()].includes(id)) throw new RuntimeError('model_not_found', `mlx_lm.server does not have ${id}`);
     await explainedLoad({ engine: this.#process, load: () => this.#load(id, signal) });
     this.#inMemory = id;
   }
@@ -123,7 +125,7 @@ export class MlxServer implements Runtime {
     try {
       await callEngine(openAiUrl(this.#base, 'completions'), Completion, {
         method: 'POST',
-        body: { model: id, prompt: ' ', max_tokens: 1, stream: false },
+        body: { model: this.engineName(id) ?? id, prompt: ' ', max_tokens: 1, stream: false },
         signal,
       });
     } catch (error) {
@@ -155,6 +157,10 @@ export class MlxServer implements Runtime {
     return classifyEngineError(500, text);
   }
 
+  engineName(id: string): string | undefined {
+    return [...this.#models].find(([engineName, shown]) => shown === id && engineName !== id)?.[0];
+  }
+
   endpoint(route: AttemptRoute) {
     return { url: openAiUrl(this.#base, route), headers: {} };
   }
@@ -180,11 +186,11 @@ export class MlxServer implements Runtime {
   }
 
   #describe(): RuntimeModel[] {
-    return this.#models.map((id) => ({
+    return [...this.#models].map(([engineName, id]) => ({
       id,
       isLoaded: this.#inMemory === id,
       isLoading: false,
-      capabilities: this.#capabilities.get(id) ?? ['chat', 'completion'],
+      capabilities: this.#capabilities.get(engineName) ?? ['chat', 'completion'],
       contextLength: null,
       sizeBytes: null,
       vramBytes: null,

@@ -86,6 +86,8 @@ export interface Runtime {
   readonly isDormant?: boolean;
   /** For engines whose statuses mean something else than everybody's; `classifyEngineError` otherwise. */
   classifyError?(status: number, text: string): ErrorCode;
+  /** For engines that call a model by its path: the name that a request must have in it. Undefined where both names are one. */
+  engineName?(id: string): string | undefined;
   /** Where inference requests go; the body's `model` is one of `listModels`. */
   endpoint(route: AttemptRoute): { readonly url: URL; readonly headers: Readonly<Record<string, string>> };
   close(): Promise<void>;

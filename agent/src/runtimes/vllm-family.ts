@@ -26,9 +26,3 @@ export const toolParserOf = (model: string): string | null => {
   const name = basename(model).toLowerCase();
   return PARSERS.find(([family]) => family.test(name))?.[1] ?? null;
 };
-
-/** A folder, by its own name: what a path is called is nobody's business but the machine's. Undefined for a name that is no path. */
-export const folderName = (model: string): string | undefined => {
-  if (!/^(?:[/~.]|[A-Za-z]:[\\/]|\\\\)/.test(model)) return undefined;
-  return model.split(/[\\/]/).findLast((segment) => segment !== '' && segment !== '.' && segment !== '..' && segment !== '~');
-};

@@ -7,6 +7,7 @@ import { classifyEngineError } from './engine-error.ts';
 import { callEngine, openEngineRequest, readText } from './engine-http.ts';
 import { leftOut, listOf, name, positive, text } from './engine-values.ts';
 import { explainedLoad } from './explained-load.ts';
+import { shownNames } from './model-folder.ts';
 import { type EngineHandle, openAiUrl, type Runtime, type RuntimeAbilities, RuntimeError, type RuntimeModel } from './runtime.ts';
 import { parseVllmMetrics, type VllmFigures } from './vllm-metrics.ts';
 import { type ReadVramUsedBytes, sawVramMove } from './vram-check.ts';
@@ -45,6 +46,8 @@ export class Vllm implements Runtime {
   readonly #onClose: () => Promise<void>;
   /** What it served when it was last heard of; a process that was ended to free the GPU still has a model to offer. */
   #cards: readonly z.infer<typeof Card>[] = [];
+  /** What the fleet calls them, by vLLM's names. */
+  #shown: ReadonlyMap<string, string> = new Map();
   #freedBytes: number | null = null;
   #isPutDown = false;
   #version: string | null = null;
@@ -113,6 +116,7 @@ export class Vllm implements Runtime {
       this.#version ??= (await this.#get('/version', Version, signal)).version;
       const [{ data }, isAsleep] = await Promise.all([this.#get('/v1/models', Cards, signal), this.#isAsleep(signal)]);
       this.#cards = data.entries;
+      this.#shown = shownNames(data.entries.map(({ id }) => id));
       this.#become('ready', leftOut('its models', data.strange));
       if (!isAsleep) this.#learn();
       return this.#describe(!isAsleep);
@@ -155,6 +159,10 @@ export class Vllm implements Runtime {
   /** What it counts about itself. Adopted engines may be at work for others. */
   async figures(signal: AbortSignal): Promise<VllmFigures> {
     return parseVllmMetrics(await this.#text('GET', '/metrics', signal));
+  }
+
+  engineName(id: string): string | undefined {
+    return [...this.#shown].find(([engineName, shown]) => shown === id && engineName !== id)?.[0];
   }
 
   endpoint(route: AttemptRoute) {
@@ -257,7 +265,7 @@ export class Vllm implements Runtime {
 
   #describe(isLoaded: boolean): RuntimeModel[] {
     return this.#cards.map((card) => ({
-      id: card.id,
+      id: this.#shown.get(card.id) ?? card.id,
       isLoaded,
       isLoading: false,
       capabilities: this.#capabilities ?? this.#learnedOf(card) ?? guessCapabilities(card.id),
@@ -280,7 +288,8 @@ export class Vllm implements Runtime {
   }
 
   #mustHave(id: string): void {
-    if (!this.#cards.some((card) => card.id === id)) throw new RuntimeError('model_not_found', `this vLLM does not serve ${id}`);
+    if (!this.#cards.some((card) => (this.#shown.get(card.id) ?? card.id) === id))
+      throw new RuntimeError('model_not_found', `this vLLM does not serve ${id}`);
   }
 
   /** Management routes that answer in plain text or not at all. */

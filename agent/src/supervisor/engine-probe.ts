@@ -7,7 +7,12 @@ export const askForOneToken = async (runtime: Runtime, model: string, signal: Ab
     const response = await openEngineRequest({
       ...runtime.endpoint('chat.completions'),
       method: 'POST',
-      body: JSON.stringify({ model, max_tokens: 1, stream: false, messages: [{ role: 'user', content: 'Say yes.' }] }),
+      body: JSON.stringify({
+        model: runtime.engineName?.(model) ?? model,
+        max_tokens: 1,
+        stream: false,
+        messages: [{ role: 'user', content: 'Say yes.' }],
+      }),
       signal,
     });
     await readText(response, 64 * 1024);
