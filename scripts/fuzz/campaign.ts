@@ -6,6 +6,8 @@ export interface Campaign {
   readonly about: string;
   /** Inputs to draw when nobody says how many. */
   readonly runs: number;
+  /** Inputs that one trial takes together; 1 when not said. */
+  readonly each?: number;
   property(): fc.IRawProperty<unknown>;
 }
 
@@ -13,6 +15,7 @@ export interface Campaign {
 export const campaign = <Input>(options: {
   readonly about: string;
   readonly runs: number;
+  readonly each?: number;
   readonly property: () => fc.IRawProperty<Input>;
 }): Campaign => options as Campaign;
 
@@ -23,11 +26,11 @@ export interface Verdict {
 }
 
 export const runCampaign = async (
-  { property }: Campaign,
+  { property, each = 1 }: Campaign,
   { runs, seed, path }: { runs: number; seed: number; path?: string | undefined },
 ): Promise<Verdict> => {
-  const details = await fc.check(property(), { numRuns: runs, seed, ...(path === undefined ? {} : { path }) });
-  if (!details.failed) return { runs: details.numRuns, violation: null };
+  const details = await fc.check(property(), { numRuns: Math.ceil(runs / each), seed, ...(path === undefined ? {} : { path }) });
+  if (!details.failed) return { runs: details.numRuns * each, violation: null };
   const report = await fc.asyncDefaultReportMessage(details as fc.RunDetails<unknown>);
   return {
     runs: details.numRuns,

@@ -63,5 +63,7 @@ export const contextBytes = (
   { tokens, keyType = 'f16', valueType = 'f16' }: { tokens: number; keyType?: string; valueType?: string },
 ): number | null => {
   const [keyBytes, valueBytes] = [BYTES[keyType], BYTES[valueType]];
-  return keyBytes === undefined || valueBytes === undefined ? null : Math.ceil(tokens * (keys * keyBytes + values * valueBytes));
+  if (keyBytes === undefined || valueBytes === undefined) return null;
+  const bytes = Math.ceil(tokens * (keys * keyBytes + values * valueBytes));
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : null;
 };

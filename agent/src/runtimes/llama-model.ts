@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { contextBytes } from './context-bytes.ts';
+import { positive } from './engine-values.ts';
 import { type GgufFacts, readGgufFacts } from './gguf-header.ts';
 
 /** What the router will start a model's own process with, read from the arguments it shows. */
@@ -22,16 +23,16 @@ export const readLaunch = (args: readonly string[]): LlamaLaunch => {
     const at = args.findIndex((arg) => names.includes(arg));
     return at === -1 ? null : (args[at + 1] ?? null);
   };
-  const positive = (text: string | null) => (text !== null && Number(text) > 0 ? Number(text) : null);
+  const number = (text: string | null) => positive.parse(text === null ? null : Number(text));
   return {
     file: after('--model', '-m'),
     projector: after('--mmproj', '-mm'),
     isForEmbeddings: args.includes('--embeddings') || args.includes('--embedding'),
-    slots: positive(after('--parallel', '-np')),
-    contextLength: positive(after('--ctx-size', '-c')),
+    slots: number(after('--parallel', '-np')),
+    contextLength: number(after('--ctx-size', '-c')),
     keyType: after('--cache-type-k', '-ctk') ?? 'f16',
     valueType: after('--cache-type-v', '-ctv') ?? 'f16',
-    port: positive(after('--port')),
+    port: number(after('--port')),
   };
 };
 
@@ -75,7 +76,7 @@ export const llamaContext = (known: {
   if (loaded !== null) return loaded;
   const whole = launch?.contextLength ?? null;
   if (whole === null) return trained;
-  return isEmbedding ? whole : Math.floor(whole / (launch?.slots ?? 1));
+  return isEmbedding ? whole : Math.floor(whole / (launch?.slots ?? 1)) || null;
 };
 
 /** The least that llama-server makes of a context that nobody asked for (`--fit-ctx`), per slot, before it gives a load up. */
