@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { Normaliser } from '../../agent/src/attempts/normaliser.ts';
 import { StreamScanner } from '../../agent/src/attempts/stream-scanner.ts';
 import { MessageComposer } from '../../coordinator/src/api/anthropic/messages-output.ts';
 import { OllamaComposer } from '../../coordinator/src/api/ollama/output.ts';
 import { ChatDeltas } from '../../coordinator/src/api/openai/chat-deltas.ts';
 import { chatCollector } from '../../coordinator/src/api/openai/collect-chat.ts';
 import { ResponseComposer } from '../../coordinator/src/api/openai/responses-output.ts';
+import { Normaliser } from '../../shared/src/answer-normaliser.ts';
 import { ResponseRequest } from '../../shared/src/responses.ts';
 import { campaign } from './campaign.ts';
 import { type DrawnStream, drawnStream, piecesOf } from './drawn-streams.ts';

@@ -1,4 +1,5 @@
 import type http from 'node:http';
+import { Normaliser } from '@lai/shared/answer-normaliser';
 import type { AttemptTimings, ChunkKind, Usage } from '@lai/shared/attempt';
 import { ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
@@ -11,7 +12,6 @@ import { classifyEngineError, classifySocketError, explainRefusal } from '../run
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
 import { withModel } from './model-in-body.ts';
-import { Normaliser } from './normaliser.ts';
 import { StreamScanner } from './stream-scanner.ts';
 import { contentTypeOf, isPlainAnswer, STREAMED, usageOfWhole } from './whole-answers.ts';
 

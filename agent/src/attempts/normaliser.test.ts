@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Normaliser } from '@lai/shared/answer-normaliser';
 import { AnswerReader } from '@lai/shared/answer-stream';
 import { EventSplitter, sseData } from '@lai/shared/sse';
 import fc from 'fast-check';
 import { ChatCompletionStream } from 'openai/lib/ChatCompletionStream';
 import { describe, expect, it } from 'vitest';
-import { Normaliser } from './normaliser.ts';
 import { StreamScanner } from './stream-scanner.ts';
 
 /** Recorded from real engines with a tiny model. Calls are written as the engines' sources write them: no tiny model makes any. */

@@ -1,6 +1,6 @@
+import { usageOf } from '@lai/shared/answer-usage';
 import type { AttemptRoute, Usage } from '@lai/shared/attempt';
 import { numberIn } from '@lai/shared/exact-json';
-import { usageOf } from './usage.ts';
 
 /** The routes whose answers are streams of events; the others answer once, whole. */
 export const STREAMED: ReadonlySet<AttemptRoute> = new Set(['chat.completions', 'completions']);

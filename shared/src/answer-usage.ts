@@ -1,5 +1,5 @@
-import type { Usage } from '@lai/shared/attempt';
-import { numberIn } from '@lai/shared/exact-json';
+import type { Usage } from './attempt.ts';
+import { numberIn } from './exact-json.ts';
 
 /** What an engine counted; null when it counted nothing: zeros on every chunk of /v1/completions are one of Ollama's habits. */
 export const usageOf = (told: unknown): Usage | null => {

@@ -1,4 +1,4 @@
-import type { CallDelta } from '@lai/shared/answer-stream';
+import type { CallDelta } from './answer-stream.ts';
 
 /** Calls of one choice that have begun: index → id. */
 export type CallState = Map<number, string>;

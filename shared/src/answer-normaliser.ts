@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import type { AnswerChoice, AnswerChunk } from '@lai/shared/answer-stream';
-import { type CallState, repairCall } from './normaliser-calls.ts';
-import { usageOf } from './usage.ts';
+import { type CallState, repairCall } from './answer-calls.ts';
+import type { AnswerChoice, AnswerChunk } from './answer-stream.ts';
+import { usageOf } from './answer-usage.ts';
 
 /**
  * Mends what engines are known to get wrong in a chunk, so that strict clients can read it. State of one stream; a healthy chunk stays
@@ -42,7 +41,7 @@ export class Normaliser {
     const calls = this.#calls.get(index) ?? new Map<number, string>();
     for (const call of delta.tool_calls ?? []) {
       this.#calls.set(index, calls);
-      isMended = repairCall(call, calls, () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`) || isMended;
+      isMended = repairCall(call, calls, () => `call_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`) || isMended;
     }
     if (typeof delta.reasoning === 'string' && typeof delta.reasoning_content !== 'string') {
       delta.reasoning_content = delta.reasoning;
