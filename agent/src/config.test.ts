@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -45,7 +46,7 @@ describe('settings of the agent', () => {
     ollamaUrl: { variable: 'LAI_OLLAMA_URL', text: 'http://a:1', value: 'http://a:1', flag: 'http://b:1' },
     ollamaSlots: { variable: 'LAI_OLLAMA_SLOTS', text: '4', value: 4, flag: 3 },
     ollamaMode: { variable: 'LAI_OLLAMA_MODE', text: 'own', value: 'own', flag: 'adopt' },
-    ollamaProgram: { variable: 'LAI_OLLAMA_PROGRAM', text: '/opt/ollama', value: '/opt/ollama', flag: '/usr/bin/ollama' },
+    ollamaProgram: { variable: 'LAI_OLLAMA_PROGRAM', text: '/bin/sh', value: '/bin/sh', flag: 'ollama' },
     modelsDir: { variable: 'LAI_MODELS_DIR', text: '/models', value: '/models', flag: '/other' },
     ollamaContext: { variable: 'LAI_OLLAMA_CONTEXT', text: '8192', value: 8_192, flag: 4_096 },
     llamaServerContext: { variable: 'LAI_LLAMA_SERVER_CONTEXT', text: '8192', value: 8_192, flag: 4_096 },
@@ -114,21 +115,101 @@ describe('settings of the agent', () => {
   });
 
   it.each([
-    ['LAI_URL', 'not a url'],
-    ['LAI_NODE_NAME', 'a/b'],
-    ['LAI_NODE_NAME', 'x'.repeat(65)],
-    ['LAI_RUNTIME', 'tensorrt'],
-    ['LAI_OLLAMA_URL', 'localhost'],
-    ['LAI_OLLAMA_SLOTS', '0'],
-    ['LAI_OLLAMA_SLOTS', 'many'],
-    ['LAI_LLAMA_SERVER_SLOTS', '1.5'],
-    ['LAI_MAX_CONCURRENT', '-1'],
-    ['LAI_MAX_CONCURRENT', '1001'],
-    ['LAI_LOG_LEVEL', 'loud'],
-  ])('refuse %s=%s and say which one it is', (variable, text) => {
-    expect(() => readConfig({}, { [variable]: text })).toThrow(
-      new RegExp(`cannot be used\\. ${variable} is .*: (use|expected) `),
-    );
+    ['localhost:11434', 'http://localhost:11434'],
+    ['127.0.0.1:11434', 'http://127.0.0.1:11434'],
+    ['[::1]:11434', 'http://[::1]:11434'],
+    ['gpu-box.lan:11434', 'http://gpu-box.lan:11434'],
+    ['http://127.0.0.1:11434/', 'http://127.0.0.1:11434'],
+    [' http://127.0.0.1:11434 ', 'http://127.0.0.1:11434'],
+    ['HTTP://LOCALHOST:11434', 'http://localhost:11434'],
+    ['http://localhost', 'http://localhost'],
+  ])('take %j for an engine as %s', (text, url) => {
+    for (const [variable, setting] of [
+      ['LAI_OLLAMA_URL', 'ollamaUrl'],
+      ['LAI_VLLM_URL', 'vllmUrl'],
+      ['LAI_LMSTUDIO_URL', 'lmstudioUrl'],
+      ['LAI_MLX_URL', 'mlxUrl'],
+      ['LAI_MOCK_URL', 'mockUrl'],
+    ] as const)
+      expect(readConfig({}, { [variable]: text })[setting]).toBe(url);
+  });
+
+  it('are spelled from where the program was started, and kept whole', () => {
+    const { dataDir, modelsDir } = readConfig({ dataDir: 'd7' }, {});
+    expect({ dataDir, modelsDir }).toEqual({ dataDir: path.resolve('d7'), modelsDir: path.resolve('d7', 'models') });
+    expect(readConfig({}, { LAI_MODELS_DIR: 'gguf' }).modelsDir).toBe(path.resolve('gguf'));
+  });
+
+  const NO_ENGINE_URLS = [
+    'localhost',
+    'https://127.0.0.1:11434',
+    'http://127.0.0.1:11434/ollama',
+    'http://127.0.0.1:11434/v1',
+    'http://127.0.0.1:11434?x=1',
+    'http://user:secret@127.0.0.1:11434',
+    'http://127.0.0.1:99999',
+    'tcp://127.0.0.1:11434',
+    'not a url',
+    '11434',
+  ];
+  const NO_COUNTS = ['0', '-1', '1.5', 'many', '4k'];
+  /** What people write instead of what was meant, for every setting of docs/settings.md. */
+  const MISTAKES: Record<string, readonly string[]> = {
+    LAI_AGENT_DATA_DIR: ['~/lai', 'file:///srv/lai', import.meta.filename],
+    LAI_URL: ['not a url', 'lai.example', 'ftp://lai.example', 'https://lai.example?x=1'],
+    LAI_NODE_NAME: ['a/b', 'x'.repeat(65), 'büro'],
+    LAI_INSECURE: ['maybe', '2'],
+    LAI_RUNTIME: ['tensorrt', 'Ollama', 'llama.cpp'],
+    LAI_MAX_CONCURRENT: [...NO_COUNTS, '1001'],
+    LAI_IDLE_UNLOAD_MINUTES: ['10m', '-1', 'never'],
+    LAI_ALLOWED_PULLS: ['a b', ',', 'llama3;qwen3', '"llama3*"'],
+    LAI_OLLAMA_URL: NO_ENGINE_URLS,
+    LAI_OLLAMA_MODE: ['Own', 'manage'],
+    LAI_OLLAMA_PROGRAM: ['~/bin/ollama', '/nowhere/ollama', 'file:///usr/bin/ollama'],
+    LAI_OLLAMA_SLOTS: NO_COUNTS,
+    LAI_OLLAMA_CONTEXT: NO_COUNTS,
+    LAI_MODELS_DIR: ['~/models', import.meta.filename],
+    LAI_LLAMA_SERVER_SLOTS: NO_COUNTS,
+    LAI_LLAMA_SERVER_CONTEXT: NO_COUNTS,
+    LAI_LLAMA_SERVER_MODELS_MAX: NO_COUNTS,
+    LAI_VLLM_URL: NO_ENGINE_URLS,
+    LAI_VLLM_API_KEY: ['two words', 'key\n', 'schlüssel'],
+    LAI_VLLM_MODEL: ['--help', 'qwen/qwen3 8b\n'],
+    LAI_VLLM_SLOTS: NO_COUNTS,
+    LAI_VLLM_SLEEP_LEVEL: ['3', '-1', 'deep', '0.5'],
+    LAI_MODEL_CAPABILITIES: ['m', 'm=', 'm=fly', '=tools'],
+    LAI_LMSTUDIO_URL: NO_ENGINE_URLS,
+    LAI_LMSTUDIO_API_KEY: ['two words', 'key\n'],
+    LAI_MLX_URL: NO_ENGINE_URLS,
+    LAI_MOCK_URL: NO_ENGINE_URLS,
+    LAI_MOCK_PROFILE: ['linux', 'mac'],
+    LAI_LOCAL_PORT: ['65536', '-1', '52.5', ':5241'],
+    LAI_MEASURE: ['maybe'],
+    LAI_PROGRAM_DIR: ['~/lai', import.meta.filename],
+    LAI_RELEASE_KEY: ['a2V5', 'release.pub'],
+    LAI_LOG_LEVEL: ['loud', 'INFO'],
+  };
+
+  it.each(Object.entries(MISTAKES).flatMap(([variable, texts]) => texts.map((text) => [variable, text] as const)))(
+    'refuse %s=%s, name it and say what to write',
+    (variable, text) => {
+      expect(() => readConfig({}, { [variable]: text })).toThrow(
+        new RegExp(`cannot be used\\. ${variable} is .*: .*(?:use|write|expected) `),
+      );
+    },
+  );
+
+  it('never repeat a secret', () => {
+    expect(() => readConfig({}, { LAI_VLLM_API_KEY: 'my secret' })).not.toThrow(/my secret/);
+  });
+
+  it('are all known to docs/settings.md, and each has its mistakes', async () => {
+    const page = await readFile(path.join(import.meta.dirname, '../../docs/settings.md'), 'utf8');
+    const ours = page.slice(page.indexOf('## Agent'));
+    const documented = ours
+      .split('\n')
+      .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name));
+    expect(documented.toSorted()).toEqual(Object.keys(MISTAKES).toSorted());
   });
 
   it('name every wrong one at once', () => {

@@ -1,73 +1,106 @@
+import { existsSync, statSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { settingsProblem } from '@lai/shared/command-failure';
+import { CoordinatorUrl, EngineUrl, FilePath, SecretText, Switch } from '@lai/shared/settings';
 import { z } from 'zod';
 import { OwnerCapabilities } from './models/owner-capabilities.ts';
 import { DEFAULT_PULLS } from './models/pull-policy.ts';
+import { MOCK_PROFILES } from './supervisor/mock-profiles.ts';
 
 const RuntimeChoice = z.enum(['auto', 'ollama', 'llama-server', 'vllm', 'lmstudio', 'mlx', 'mock']);
 
+/** Spelled from where the program was started, which no engine of ours has to know. */
+const Folder = FilePath.transform((path) => resolve(path)).refine(isFolder, 'use a directory; this is a file');
+
+/** A name on PATH, or a path. */
+const Program = FilePath.transform((name) => (/[/\\]/.test(name) ? resolve(name) : name)).refine(
+  isProgram,
+  'use a program that exists',
+);
+
 const count = z.coerce.number().int().positive();
+
+/** False only for what is there and something else. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return true;
+  }
+}
+
+function isProgram(name: string): boolean {
+  return !isAbsolute(name) || existsSync(name);
+}
 
 /** Parsed once at start from flags and LAI_* variables; nothing else reads the environment. */
 export const AgentConfig = z.object({
-  dataDir: z.string().min(1),
+  dataDir: Folder,
   /** Where the coordinator is now, if not where this node enrolled. */
-  url: z.url().optional(),
+  url: CoordinatorUrl.optional(),
   name: z.string().regex(/^[A-Za-z0-9 ._-]{1,64}$/, 'use 1 to 64 letters, digits, spaces, dots, underscores or dashes'),
   runtime: RuntimeChoice,
-  ollamaUrl: z.url(),
+  ollamaUrl: EngineUrl,
   /** Requests Ollama runs side by side per model; Ollama itself does not tell. */
   ollamaSlots: z.coerce.number().int().positive(),
   /** Adopt an Ollama that runs, start one of our own, or whichever is possible. */
   ollamaMode: z.enum(['auto', 'adopt', 'own']),
   /** The program to start; found on PATH when not said. */
-  ollamaProgram: z.string().optional(),
+  ollamaProgram: Program.optional(),
   /** Its `OLLAMA_CONTEXT_LENGTH`; its own default depends on the GPUs. */
   ollamaContext: count.optional(),
-  modelsDir: z.string(),
+  modelsDir: Folder,
   llamaServerSlots: z.coerce.number().int().positive(),
   /** Tokens per request; the model's own limit when not said. */
   llamaServerContext: count.optional(),
   /** Models in memory at once; one more takes the place of the one that was used least recently. */
   llamaServerModelsMax: count,
   /** A vLLM to adopt. */
-  vllmUrl: z.url(),
-  vllmApiKey: z.string().min(1).optional(),
+  vllmUrl: EngineUrl,
+  vllmApiKey: SecretText.optional(),
   /** A vLLM of our own serves this model. */
-  vllmModel: z.string().min(1).optional(),
+  vllmModel: z
+    .string()
+    .regex(/^(?!-)[^\p{C}]+$/u, 'use a name on Hugging Face such as Qwen/Qwen3-8B, or the path of a folder')
+    .optional(),
   vllmSlots: count,
   /** 0: no sleep mode; the GPU is given back by ending the process. 1 keeps the weights in RAM, 2 drops them. */
   vllmSleepLevel: z.coerce.number().pipe(z.literal([0, 1, 2])),
-  lmstudioUrl: z.url(),
-  lmstudioApiKey: z.string().min(1).optional(),
-  mlxUrl: z.url(),
+  lmstudioUrl: EngineUrl,
+  lmstudioApiKey: SecretText.optional(),
+  mlxUrl: EngineUrl,
   /** A model that nobody asked for this long is unloaded; 0: never. */
   idleUnloadMinutes: z.coerce.number().nonnegative(),
   /** What may be pulled over the wire, separated by commas; see models/pull-policy.ts. */
   allowedPulls: z.preprocess(
     (value) => (typeof value === 'string' ? value.split(',') : value),
-    z.array(z.string().trim().min(1)),
+    z.array(
+      z
+        .string()
+        .trim()
+        .regex(/^[A-Za-z0-9._:@+/*-]+$/, 'use names of models such as llama3*, hf.co/*, separated by commas'),
+    ),
   ),
   /** What models can do where their engine does not tell: `qwen3*=tools,vision; tiny=-tools`. */
   modelCapabilities: OwnerCapabilities,
   /** A mock engine that already runs; without it the mock runtime starts its own. */
-  mockUrl: z.url().optional(),
-  mockProfile: z.string(),
+  mockUrl: EngineUrl.optional(),
+  mockProfile: z.enum(Object.keys(MOCK_PROFILES)),
   maxConcurrent: z.coerce.number().int().positive().max(1_000),
   /** Where the machine's owner reaches the agent on loopback; 0 takes any free port. */
   localPort: z.coerce.number().int().nonnegative().max(65_535),
   /** Watch the event loop's delay; costs a hundred wake-ups a second, so only for measuring. */
-  measure: z.stringbool().or(z.boolean()),
+  measure: Switch,
   /** The launcher's folder, when it started us: versions side by side, of which we are one. */
-  programDir: z.string().min(1).optional(),
+  programDir: Folder.optional(),
   /** Public Ed25519 key (base64) that updates must be signed with, instead of the one that was built in. */
   releaseKey: z
     .string()
     .regex(/^[A-Za-z0-9+/]{43}=$/, 'expected 32 bytes as base64')
     .optional(),
   /** A coordinator on another machine may be spoken to without TLS. */
-  insecure: z.stringbool().or(z.boolean()),
+  insecure: Switch,
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
 });
 export type AgentConfig = Readonly<z.infer<typeof AgentConfig>>;

@@ -52,7 +52,7 @@ withSettings(program.command('join'))
     if (!token)
       throw new Error('A registration token is needed: `lai tokens create` on the coordinator makes one. Pass it as LAI_TOKEN.');
     const { credential, state, fingerprint } = await enroll({
-      url: flags.url,
+      url: config.url ?? flags.url,
       token,
       name: config.name,
       dataDir: config.dataDir,

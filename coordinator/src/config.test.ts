@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -41,7 +42,10 @@ describe('settings of the coordinator', () => {
   });
 
   it('take a certificate only with its key', () => {
-    expect(readConfig({}, { LAI_TLS_CERT: 'c.pem', LAI_TLS_KEY: 'k.pem' })).toMatchObject({ tlsCert: 'c.pem', tlsKey: 'k.pem' });
+    expect(readConfig({}, { LAI_TLS_CERT: 'c.pem', LAI_TLS_KEY: 'k.pem' })).toMatchObject({
+      tlsCert: path.resolve('c.pem'),
+      tlsKey: path.resolve('k.pem'),
+    });
     for (const name of ['LAI_TLS_CERT', 'LAI_TLS_KEY']) expect(() => readConfig({}, { [name]: 'x.pem' })).toThrow(/together/);
   });
 
@@ -62,7 +66,7 @@ describe('settings of the coordinator', () => {
     host: { variable: 'LAI_HOST', text: '0.0.0.0', value: '0.0.0.0', flag: '::1' },
     port: { variable: 'LAI_PORT', text: '0', value: 0, flag: 8080 },
     lan: { variable: 'LAI_LAN', text: 'true', value: 'auto', flag: '192.168.1.20' },
-    databaseUrl: { variable: 'DATABASE_URL', text: 'postgres://a/b', value: 'postgres://a/b', flag: 'c.sqlite' },
+    databaseUrl: { variable: 'DATABASE_URL', text: 'postgres://a/b', value: 'postgres://a/b', flag: path.resolve('c.sqlite') },
     publicUrl: {
       variable: 'LAI_PUBLIC_URL',
       text: 'https://lai.example/',
@@ -81,7 +85,12 @@ describe('settings of the coordinator', () => {
     redisUrl: { variable: 'LAI_REDIS_URL', text: 'redis://a:6379', value: 'redis://a:6379', flag: 'redis://b:6379' },
     redisServer: { variable: 'LAI_REDIS_SERVER', text: '/usr/bin/redis-server', value: '/usr/bin/redis-server', flag: '/opt/r' },
     webhookSecret: { variable: 'LAI_WEBHOOK_SECRET', text: SECRET, value: SECRET, flag: `whsec_${'B'.repeat(43)}=` },
-    payloadKey: { variable: 'LAI_PAYLOAD_KEY', text: 'a2V5', value: 'a2V5', flag: 'a2V6' },
+    payloadKey: {
+      variable: 'LAI_PAYLOAD_KEY',
+      text: `${'A'.repeat(43)}=`,
+      value: `${'A'.repeat(43)}=`,
+      flag: `${'B'.repeat(43)}=`,
+    },
     queueWaitMs: { variable: 'LAI_QUEUE_WAIT_MS', text: '1000', value: 1_000, flag: 2_000 },
     keepAliveMs: { variable: 'LAI_KEEP_ALIVE_MS', text: '500', value: 500, flag: 600 },
     maxTextBodyBytes: { variable: 'LAI_MAX_TEXT_BODY_BYTES', text: '1024', value: 1_024, flag: 2_048 },
@@ -105,28 +114,88 @@ describe('settings of the coordinator', () => {
     });
   });
 
-  it.each([
-    ['LAI_PORT', '65536'],
-    ['LAI_PORT', '-1'],
-    ['LAI_PORT', '52.5'],
-    ['LAI_PORT', 'http'],
-    ['LAI_QUEUE_WAIT_MS', '0'],
-    ['LAI_QUEUE_WAIT_MS', '600001'],
-    ['LAI_KEEP_ALIVE_MS', '10s'],
-    ['LAI_MAX_TEXT_BODY_BYTES', '0'],
-    ['LAI_LOG_LEVEL', 'loud'],
-    ['LAI_PUBLIC_URL', 'lai.example'],
-    ['LAI_PUBLIC_URL', "https://lai.example/'; rm -rf /; '"],
-    ['LAI_RELEASE_KEY', 'a2V5'],
-  ])('refuse %s=%s and say which one it is', (variable, text) => {
-    expect(() => readConfig({}, { [variable]: text })).toThrow(
-      new RegExp(`cannot be used\\. ${variable} is .*: (use|expected) `),
-    );
-  });
-
   it('name every wrong one at once', () => {
     const wrong = () => readConfig({ port: 'x' }, { LAI_QUEUE_WAIT_MS: '-5', LAI_LOG_LEVEL: 'y' });
     for (const setting of ['--port', 'LAI_QUEUE_WAIT_MS', 'LAI_LOG_LEVEL']) expect(wrong).toThrow(setting);
+  });
+
+  it('are spelled from where the program was started, and kept whole', () => {
+    const { dataDir, releasesDir, databaseUrl, redisServer } = readConfig(
+      { dataDir: 'c7' },
+      { LAI_DATABASE_URL: 'other.sqlite', LAI_REDIS_SERVER: './redis-server' },
+    );
+    expect({ dataDir, releasesDir, databaseUrl, redisServer }).toEqual({
+      dataDir: path.resolve('c7'),
+      releasesDir: path.resolve('c7', 'releases'),
+      databaseUrl: path.resolve('other.sqlite'),
+      redisServer: path.resolve('redis-server'),
+    });
+    expect(readConfig({}, { LAI_REDIS_SERVER: 'valkey-server' }).redisServer).toBe('valkey-server');
+  });
+
+  it.each([
+    ['LAI_DATABASE_URL', 'sqlite:/srv/lai.sqlite', 'sqlite:/srv/lai.sqlite'],
+    ['LAI_DATABASE_URL', 'postgresql:///lai?host=/run/postgresql', 'postgresql:///lai?host=/run/postgresql'],
+    ['LAI_REDIS_URL', 'unix:///run/redis.sock', 'unix:///run/redis.sock'],
+    ['LAI_REDIS_URL', 'redis+cluster://a:6379,b:6379', 'redis+cluster://a:6379,b:6379'],
+    ['LAI_PUBLIC_URL', 'lai.example:5240', 'http://lai.example:5240'],
+    ['LAI_HOST', '[::1]', '::1'],
+  ])('take %s=%s as %s', (variable, text, value) => {
+    expect(Object.values(readConfig({}, { [variable]: text }))).toContain(value);
+  });
+
+  /** What people write instead of what was meant, for every setting of docs/settings.md. */
+  const MISTAKES: Record<string, readonly string[]> = {
+    LAI_DATA_DIR: ['~/lai', '~', 'file:///srv/lai', import.meta.filename],
+    LAI_DEFAULT_DATA_DIR: ['~/lai'],
+    LAI_HOST: ['http://0.0.0.0', '0.0.0.0:5240', 'lai.example/', 'a b', '*'],
+    LAI_LAN: ['maybe', 'eth0', '192.168.1.0/24', '192.168.1.300'],
+    LAI_PORT: ['65536', '-1', '52.5', 'http', ':5240'],
+    LAI_TLS_CERT: ['~/lai.pem', 'file:///etc/lai.pem'],
+    LAI_TLS_KEY: ['~/lai.key', 'file:///etc/lai.key'],
+    LAI_TRUSTED_PROXIES: ['proxy.local', '10.0.0.0/33', '10.0.0.1;10.0.0.2', 'http://10.0.0.1', '10.0.0.0/8/8', 'fd00::/200'],
+    LAI_DATABASE_URL: ['mysql://a/b', 'postgres:/a', 'postgres://a:b:c:d/e', 'http://a', '~/lai.sqlite', 'mongodb+srv://a'],
+    DATABASE_URL: ['mysql://a/b'],
+    LAI_PUBLIC_URL: [
+      'lai.example',
+      "https://lai.example/'; rm -rf /; '",
+      'ftp://lai.example',
+      'https://lai.example?x=1',
+      'https://a b',
+    ],
+    LAI_RELEASES_DIR: ['~/releases', 'file:///srv/releases', import.meta.filename],
+    LAI_RELEASE_KEY: ['a2V5', 'release.pub', `${'A'.repeat(44)}`],
+    LAI_REDIS_URL: ['localhost:6379', 'http://localhost:6379', '127.0.0.1', '/run/redis.sock', 'redis:localhost'],
+    LAI_REDIS_SERVER: ['~/redis-server', 'file:///usr/bin/redis-server'],
+    LAI_CONFIG_DIR: ['~/config', import.meta.filename],
+    LAI_ENV: ['../prod', 'a b', 'x'.repeat(65)],
+    LAI_QUEUE_WAIT_MS: ['0', '600001', '280s', '1.5', '-1'],
+    LAI_KEEP_ALIVE_MS: ['10s', '0', '0.5'],
+    LAI_MAX_TEXT_BODY_BYTES: ['0', '4 MiB', '4M', '-1'],
+    LAI_WEBHOOK_HOSTS: ['https://a.example/hook', 'a.example/hook', '*', 'a.example;b.example', '*.example'],
+    LAI_WEBHOOK_SECRET: ['secret', 'whsec_', 'whsec_c2hvcnQ='],
+    LAI_PAYLOAD_KEY: ['a2V5', 'secret', `${'A'.repeat(44)}`, 'ab'.repeat(32)],
+    LAI_LOG_LEVEL: ['loud', 'WARN', '3'],
+  };
+
+  it.each(Object.entries(MISTAKES).flatMap(([variable, texts]) => texts.map((text) => [variable, text] as const)))(
+    'refuse %s=%s, name it and say what to write',
+    (variable, text) => {
+      expect(() => readConfig({}, { LAI_WEBHOOK_SECRET: SECRET, [variable]: text })).toThrow(
+        new RegExp(`cannot be used\\. ${variable} is .*: .*(?:use|write|expected) `),
+      );
+    },
+  );
+
+  it('are all known to docs/settings.md, and each has its mistakes', async () => {
+    const page = await readFile(path.join(import.meta.dirname, '../../docs/settings.md'), 'utf8');
+    const ours = page.slice(page.indexOf('## Coordinator'), page.indexOf('## Agent'));
+    const documented = ours
+      .split('\n')
+      .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name));
+    // These two are routing's own, and tried there (configuration/read-file.test.ts).
+    const elsewhere = ['SMALL_TOKEN_THRESHOLD', 'MEDIUM_TOKEN_THRESHOLD'];
+    expect(documented.toSorted()).toEqual([...Object.keys(MISTAKES), ...elsewhere].toSorted());
   });
 
   it('cannot be changed afterwards', () => {

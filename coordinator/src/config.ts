@@ -1,16 +1,28 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { settingsProblem, UsageError } from '@lai/shared/command-failure';
-import { BaseUrl } from '@lai/shared/release-api';
+import { CoordinatorUrl } from '@lai/shared/settings';
 import { z } from 'zod';
 import { isLoopback } from './access/client-address.ts';
+import {
+  DatabaseUrl,
+  Folder,
+  LanAddress,
+  ListenHost,
+  PayloadKey,
+  PemFile,
+  Program,
+  ProxyNetwork,
+  RedisUrl,
+  WebhookHost,
+} from './setting-kinds.ts';
 
 const ms = z.coerce.number().int().positive();
 
 /** Parsed once at start from flags and LAI_* variables; nothing else reads the environment. */
 export const CoordinatorConfig = z.object({
-  dataDir: z.string().min(1),
-  host: z.string().min(1),
+  dataDir: Folder,
+  host: ListenHost,
   port: z.coerce.number().int().min(0).max(65_535),
   /** Listen on the local network, too, with a certificate of our own: `auto`, or which IPv4 address of this machine. */
   lan: z.preprocess(
@@ -20,35 +32,39 @@ export const CoordinatorConfig = z.object({
         : /^(?:false|0|no)$/i.test(String(value))
           ? undefined
           : value,
-    z.literal('auto').or(z.ipv4('expected an IPv4 address of this machine')).optional(),
+    LanAddress.optional(),
   ),
   /** PostgreSQL for several coordinators, or the path of another SQLite file. Without it: a file in `dataDir`. */
-  databaseUrl: z.string().optional(),
+  databaseUrl: DatabaseUrl.optional(),
   /** The coordinator's own certificate (PEM files); without them a reverse proxy does TLS, or nobody. */
-  tlsCert: z.string().optional(),
-  tlsKey: z.string().optional(),
+  tlsCert: PemFile.optional(),
+  tlsKey: PemFile.optional(),
   /** Addresses and networks of reverse proxies whose `X-Forwarded-*` may be believed. */
   trustedProxies: z.preprocess(
     (value) => (typeof value === 'string' ? value.split(',').map((entry) => entry.trim()) : value),
-    z.array(z.string().min(1)),
+    z.array(ProxyNetwork),
   ),
   /** Where machines and people reach it, when that is not how it was asked (a proxy in front, a name instead of an address). */
-  publicUrl: BaseUrl.optional(),
+  publicUrl: CoordinatorUrl.optional(),
   /** Releases of the agent, side by side. */
-  releasesDir: z.string().min(1),
+  releasesDir: Folder,
   /** Folder of `routing.yaml` and `providers.yaml`. */
-  configDir: z.string().min(1),
+  configDir: Folder,
   /** Name of the environment (development, staging, production); routing.yaml may give each its own meaning of `auto`. */
-  environment: z.string().trim().min(1).max(64).optional(),
+  environment: z
+    .string()
+    .trim()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use a name such as production')
+    .optional(),
   /** Public key that they are signed with, base64, instead of the one that lies beside them. */
   releaseKey: z
     .string()
     .regex(/^[A-Za-z0-9+/]{43}=$/, 'expected 32 bytes as base64')
     .optional(),
   /** An existing Redis. Without it a private one is started and supervised. */
-  redisUrl: z.string().optional(),
+  redisUrl: RedisUrl.optional(),
   /** Program for the private Redis; found on PATH when not given. */
-  redisServer: z.string().optional(),
+  redisServer: Program.optional(),
   /** How long a request may wait for a node before it gets 503, unless X-Lai-Timeout says less. */
   queueWaitMs: ms.max(600_000),
   /** Silence on a waiting or slow stream after which a comment goes out; the first one also commits the response headers. */
@@ -56,19 +72,22 @@ export const CoordinatorConfig = z.object({
   /** A request body without images; with images the limit is fixed (20 MiB). */
   maxTextBodyBytes: z.coerce.number().int().positive(),
   /** Hosts (`name` or `name:port`, separated by commas) that finished jobs may be reported to. */
-  webhookHosts: z.string().transform((text) =>
-    text
-      .split(',')
-      .map((host) => host.trim())
-      .filter((host) => host !== ''),
-  ),
+  webhookHosts: z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((host) => host.trim())
+        .filter((host) => host !== ''),
+    )
+    .pipe(z.array(WebhookHost)),
   /** What news of finished jobs is signed with, as Standard Webhooks writes it; replicas share one. */
   webhookSecret: z
     .string()
     .regex(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, 'expected whsec_ and 24 to 64 bytes in base64: whsec_$(openssl rand -base64 32)')
     .optional(),
   /** 32 bytes in base64 that encrypt queued prompts in Redis; replicas share one. Without it a key file is made in the data directory. */
-  payloadKey: z.string().optional(),
+  payloadKey: PayloadKey.optional(),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']),
 });
 export type CoordinatorConfig = Readonly<z.infer<typeof CoordinatorConfig>>;
@@ -129,7 +148,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     ...wanted,
   });
   if (!parsed.success)
-    throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags) });
+    throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags, env) });
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
     throw new UsageError('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
   if (parsed.data.lan !== undefined && (parsed.data.tlsCert !== undefined || !isLoopback(parsed.data.host)))
@@ -143,12 +162,20 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
   return Object.freeze(parsed.data);
 };
 
-/** The flag where one was given, else the variable: `queueWaitMs` is `LAI_QUEUE_WAIT_MS`. */
-const nameOf = (setting: string, flags: Flags): string => {
+/** Settings that are not called after their field, or have a second name. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  environment: 'LAI_ENV',
+  dataDir: 'LAI_DEFAULT_DATA_DIR',
+  databaseUrl: 'DATABASE_URL',
+};
+
+/** The flag where one was given, else the variable that said it: `queueWaitMs` is `LAI_QUEUE_WAIT_MS`. */
+const nameOf = (setting: string, flags: Flags, env: NodeJS.ProcessEnv): string => {
+  const other = OTHER_NAMES[setting];
   const words = setting.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).split(' ');
-  return (flags as Record<string, unknown>)[setting] === undefined
-    ? `LAI_${words.join('_').toUpperCase()}`
-    : `--${words.join('-').toLowerCase()}`;
+  if ((flags as Record<string, unknown>)[setting] !== undefined) return `--${words.join('-').toLowerCase()}`;
+  const name = `LAI_${words.join('_').toUpperCase()}`;
+  return other && !env[name] && env[other] ? other : name;
 };
 
 const defined = (values: Record<string, unknown>): Record<string, unknown> =>

@@ -4,16 +4,22 @@ import { BlockList, isIP } from 'node:net';
 export const trustedProxies = (entries: readonly string[]): BlockList => {
   const list = new BlockList();
   for (const entry of entries) {
-    const [address = '', bits] = entry.split('/');
-    const family = isIP(address);
-    const prefix = bits === undefined ? null : Number(bits);
-    if (family === 0 || (prefix !== null && !(Number.isInteger(prefix) && prefix >= 0 && prefix <= (family === 4 ? 32 : 128))))
+    if (!isProxyNetwork(entry))
       throw new Error(`${entry} is no address and no network; expected something like 10.0.0.1 or 10.0.0.0/8`);
-    const type = family === 4 ? 'ipv4' : 'ipv6';
-    if (prefix === null) list.addAddress(address, type);
-    else list.addSubnet(address, prefix, type);
+    const [address = '', bits] = entry.split('/');
+    const type = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+    if (bits === undefined) list.addAddress(address, type);
+    else list.addSubnet(address, Number(bits), type);
   }
   return list;
+};
+
+/** Whether this names proxies: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`. */
+export const isProxyNetwork = (entry: string): boolean => {
+  const [address = '', bits, more] = entry.split('/');
+  const family = isIP(address);
+  const isPrefix = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  return family !== 0 && isPrefix && more === undefined;
 };
 
 export interface ClientAddress {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '@lai/shared/command-failure';
+import { CoordinatorUrl } from '@lai/shared/settings';
 import { type CoordinatorConfig, readConfig } from '../config.ts';
 import { holdsCoordinator, knownDataDirs, runningIn } from '../running.ts';
 import { operatorKeyFile, readOperatorKey } from './operator-key.ts';
@@ -46,7 +47,7 @@ export const chooseHome = (facts: { named: string | null; usual: string; homes: 
 
 /** `LAI_URL` and `LAI_API_KEY` for one elsewhere; without them, the one that runs here. */
 export const placeOf = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Place => {
-  const elsewhere = env['LAI_URL']?.replace(/\/$/, '');
+  const elsewhere = env['LAI_URL'] ? coordinatorAt(env['LAI_URL']) : null;
   const config = readConfig(flags, env);
   if (elsewhere) return { url: elsewhere, key: env['LAI_API_KEY'] || readOperatorKey(config.dataDir), config };
   const isNamed = Boolean(flags['dataDir'] || env['LAI_DATA_DIR']);
@@ -66,6 +67,12 @@ export const placeOf = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv):
     key: env['LAI_API_KEY'] || readOperatorKey(dataDir),
     config: { ...config, dataDir },
   };
+};
+
+const coordinatorAt = (text: string): string => {
+  const { data } = CoordinatorUrl.safeParse(text);
+  if (data !== undefined) return data;
+  throw new UsageError(`LAI_URL is ${JSON.stringify(text)}: use the address of a coordinator, such as https://lai.example.org.`);
 };
 
 const homeOf = (choice: Choice): Home => {
