@@ -16,6 +16,7 @@ import { guardedAction, refuseUnguarded } from './access/middleware.ts';
 import type { Session } from './access/sessions.ts';
 import { storeAdministration } from './access/store-administration.ts';
 import { type AppOptions, createApp } from './app.ts';
+import { HeldMemory } from './dispatch/held-memory.ts';
 import { revokeApiKey } from './store/api-keys.ts';
 import { type Database, openDatabase } from './store/database.ts';
 
@@ -149,6 +150,7 @@ describe('the door', () => {
     };
     app = createApp({
       explanations: { find: async () => null },
+      held: new HeldMemory(),
       ...{ db, apiKeys, coordinatorKey: publicKey, log, queueWaitMs: 100, keepAliveMs: 100, maxTextBodyBytes: 1_000_000 },
       sessions: {
         find: async (secret: string) => people.get(secret) ?? null,

@@ -46,6 +46,7 @@ import { mountDocs } from './api/openapi/mount.ts';
 import { mountReleaseFiles } from './api/release-files.ts';
 import { systemClock } from './dispatch/clock.ts';
 import type { Figures } from './dispatch/figures.ts';
+import { countBodyIn, type HeldMemory, holdingOf } from './dispatch/held-memory.ts';
 import type { Matching } from './dispatch/matching.ts';
 import type { Feed } from './feed/feed.ts';
 import type { Lan } from './lan/lan.ts';
@@ -89,6 +90,7 @@ export interface AppOptions extends Door, JobsDoor {
   readonly reachableUrl: () => string | null;
   readonly isRedisUp: () => boolean;
   readonly isDraining: () => boolean;
+  readonly held: HeldMemory;
   readonly log: Logger;
 }
 
@@ -109,6 +111,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     if (options.isDraining()) throw new CodedError('shutting_down', { retryAfterSeconds: 2 });
     const { incoming: request, outgoing: response } = c.env;
     const { principal, requestId, revoked, client } = c.var;
+    holdingOf(request)?.belongTo(principal.keyId);
     const call = { request, response, principal, address: client.address, revoked, requestId, receivedAtMs: systemClock.nowMs() };
     await surface(call, options);
     return RESPONSE_ALREADY_SENT;
@@ -119,6 +122,16 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     await next();
   });
   app.use(identifyClient(options.proxies), strictHeaders, refuseUnguarded);
+  // What a body takes is counted while it is read and until its answer is over; by address, before a key is shown.
+  app.use(async (c, next) => {
+    const { incoming, outgoing } = c.env ?? {};
+    if (incoming && outgoing) {
+      const holding = options.held.hold(c.var.client.address);
+      countBodyIn(incoming, holding);
+      outgoing.once('close', () => holding.release());
+    }
+    await next();
+  });
   app.onError((thrown, c) => sendError(c, thrown, log));
   app.notFound((c) =>
     sendError(c, new CodedError('route_not_found', { message: `There is no route ${c.req.method} ${c.req.path}.` }), log),
@@ -154,7 +167,10 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     return c.json(speaksAnthropic(c) ? anthropicModel(entry) : entry);
   });
 
-  app.post('/v1/jobs', inference, async (c) => c.json(await submitJob(c.env.incoming, c.var.principal, options), 202));
+  app.post('/v1/jobs', inference, async (c) => {
+    holdingOf(c.env.incoming)?.belongTo(c.var.principal.keyId);
+    return c.json(await submitJob(c.env.incoming, c.var.principal, options), 202);
+  });
   app.get('/v1/jobs/:id', inference, async (c) =>
     c.json(describeJob(await options.jobs.read(c.req.param('id'), ownerOf(c.var.principal)))),
   );

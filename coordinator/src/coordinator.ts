@@ -24,6 +24,7 @@ import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { Configuration } from './configuration/configuration.ts';
 import { systemClock } from './dispatch/clock.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
+import { HeldMemory } from './dispatch/held-memory.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
 import { noProviders, RouteLoop } from './dispatch/route-loop.ts';
 import { ExplainLog } from './explain/explain-log.ts';
@@ -278,6 +279,7 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     routing: { world: () => household.world(), complexWhen: () => configuration.household.routing.complex },
     jobs,
     webhooks,
+    held: new HeldMemory(),
     isRedisUp: () => isUp(redis),
     isDraining: () => isDraining,
     log,

@@ -12,6 +12,7 @@ import { errorBody } from './openai/error-envelope.ts';
 import { questionIn } from './openai/questions.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './openai/request-options.ts';
 import { type RoutingDoor, routeFor } from './openai/request-route.ts';
+import type { Door } from './openai/serve.ts';
 
 /** A job nobody set a limit for is given up after a day. */
 const DEADLINE_MS = 24 * 3_600_000;
@@ -25,7 +26,11 @@ export interface JobsDoor {
 }
 
 /** `POST /v1/jobs`: the body of any chat, completion or embeddings request; answered with 202 once it cannot get lost any more. */
-export const submitJob = async (request: IncomingMessage, principal: Principal, door: JobsDoor): Promise<unknown> => {
+export const submitJob = async (
+  request: IncomingMessage,
+  principal: Principal,
+  door: JobsDoor & Pick<Door, 'dispatcher'>,
+): Promise<unknown> => {
   const { headers } = request;
   const idempotencyKey = idempotencyKeyIn(headers);
   const webhook = webhookIn(headers, door.webhooks);
@@ -34,6 +39,7 @@ export const submitJob = async (request: IncomingMessage, principal: Principal, 
   const bytes = await readBytes(request);
   const { question } = questionIn(bytes, { maxTextBytes: door.maxTextBodyBytes });
   const target = targetOf(routeFor({ ...question, headers }, principal, door.routing));
+  door.dispatcher.refuseTarget(target);
   const job = await door.jobs.submit({
     keyId: principal.keyId,
     route: question.route,

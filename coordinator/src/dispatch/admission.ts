@@ -5,7 +5,7 @@ export const ADMISSION_LIMITS = {
   waiting: 4_000,
   waitingPerTarget: 1_000,
   waitingPerKey: 600,
-  /** Bodies of waiting and running requests stay in our memory; a 2-GB machine has no more to spare. */
+  /** Bodies of waiting and running requests; what is held while they are read and answered is counted in held-memory.ts. */
   heldBytes: 256 * 1024 * 1024,
 } as const;
 

@@ -11,6 +11,8 @@ const STALL_CHECK_MS = 3_000;
 const KEEP_FINISHED = { age: 60, count: 100 };
 /** A queue nobody has used for this long is closed here; Redis keeps what waits in it. */
 const IDLE_MS = 10 * 60_000;
+/** Each takes about 36 KB of heap. Beyond, those that were used longest ago are made anew when they are needed. */
+const MOST_QUEUES = 256;
 
 class BullQueue implements JobQueue {
   readonly name: string;
@@ -98,7 +100,10 @@ export const bullQueues = (redis: LaiRedis): JobQueues => {
   const queues = new Map<string, { readonly queue: JobQueue; usedAtMs: number }>();
 
   const forgetIdle = (nowMs: number) => {
-    for (const [name, { usedAtMs }] of queues) if (nowMs - usedAtMs > IDLE_MS) queues.delete(name);
+    for (const [name, { usedAtMs }] of queues) {
+      if (nowMs - usedAtMs <= IDLE_MS) return;
+      queues.delete(name);
+    }
   };
 
   return {
@@ -108,11 +113,16 @@ export const bullQueues = (redis: LaiRedis): JobQueues => {
       const known = queues.get(name);
       if (known) {
         known.usedAtMs = nowMs;
+        // Used last is last.
+        queues.delete(name);
+        queues.set(name, known);
         return known.queue;
       }
       forgetIdle(nowMs);
       const queue = new BullQueue(name, redis, backend);
       queues.set(name, { queue, usedAtMs: nowMs });
+      const [oldest] = queues.keys();
+      if (queues.size > MOST_QUEUES && oldest !== undefined) queues.delete(oldest);
       return queue;
     },
   };

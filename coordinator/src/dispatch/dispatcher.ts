@@ -45,6 +45,9 @@ const WHOLE_ANSWER_MS = 15 * 60_000;
 const DEADLINE_GRACE_MS = 500;
 /** Of an answer that is collected: as much as an agent reads of an answer that comes in one piece. */
 const COLLECTED_BYTES = 64 * 1024 * 1024;
+/** An answer of this size is always collected; what larger ones hold beyond it is bounded for all of them together. */
+const SMALL_ANSWER_BYTES = 4 * 1024 * 1024;
+const LARGE_ANSWERS_BYTES = 128 * 1024 * 1024;
 /** News that a node has died come this much later from another replica. */
 const NEWS_MS = 1_000;
 /** After this the record of a node whose owner died is gone everywhere. */
@@ -154,6 +157,8 @@ type Ending = Exclude<Frame, { kind: 'chunk' }>;
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #budget: RetryBudget;
+  /** What collected answers hold beyond SMALL_ANSWER_BYTES each. */
+  #largeBytes = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -206,6 +211,12 @@ export class Dispatcher {
   /** Tells of a request that is over, once. */
   ended(request: DispatchRequest, trail: Trail, outcome: string, lastPlacement: Placement | null): void {
     this.#options.onEnded?.({ request, trail, outcome, endedAtMs: this.#options.clock.nowMs(), lastPlacement });
+  }
+
+  /** Throws CodedError for a target that no node of the fleet will ever serve, nodes that are away included. */
+  refuseTarget(target: Target): void {
+    const impossible = this.#impossible(target);
+    if (impossible) throw impossible.error;
   }
 
   #refuseImpossible(request: DispatchRequest, route?: RouteTrail): void {
@@ -421,8 +432,11 @@ export class Dispatcher {
         if (frame.kind === 'chunk') record.isSilent = false;
         if (frame.kind === 'chunk' && !trail.isCommitted && (frame.chunk !== 'content' || request.isCollected)) {
           held.push(frame);
+          this.#largeBytes -= beyondSmall(heldBytes);
           heldBytes += frame.bytes.length;
+          this.#largeBytes += beyondSmall(heldBytes);
           if (heldBytes > COLLECTED_BYTES) return TOO_LARGE;
+          if (heldBytes > SMALL_ANSWER_BYTES && this.#largeBytes > LARGE_ANSWERS_BYTES) return TOO_MANY_LARGE;
           continue;
         }
         if (frame.kind === 'failed') return frame;
@@ -437,6 +451,7 @@ export class Dispatcher {
       }
       return failed(code);
     } finally {
+      this.#largeBytes -= beyondSmall(heldBytes);
       disarm();
       request.signal.removeEventListener('abort', hangUp);
     }
@@ -504,6 +519,13 @@ const isUsage = (frame: Frame): boolean => frame.kind === 'chunk' && frame.chunk
 
 /** The node ended its answer without one. It cost nothing, so trying again elsewhere takes nothing from the retry budget. */
 const NOTHING = failed('incomplete_answer');
+
+const beyondSmall = (bytes: number): number => Math.max(0, bytes - SMALL_ANSWER_BYTES);
+
+const TOO_MANY_LARGE = {
+  ...failed('queue_full'),
+  message: 'Answers that are not streamed hold as much memory as they may. Ask for a stream, or try again in a moment.',
+} as const;
 
 const TOO_LARGE = {
   ...failed('engine_error'),

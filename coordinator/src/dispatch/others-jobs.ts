@@ -11,6 +11,8 @@ const MOST_PROBES = 8;
 /** How often, and at how many, Redis is looked at for who waits for a model that nobody here waits for. */
 const LOOK_AGAIN_MS = 500;
 const LOOK_AT = 20;
+/** Lines that are remembered as hinted; beyond, the oldest is forgotten until the sweep of open jobs hints it again. */
+const MOST_HINTS = 1_000;
 
 export interface OthersJobsOptions {
   readonly lineOf: (target: Target) => Line;
@@ -54,7 +56,11 @@ export class OthersJobs {
     if (this.#isClosed) return;
     const line = this.#options.lineOf(target);
     line.hints += 1;
+    // Newest last, so that the oldest is forgotten first.
+    this.#hinted.delete(line.queue.name);
     this.#hinted.set(line.queue.name, target);
+    const [oldest] = this.#hinted.keys();
+    if (this.#hinted.size > MOST_HINTS && oldest !== undefined) this.#hinted.delete(oldest);
   }
 
   pump(fleet: Fleet): void {

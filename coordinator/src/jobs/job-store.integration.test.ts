@@ -184,6 +184,24 @@ describe('durable jobs in Redis', () => {
       expect(await store.submit(another(102))).toBe('new');
     });
 
+    it('by key, in number and in bytes, and others are accepted; ended ones make room', async () => {
+      const limits = { ...JOB_LIMITS, openOfKey: 5, bytesOfKey: 1_000 };
+      store = new JobStore(redis, payloadCipher(randomBytes(32)), limits);
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, number) => store.submit(another(number))));
+      expect(answers.filter((answer) => answer === 'new')).toHaveLength(5);
+      expect(answers.filter((answer) => answer === 'too_many_of_key')).toHaveLength(15);
+      expect(await store.submit({ ...another(50), keyId: 'key_2' })).toBe('new');
+      const accepted = answers.flatMap((answer, number) => (answer === 'new' ? [another(number)] : []));
+      expect(await store.submit(accepted[0] ?? job)).toBe('known');
+      for (const { id } of accepted) await store.cancel(id, 2_000);
+      const large = (number: number): NewJob => ({ ...another(number), payload: 'x'.repeat(400) });
+      expect(await store.submit(large(60))).toBe('new');
+      expect(await store.submit(large(61))).toBe('new');
+      expect(await store.submit(large(62))).toBe('too_many_of_key');
+      await store.cancel('job_60', 2_000);
+      expect(await store.submit(large(62))).toBe('new');
+    });
+
     it("by Redis's memory, and what was accepted still ends with its result", async () => {
       await store.submit(job);
       const fence = await start();

@@ -13,6 +13,9 @@ const KEEP_SECONDS = 24 * 3_600;
 export const JOB_LIMITS = {
   /** Jobs that have not ended. A day's work of a large house, and a lap of the sweep that still takes minutes. */
   open: 100_000,
+  /** Of one API key: its jobs that have not ended, and their bodies. Others' jobs must find room beside them. */
+  openOfKey: 10_000,
+  bytesOfKey: 256 * 1024 * 1024,
   /** Of the memory that Redis may use: by open jobs, by the results that are kept for a day, and by whatever else is in there. */
   memoryShare: 0.8,
 } as const;
@@ -80,8 +83,8 @@ export type Payload =
   | { readonly kind: 'gone' }
   | { readonly kind: 'unreadable' };
 
-/** `known`: a job of this id is there already, made from the same body, or `different`: from another one. The last two: refused. */
-export type Submission = 'new' | 'known' | 'different' | 'too_many' | 'no_memory';
+/** `known`: a job of this id is there already, made from the same body, or `different`: from another one. The others: refused. */
+export type Submission = 'new' | 'known' | 'different' | 'too_many' | 'too_many_of_key' | 'no_memory';
 
 export interface NewJob {
   readonly id: string;
@@ -123,8 +126,13 @@ export class JobStore {
 
   async submit(job: NewJob): Promise<Submission> {
     try {
-      const isListed = await this.#redis.listJob(keys.openJobs, job.id, job.submittedAtMs, this.#limits.open);
-      return isListed === 1 ? await this.#record(job) : ((await this.#known(job)) ?? 'too_many');
+      const { open, openOfKey, bytesOfKey } = this.#limits;
+      const listed = await this.#redis.listJob(
+        ...[keys.openJobs, keys.jobsOfKey(job.keyId), keys.jobBytesOfKey(job.keyId)],
+        ...[job.id, job.submittedAtMs, open, Buffer.byteLength(job.payload), openOfKey, bytesOfKey, 2 * KEEP_SECONDS],
+      );
+      if (listed === 1) return await this.#record(job);
+      return (await this.#known(job)) ?? (listed === 0 ? 'too_many' : 'too_many_of_key');
     } catch (error) {
       // Not even the room that is kept for results is left: Redis itself refuses.
       if (error instanceof Error && /\bOOM\b/.test(error.message)) return (await this.#known(job)) ?? 'no_memory';

@@ -133,6 +133,8 @@ export class Jobs {
   /** One line in the log when it begins and one when it is over, however many are refused in between. */
   #refuseIfFull(answer: Submission): void {
     const { log } = this.#options;
+    if (answer === 'too_many_of_key')
+      throw new CodedError('rate_limit_exceeded', { message: TOO_MANY_OF_KEY, retryAfterSeconds: REFUSED_RETRY_SECONDS });
     if (answer === 'too_many' || answer === 'no_memory') {
       if (!this.#isRefusing) log.warn({ reason: answer }, 'new jobs are refused: there is no room for them');
       this.#isRefusing = true;
@@ -405,6 +407,8 @@ const REFUSALS: Record<Extract<Submission, 'too_many' | 'no_memory'>, string> = 
   no_memory:
     "The coordinator's Redis is fuller than new jobs may make it, so this one was not accepted. Wait as long as Retry-After says; a job makes room when it ends, and its result a day later.",
 };
+
+const TOO_MANY_OF_KEY = `This key has ${JOB_LIMITS.openOfKey} jobs that have not ended, or ${JOB_LIMITS.bytesOfKey / 1024 / 1024} MiB of them, as many as one key may. Wait as long as Retry-After says, or cancel jobs that nobody needs.`;
 
 const JOB_ID = /^job_[0-9a-f]{32}$/;
 

@@ -27,7 +27,18 @@ export type LaiRedis = Redis & {
   ): Promise<[1 | 0 | -1, number, number]>;
   releaseLease(nodeLeases: string, modelLeases: string, leaseId: string): Promise<number>;
   renewLease(nodeLeases: string, modelLeases: string, leaseId: string, ttlMs: number): Promise<number>;
-  listJob(openJobs: string, id: string, submittedAtMs: number, most: number): Promise<1 | 0>;
+  listJob(
+    openJobs: string,
+    jobsOfKey: string,
+    jobBytesOfKey: string,
+    id: string,
+    submittedAtMs: number,
+    most: number,
+    bytes: number,
+    mostOfKey: number,
+    mostBytesOfKey: number,
+    keepSeconds: number,
+  ): Promise<1 | 0 | -1>;
   submitJob(
     job: string,
     bodyHash: string,
@@ -75,7 +86,8 @@ export const connectRedis = async (url: string, log: Logger): Promise<LaiRedis> 
   redis.defineCommand('claimLease', { numberOfKeys: 3, lua: script('claim-lease') });
   redis.defineCommand('releaseLease', { numberOfKeys: 2, lua: script('release-lease') });
   redis.defineCommand('renewLease', { numberOfKeys: 2, lua: script('renew-lease') });
-  for (const name of ['list', 'submit', 'start', 'requeue', 'finish', 'cancel'])
+  redis.defineCommand('listJob', { numberOfKeys: 3, lua: script('list-job') });
+  for (const name of ['submit', 'start', 'requeue', 'finish', 'cancel'])
     redis.defineCommand(`${name}Job`, { numberOfKeys: 1, lua: script(`${name}-job`) });
   redis.defineCommand('addStrike', { numberOfKeys: 3, lua: script('add-strike') });
   redis.defineCommand('nextEpoch', { numberOfKeys: 1, lua: script('next-epoch') });

@@ -31,6 +31,10 @@ export const keys = {
   job: (jobId: string) => `lai:{job:${jobId}}`,
   /** ZSET, job id → when it was submitted (ms): jobs that have not ended. */
   openJobs: 'lai:jobs:open',
+  /** ZSET, job id and bytes → when it was submitted (ms), and STRING, the sum of the bytes: one API key's jobs, in the slot of
+   * `openJobs`; see list-job.lua. */
+  jobsOfKey: (keyId: string) => `{lai:jobs:open}:of:${keyId}`,
+  jobBytesOfKey: (keyId: string) => `{lai:jobs:open}:bytes:${keyId}`,
   /** ZSET, job id → when to try next (ms): ended jobs whose webhook has not been told. */
   webhooks: 'lai:jobs:webhooks',
   /** STRING: one replica at a time tells a webhook. */

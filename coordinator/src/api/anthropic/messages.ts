@@ -19,7 +19,7 @@ export const messages = async (call: Call, door: Door): Promise<void> => {
   const able = { canThink: canThink(door.registry.list(), request.model) };
   const headers = { 'request-id': call.requestId, ...ignoredHeader(ignoredInMessages(request, able)) };
   const wording = wordingOf(composer, { isStreaming: request.stream === true, requestId: call.requestId, headers });
-  await serve(call, door, chatQuestion(chatFromMessages(request, able)), wording);
+  return serve(call, door, chatQuestion(chatFromMessages(request, able)), wording);
 };
 
 /** `POST /v1/messages/count_tokens` */

@@ -36,7 +36,7 @@ export const chat = async (call: Call, door: Door): Promise<void> => {
   const isAbleToThink = canThink(door.registry.list(), request.model);
   const question = chatQuestion(chatFromOllama(request, isAbleToThink));
   const headers = ignoredHeader([...ignoredFields(OLLAMA_CHAT_FIELDS, request), ...unthought(request, isAbleToThink)]);
-  await serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false, headers }));
+  return serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false, headers }));
 };
 
 /** `POST /api/generate` */
@@ -53,7 +53,7 @@ export const generate = async (call: Call, door: Door): Promise<void> => {
     // What a prompt that is taken as it is has no place for.
     ...(isPlain ? (['format', 'system', 'images'] as const).filter((name) => request[name]?.length) : []),
   ]);
-  await serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false, headers }));
+  return serve(call, door, question, wordingOf(composer, { isStreaming: request.stream !== false, headers }));
 };
 
 /** That a model should think which cannot. */
@@ -75,7 +75,7 @@ export const embed = async (call: Call, door: Door): Promise<void> => {
   });
   const headers = ignoredHeader(ignoredFields(OLLAMA_EMBED_FIELDS, request));
   if (input.length === 0 && typeof input !== 'string') return answerNothing(call, door, { model, headers, say });
-  await serve(call, door, question, vectorsWording(say, { dimensions: dimensions ?? null, headers }));
+  return serve(call, door, question, vectorsWording(say, { dimensions: dimensions ?? null, headers }));
 };
 
 /** `POST /api/embeddings`, the older of the two. */
@@ -83,7 +83,7 @@ export const embeddings = async (call: Call, door: Door): Promise<void> => {
   const { value } = await read(call, door, OllamaEmbeddingsRequest);
   const question = embeddingQuestion({ model: value.model, input: value.prompt }, { isCut: true });
   const headers = ignoredHeader(ignoredFields(OLLAMA_EMBEDDINGS_FIELDS, value));
-  await serve(
+  return serve(
     call,
     door,
     question,
@@ -122,7 +122,7 @@ const load = async (call: Call, door: Door, { model, composer }: { model: string
   const question = isForVectors
     ? embeddingQuestion({ model, input: 'load' })
     : chatQuestion({ model, messages: [{ role: 'user', content: 'load' }], max_tokens: 1 });
-  await serve(call, door, question, { kind: 'whole', error: ollamaError, push: () => {}, finish: () => composer.moved('load') });
+  return serve(call, door, question, { kind: 'whole', error: ollamaError, push: () => {}, finish: () => composer.moved('load') });
 };
 
 const completionQuestion = (request: OllamaGenerateRequest): Question => {

@@ -26,7 +26,7 @@ export const audioTranscriptions = async (call: Call, door: Door): Promise<void>
   };
   const collector = new BytesCollector();
   const isPlain = PLAIN_FORMATS.has(String(form.get('response_format') ?? 'json'));
-  await serve(call, door, question, {
+  return serve(call, door, question, {
     ...collected({ push: (bytes) => collector.push(bytes), finish: () => collector.bytes() }),
     headers: { 'content-type': isPlain ? 'text/plain; charset=utf-8' : 'application/json' },
   });

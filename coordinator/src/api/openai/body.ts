@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { CodedError } from '@lai/shared/errors';
 import type { z } from 'zod';
+import { holdingOf } from '../../dispatch/held-memory.ts';
 import { decoderFor } from './content-coding.ts';
 import { type BodyFor, modelSlot } from './engine-body.ts';
 import { jsonOf, withText } from './foreign-json.ts';
@@ -14,6 +15,8 @@ const MAX_BODY_BYTES = 20 * MIB;
 /** The keys under which the various APIs put images, sound and files. */
 const BULK = ['"image_url"', '"input_image"', '"image"', '"images"', '"input_audio"', '"input_file"'];
 const HEAR_OUT_MS = 2_000;
+/** Takes milliseconds to parse. */
+const LARGE_BYTES = 256 * 1024;
 
 /**
  * A JSON request body that was checked. What was checked is what is sent: no key in it can be read in two ways, and numbers, key order
@@ -74,18 +77,30 @@ export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
     await hearOut(request);
     throw tooLarge(MAX_BODY_BYTES);
   }
+  const holding = holdingOf(request);
   const pieces: Buffer[] = [];
   let length = 0;
+  holding?.grow(0);
   for await (const piece of request as AsyncIterable<Buffer>) {
     length += piece.length;
     if (length > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
+    holding?.grow(piece.length);
     pieces.push(piece);
   }
   const bytes = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
   const decoded = decode ? await decode(bytes, MAX_BODY_BYTES) : bytes;
   if (decoded === 'too_large') throw tooLarge(MAX_BODY_BYTES);
+  holding?.grow(decoded.length - bytes.length);
+  if (decoded.length > LARGE_BYTES) await turnForLarge();
   return decoded;
 };
+
+/** Large bodies are parsed one in a turn of the event loop, so that small requests are answered between them. */
+const turnForLarge = (): Promise<void> => {
+  largeTurn = largeTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return largeTurn;
+};
+let largeTurn: Promise<void> = Promise.resolve();
 
 /** A client that is still sending does not listen; it is heard out, for a moment, so that it can be told why not. */
 const hearOut = (request: IncomingMessage): Promise<void> =>

@@ -16,7 +16,7 @@ export const chatCompletions = async (call: Call, door: Door): Promise<void> => 
   const { stream, stream_options } = body.value;
   const wording =
     stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(chatCollector());
-  await serve(call, door, chatQuestion(body), wording);
+  return serve(call, door, chatQuestion(body), wording);
 };
 
 export const chatQuestion = (body: JsonBody<ChatCompletionRequest>): Question => {

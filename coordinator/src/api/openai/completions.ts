@@ -12,7 +12,7 @@ export const completions = async (call: Call, door: Door): Promise<void> => {
   const { stream, stream_options } = body.value;
   const wording =
     stream === true ? passThrough({ includeUsage: stream_options?.include_usage === true }) : collected(textCollector());
-  await serve(call, door, completionQuestion(body), wording);
+  return serve(call, door, completionQuestion(body), wording);
 };
 
 export const completionQuestion = (body: JsonBody<CompletionRequest>): Question => {

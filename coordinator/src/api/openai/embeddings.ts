@@ -11,7 +11,7 @@ import { collected } from './wording.ts';
 /** `POST /v1/embeddings`. Base64 is the SDK's default, floats are what other clients ask for; not every runtime heeds the wish. */
 export const embeddings = async (call: Call, door: Door): Promise<void> => {
   const body = await readJsonBody(call.request, EmbeddingRequest, { maxTextBytes: door.maxTextBodyBytes });
-  await serve(call, door, embeddingQuestion(body), collected(embeddingCollector(body.value)));
+  return serve(call, door, embeddingQuestion(body), collected(embeddingCollector(body.value)));
 };
 
 export const embeddingQuestion = (body: JsonBody<EmbeddingRequest>): Question => {

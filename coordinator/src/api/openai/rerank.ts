@@ -19,5 +19,5 @@ export const rerank = async (call: Call, door: Door): Promise<void> => {
     signals: plainSignals(body.value.query.length, 0),
     bodyFor: body.forEngine({}),
   } as const;
-  await serve(call, door, question, collected({ push: (bytes) => collector.push(bytes), finish: () => collector.bytes() }));
+  return serve(call, door, question, collected({ push: (bytes) => collector.push(bytes), finish: () => collector.bytes() }));
 };

@@ -38,7 +38,7 @@ export const responses =
     };
     const chat = chatFromResponse(request, items, { offer, ...able });
     const headers = ignoredHeader(ignoredInResponse(request, items, able));
-    await serve(
+    return serve(
       call,
       door,
       chatQuestion(chat),

@@ -5,7 +5,7 @@ import type { Principal } from '../../access/api-keys.ts';
 import type { Actor } from '../../access/audit.ts';
 import { demand } from '../../access/middleware.ts';
 import { systemClock } from '../../dispatch/clock.ts';
-import type { Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
+import type { Answer, Dispatcher, DispatchRequest, Trail } from '../../dispatch/dispatcher.ts';
 import type { RouteLoop } from '../../dispatch/route-loop.ts';
 import type { NodeCommands } from '../../nodes/node-commands.ts';
 import type { Registry } from '../../nodes/registry.ts';
@@ -67,26 +67,18 @@ export interface Question extends Pick<DispatchRequest, 'route' | 'target' | 'bo
 
 /**
  * The one way from every surface into the fleet: a question goes in, and the answer is written to the client in the surface's own
- * words. Throws CodedError while nothing has been written yet.
+ * words. Throws CodedError while nothing has been written yet. Callers return it instead of waiting for it: while it runs, nothing of
+ * the request may be kept but the bytes that an engine is to be sent.
  */
-export const serve = async (call: Call, door: Door, question: Question, wording: Wording): Promise<void> => {
-  const { request, response, principal, revoked, requestId, receivedAtMs } = call;
+export const serve = (call: Call, door: Door, question: Question, wording: Wording): Promise<void> => {
+  const { request, principal, requestId, receivedAtMs } = call;
   demand(principal, 'inference.run');
   const { conversation, target, signals, ...asked } = question;
   const way = routeFor({ target, signals, headers: request.headers }, principal, door.routing);
   const isStreaming = wording.kind === 'stream';
   const timeoutMs = timeoutFromHeaders(request.headers);
   const totalMs = timeoutMs ?? (isStreaming ? TOTAL_MS : SILENT_MS);
-  const gone = new AbortController();
-  response.once('close', () => response.writableFinished || gone.abort());
-  const hangUp = () => {
-    gone.abort();
-    // A client that does not read would hold up the end that it is to be told.
-    setTimeout(() => response.writableFinished || response.destroy(), LAST_WORDS_MS).unref();
-  };
-  if (revoked.aborted) throw new CodedError('invalid_api_key');
-  revoked.addEventListener('abort', hangUp, { once: true });
-
+  if (call.revoked.aborted) throw new CodedError('invalid_api_key');
   const dispatch = {
     ...asked,
     affinity: affinityOf(request.headers, principal.keyId, conversation),
@@ -96,26 +88,49 @@ export const serve = async (call: Call, door: Door, question: Question, wording:
     queueDeadlineMs: receivedAtMs + Math.min(totalMs, timeoutMs ?? door.queueWaitMs),
     deadlineMs: receivedAtMs + totalMs,
     isCollected: !isStreaming,
-    signal: gone.signal,
   };
-  const answer = door.routes.answer(dispatch, way);
-  const respond = { answer, response, requestId, log: door.log, abandon: () => response.destroy() };
+  const given = (signal: AbortSignal) => door.routes.answer({ ...dispatch, signal }, way);
+  return respond(call, door, wording, {
+    given,
+    route: asked.route,
+    silentUntilMs: isStreaming || timeoutMs !== null ? null : dispatch.deadlineMs,
+  });
+};
+
+const respond = async (
+  call: Call,
+  door: Door,
+  wording: Wording,
+  asked: {
+    readonly given: (signal: AbortSignal) => Answer;
+    readonly route: string;
+    /** The deadline of an answer that is not streamed, where the client named none; null otherwise. */
+    readonly silentUntilMs: number | null;
+  },
+): Promise<void> => {
+  const { response, revoked, requestId, receivedAtMs } = call;
+  const { given, route, silentUntilMs } = asked;
+  const gone = new AbortController();
+  response.once('close', () => response.writableFinished || gone.abort());
+  const hangUp = () => {
+    gone.abort();
+    // A client that does not read would hold up the end that it is to be told.
+    setTimeout(() => response.writableFinished || response.destroy(), LAST_WORDS_MS).unref();
+  };
+  revoked.addEventListener('abort', hangUp, { once: true });
+  const answer = given(gone.signal);
+  const options = { answer, response, requestId, log: door.log, abandon: () => response.destroy() };
   // What ends because the key was revoked ends with that as its reason.
   const reword = (failure: Failed): Failed => {
     if (revoked.aborted) return { kind: 'failed', code: 'invalid_api_key', message: 'This API key was revoked.' };
-    const wasSilent = !isStreaming && timeoutMs === null && systemClock.nowMs() - receivedAtMs >= totalMs;
+    const wasSilent = silentUntilMs !== null && systemClock.nowMs() >= silentUntilMs;
     return wasSilent ? { ...failure, message: `${failure.message} ${INSTEAD_OF_SILENCE}` } : failure;
   };
-  const ending = isStreaming
-    ? await respondStreaming({ ...respond, reword, wording, keepAliveMs: door.keepAliveMs })
-    : await respondCollected({ ...respond, reword, wording });
-  logAnswer(door.log, {
-    requestId,
-    route: question.route,
-    trail: answer.trail,
-    ending,
-    totalMs: systemClock.nowMs() - receivedAtMs,
-  });
+  const ending =
+    wording.kind === 'stream'
+      ? await respondStreaming({ ...options, reword, wording, keepAliveMs: door.keepAliveMs })
+      : await respondCollected({ ...options, reword, wording });
+  logAnswer(door.log, { requestId, route, trail: answer.trail, ending, totalMs: systemClock.nowMs() - receivedAtMs });
 };
 
 const logAnswer = (
