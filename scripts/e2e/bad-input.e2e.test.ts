@@ -63,7 +63,7 @@ describe('bad input', () => {
     [
       'a message without a role',
       () => post(JSON.stringify({ ...valid, messages: [{ content: 'x' }] })),
-      { status: 400, code: 'invalid_value', message: /role/, param: 'messages.0.role' },
+      { status: 400, code: 'invalid_value', message: /role/, param: 'messages[0].role' },
     ],
     [
       'a negative max_tokens',

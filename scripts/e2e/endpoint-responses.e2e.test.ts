@@ -126,7 +126,7 @@ describe('the Responses API', () => {
   it('says that it keeps nothing when asked for what it does not have', async () => {
     await expect(
       openai.responses.create({ model: MODEL, input: [{ type: 'item_reference', id: 'msg_0' }] }),
-    ).rejects.toMatchObject({ status: 400, param: 'input.0.id' });
+    ).rejects.toMatchObject({ status: 400, param: 'input[0].id' });
     await expect(openai.responses.create({ model: MODEL, input: 'x', previous_response_id: 'resp_0' })).rejects.toMatchObject({
       status: 400,
       param: 'previous_response_id',

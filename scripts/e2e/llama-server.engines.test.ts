@@ -104,6 +104,17 @@ describe.skipIf('missing' in found)(title, () => {
       expect((await seen).ending.type).toBe('attempt.end');
     });
 
+    it('embeds the beginning of an input that is too long, where its client allows that', async () => {
+      const embed = (truncate: boolean) => {
+        const body = { model: 'second one', input: ['cold', 'hello world '.repeat(3_000)], truncate };
+        return new TrialAttempt({ runtime, route: 'embeddings', body }).seen;
+      };
+      const cut = await embed(true);
+      expect(cut.ending.type).toBe('attempt.end');
+      expect(JSON.parse(cut.raw).data).toHaveLength(2);
+      expect((await embed(false)).ending).toMatchObject({ type: 'attempt.fail', code: 'context_length_exceeded' });
+    });
+
     it('knows a model with a projector as one that sees, and shards as one model', async () => {
       const many = join(folder, 'many');
       for (const name of ['a-00001-of-00002.gguf', 'a-00002-of-00002.gguf', 'mmproj-a.gguf']) writeModel(join(many, name));

@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import { classifyEngineError, classifySocketError, explainRefusal } from '../runtimes/engine-error.ts';
 import { openEngineRequest, readText } from '../runtimes/engine-http.ts';
 import { type Runtime, RuntimeError } from '../runtimes/runtime.ts';
+import { cutInputs, MOST_CUTS } from './cut-inputs.ts';
 import { withModel } from './model-in-body.ts';
 import { StreamScanner } from './stream-scanner.ts';
 import { contentTypeOf, isPlainAnswer, STREAMED, usageOfWhole } from './whole-answers.ts';
@@ -116,19 +117,28 @@ export class AttemptRunner {
     await this.#receiveBody();
     this.#watch(this.start.deadlines.firstContentMs, 'first_token_timeout');
     await Promise.race([this.#prepare(), this.#stopped()]);
-    const { url, headers } = this.#runtime.endpoint(this.start.route);
     const sent = Buffer.concat(this.#body.splice(0));
     const engineName = this.#runtime.engineName?.(this.start.model);
-    const body = engineName === undefined ? sent : withModel(sent, engineName);
+    return this.#askEngine(engineName === undefined ? sent : withModel(sent, engineName));
+  }
+
+  /** Asks again with shorter inputs where the client allows that and the engine has no room for them. */
+  async #askEngine(body: Buffer, cuts = 0): Promise<Outcome> {
+    const { route } = this.start;
+    const { url, headers } = this.#runtime.endpoint(route);
     const response = await openEngineRequest({
       ...{ url, body, method: 'POST', signal: this.#abort.signal },
-      headers: { ...headers, ...contentTypeOf(this.start.route, body) },
+      headers: { ...headers, ...contentTypeOf(route, body) },
     });
     this.#response = response;
     const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) return this.#refused(status, await readText(response, 64 * 1024));
-    if (STREAMED.has(this.start.route)) return this.#relayStream(response);
-    return this.#relayWhole(response, { isPlain: isPlainAnswer(this.start.route, body) });
+    if (status >= 200 && status <= 299)
+      return STREAMED.has(route)
+        ? this.#relayStream(response)
+        : this.#relayWhole(response, { isPlain: isPlainAnswer(route, body) });
+    const text = await readText(response, 64 * 1024);
+    const shorter = route === 'embeddings' && cuts < MOST_CUTS ? cutInputs(body, text) : null;
+    return shorter === null ? this.#refused(status, text) : this.#askEngine(shorter, cuts + 1);
   }
 
   /**

@@ -30,6 +30,8 @@ const CONTEXT_TOO_LONG = [
   'maximum context length',
   'context length exceeded',
   'prompt is too long',
+  // llama-server, of an input for embeddings.
+  'tokens) is too large to process',
 ];
 const CRASHED = ['unexpectedly stopped', 'process has terminated', 'unexpected eof', 'enginedead', 'enginecore', 'proxy error'];
 /** llama-server's router, when all models that it may hold are busy. */

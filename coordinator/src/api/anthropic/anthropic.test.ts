@@ -111,7 +111,7 @@ describe('a message request, as chat', () => {
     expect(JSON.stringify(chat.tools)).toContain('1024 x 768');
     expect(chat.tool_choice).toBe('required');
     expect(() => chatOf({ tools: [{ type: 'robot_20270101', name: 'arm' }] })).toThrow('"robot_20270101" is no kind of tool');
-    expect(() => chatOf({ tools: [{ name: 'f' }] })).toThrow('tools.0: input_schema is missing');
+    expect(() => chatOf({ tools: [{ name: 'f' }] })).toThrow('tools[0]: input_schema is missing');
     expect(() => chatOf({ tools: [tools[4]], tool_choice: { type: 'tool', name: 'web_search' } })).toThrow('none of the tools');
     expect(() => chatOf({ tools, tool_choice: { type: 'tool', name: 'gone' } })).toThrow('there is no tool "gone"');
   });

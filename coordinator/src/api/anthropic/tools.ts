@@ -32,8 +32,8 @@ const toolOf = (tool: AnthropicTool, place: number): Record<string, unknown> => 
   if (known) return known;
   const missing = name ? 'input_schema' : 'name';
   throw new CodedError('invalid_value', {
-    message: `tools.${place}: ${missing} is missing, and ${type ? `"${type}" is no kind of tool that Lai knows` : 'it has no type that would tell'}. Describe the tool with name and input_schema.`,
-    param: `tools.${place}.${missing}`,
+    message: `tools[${place}]: ${missing} is missing, and ${type ? `"${type}" is no kind of tool that Lai knows` : 'it has no type that would tell'}. Describe the tool with name and input_schema.`,
+    param: `tools[${place}].${missing}`,
   });
 };
 

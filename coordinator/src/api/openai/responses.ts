@@ -93,8 +93,8 @@ const itemsOf = (request: ResponseRequest, find: (id: string) => ResponseItem | 
     const known = find(item.id ?? '');
     if (known) return known;
     throw new CodedError('invalid_value', {
-      message: `input.${index}: Lai does not know the item ${item.id} (any more). Send the items themselves; store: false makes most clients do so.`,
-      param: `input.${index}.id`,
+      message: `input[${index}]: Lai does not know the item ${item.id} (any more). Send the items themselves; store: false makes most clients do so.`,
+      param: `input[${index}].id`,
     });
   });
 };
