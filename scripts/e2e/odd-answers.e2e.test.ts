@@ -146,15 +146,33 @@ describe('answers that are odd', () => {
     await expect.poll(async () => (await job()).status, { timeout: 60_000 }).toBe('failed');
     expect((await job()).error?.code).toBe('engine_error');
   });
+});
 
-  it('of one machine are replaced by another machine that is well', async () => {
-    const well = await startScriptedEngine([{ name: CHAT, capabilities: ['chat'] }], {
-      '/v1/chat/completions': (_, response) => answerEvents(response, STREAMS['plain']?.text ?? ''),
+describe('an answer that one machine aborts', () => {
+  it('is given by another machine to a client that does not stream', async () => {
+    const model = [{ name: CHAT, capabilities: ['chat'] }];
+    const always = (name: string) => ({
+      '/v1/chat/completions': (_: SeenRequest, response: ServerResponse) => answerEvents(response, STREAMS[name]?.text ?? ''),
     });
-    await fleet.addNode(scriptedNode('well', well));
-    const response = await ask('/v1/chat/completions', { model: CHAT, messages: [{ role: 'user', content: prompt('abort') }] });
-    expect(response.status).toBe(200);
-    expect(response.headers.get('x-lai-node')).toBe('well');
-    await well.close();
+    const engines = await Promise.all(['abort', 'plain'].map((name) => startScriptedEngine(model, always(name))));
+    const [odd, well] = engines as [ScriptedEngine, ScriptedEngine];
+    const fleet = await Fleet.start({ nodes: [scriptedNode('odd', odd), scriptedNode('well', well)] });
+    try {
+      // Until the odd one was asked; whoever is asked first, every answer is whole.
+      await expect
+        .poll(
+          async () => {
+            const response = await fleet.chat({ model: CHAT, messages: [{ role: 'user', content: 'Hi.' }] });
+            expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('"content":"Hi"')]);
+            expect(response.headers.get('x-lai-node')).toBe('well');
+            return odd.seen.length;
+          },
+          { timeout: 30_000 },
+        )
+        .toBeGreaterThan(0);
+    } finally {
+      await fleet.stop();
+      await Promise.all(engines.map((engine) => engine.close()));
+    }
   });
 });
