@@ -3,13 +3,15 @@ import { defineConfig } from 'vitest/config';
 const projects = {
   /** Pure code and single rooms; no network beyond loopback, no Redis. Seconds. */
   unit: {
-    include: ['{shared,coordinator,agent}/src/**/*.test.ts', 'scripts/**/*.test.ts'],
-    exclude: ['**/*.{integration,e2e,engines}.test.ts', '**/node_modules/**'],
+    include: ['{shared,coordinator,agent}/src/**/*.test.ts', 'coordinator/dashboard/**/*.test.ts', 'scripts/**/*.test.ts'],
+    exclude: ['**/*.{integration,e2e,engines,browser}.test.ts', '**/node_modules/**'],
   },
   /** Against real Redis processes that the tests start themselves. */
   integration: { include: ['**/*.integration.test.ts'] },
   /** Real processes: coordinator, Redis, agents, mock engines, killed and restarted. */
   e2e: { include: ['scripts/e2e/**/*.e2e.test.ts'] },
+  /** The dashboard in a real Chromium, before real coordinators and agents. */
+  browser: { include: ['scripts/dashboard/**/*.browser.test.ts'] },
   /** Real llama-server and, where Go is present, real Ollama. */
   engines: { include: ['scripts/**/*.engines.test.ts'] },
 };

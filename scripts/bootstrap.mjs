@@ -28,7 +28,7 @@ import { closingLine, runSuites, suitesFor } from './toolchain/suites.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const usage = `usage: npm start [-- options of lai up]
-       npm test [-- --with engines|clients]
+       npm test [-- --with engines|browser|clients]
        npm run check
        node scripts/bootstrap.mjs run <file> [args] | exec <command> [args] | tool <command> [args]`;
 

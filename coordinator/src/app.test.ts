@@ -36,6 +36,8 @@ const MATRIX: Record<string, string> = {
   'GET /sign-in': 'anyone',
   'GET /sign-in/page.js': 'anyone',
   'GET /sign-in/style.css': 'anyone',
+  'GET /ui': 'anyone',
+  'GET /ui/*': 'anyone',
   'GET /livez': 'anyone',
   'GET /readyz': 'anyone',
   'POST /api/v1/enroll': 'anyone',

@@ -26,6 +26,7 @@ import { mountUpdateRoutes } from './api/admin/update-routes.ts';
 import { anthropicError } from './api/anthropic/error-envelope.ts';
 import { countTokens, messages } from './api/anthropic/messages.ts';
 import { anthropicModel, anthropicModels } from './api/anthropic/models.ts';
+import { mountDashboard } from './api/dashboard/routes.ts';
 import { enroll } from './api/enroll.ts';
 import { describeJob, type JobsDoor, submitJob } from './api/jobs.ts';
 import { deleteModel, pullModel, showModel } from './api/ollama/catalog.ts';
@@ -208,6 +209,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   mountUpdateRoutes(app, { ...options, may, as: options.administration });
   mountReleaseFiles(app, { ...options, may });
   mountDocs(app, may);
+  mountDashboard(app, may);
   return app;
 };
 

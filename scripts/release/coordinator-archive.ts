@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pack } from './archives.ts';
 
@@ -10,13 +10,15 @@ const EXAMPLES = ['deploy/coordinator/lai-coordinator.service', 'deploy/coordina
 
 /** Of the packages as they are built: `pnpm build` comes first. */
 export const packCoordinator = async (version: string, outDir: string): Promise<string> => {
-  if (!existsSync(join(ROOT, 'coordinator/dist/lai.js'))) throw new Error('the coordinator is not built; pnpm build does that');
+  const isBuilt = ['lai.js', 'dashboard/index.html'].every((path) => existsSync(join(ROOT, 'coordinator/dist', path)));
+  if (!isBuilt) throw new Error('the coordinator is not built; pnpm build does that');
   const name = `lai-coordinator-${version}`;
   const staging = mkdtempSync(join(outDir, `.${name}-`));
   try {
     mkdirSync(join(staging, name));
     for (const path of globSync([...CONTENT, ...EXAMPLES], { cwd: ROOT }))
       copyFileSync(join(ROOT, path), join(staging, name, basename(path)));
+    cpSync(join(ROOT, 'coordinator/dist/dashboard'), join(staging, name, 'dashboard'), { recursive: true });
     const archive = join(outDir, `${name}.tar.gz`);
     await pack(staging, archive);
     return archive;

@@ -64,7 +64,7 @@ function packagesToBuild(root) {
 /** What the bundles are made of: every file of the packages and the installers that they carry. @param {string} root @param {readonly string[]} names */
 export function sourcesFingerprint(root, names) {
   const hash = createHash('sha256');
-  const folders = [...new Set(['shared', ...names])].map((name) => join(name, 'src'));
+  const folders = [...new Set(['shared', ...names])].flatMap((name) => [join(name, 'src'), join(name, 'dashboard')]);
   const single = ['pnpm-lock.yaml', 'scripts/build.ts', ...names.map((name) => join(name, 'package.json'))];
   const sources = [...folders, join('deploy', 'agent')].flatMap((folder) =>
     existsSync(join(root, folder))

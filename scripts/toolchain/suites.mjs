@@ -24,6 +24,7 @@ const standardSuites = [
 /** Wanted by name only: they need programs that not every machine can have. @type {Suite[]} */
 const furtherSuites = [
   { name: 'engines', script: 'engines', counts: 'vitest', limitMs: 12 * minutes },
+  { name: 'browser', script: 'browser', counts: 'vitest', limitMs: 6 * minutes },
   // Fetches 2 GB of clients the first time.
   { name: 'clients', script: 'clients', counts: 'itself', limitMs: 25 * minutes },
 ];

@@ -12,15 +12,12 @@ const dir = mkdtempSync(join(tmpdir(), 'lai suites '));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 describe('choosing suites', () => {
-  it('runs the six standard ones, and the engines and clients only by name', () => {
+  it('runs the six standard ones, and the engines, browser and clients only by name', () => {
     const names = ['style', 'types', 'imports', 'unit', 'integration', 'e2e'];
     expect(suitesFor([])?.map(({ name }) => name)).toEqual(names);
     expect(suitesFor(['--with', 'engines'])?.map(({ name }) => name)).toEqual([...names, 'engines']);
-    expect(suitesFor(['--with', 'engines', '--with', 'clients'])?.map(({ name }) => name)).toEqual([
-      ...names,
-      'engines',
-      'clients',
-    ]);
+    const more = ['engines', 'browser', 'clients'];
+    expect(suitesFor(more.flatMap((name) => ['--with', name]))?.map(({ name }) => name)).toEqual([...names, ...more]);
   });
   it.each([[['--with']], [['engines']], [['--with', 'unit']]])('refuses %j', (args) => {
     expect(suitesFor(args)).toBeUndefined();

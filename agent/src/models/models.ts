@@ -1,5 +1,6 @@
 import { sameModel } from '@lai/shared/model-name';
-import { estimatedNeedBytes, type LoadedModel, type ModelFailure } from '@lai/shared/node';
+import { estimatedNeedBytes } from '@lai/shared/model-need';
+import type { LoadedModel, ModelFailure } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { type Runtime, RuntimeError, type RuntimeModel } from '../runtimes/runtime.ts';
 import { Grace } from './grace.ts';

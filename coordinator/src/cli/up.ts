@@ -102,7 +102,8 @@ const describe = (status: FleetStatus): void => {
 
 const invite = (url: string, key: string, logs: string): void => {
   say(`Your endpoint:  ${styleText('bold', `${url}/v1`)}`);
-  say(`Your API key:   ${styleText('bold', key)}\n`);
+  say(`Your API key:   ${styleText('bold', key)}`);
+  say(`Your dashboard: ${styleText('bold', `${url}/ui/`)}\n`);
   say(`curl ${url}/v1/chat/completions \\
   -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' \\
   -d '{"model": "auto", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'\n`);

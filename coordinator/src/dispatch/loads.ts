@@ -1,6 +1,7 @@
 import type { ErrorCode } from '@lai/shared/errors';
 import { modelKey, sameModel } from '@lai/shared/model-name';
-import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
+import { estimatedNeedBytes } from '@lai/shared/model-need';
+import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import type { Logger } from 'pino';
 import { freeRoomOf, hasCome, holdingsOf, mostRoomOf } from '../scheduler/fit.ts';
 import type { LoadBar } from '../scheduler/fleet.ts';

@@ -52,9 +52,11 @@ export const modelMatrix = (records: readonly NodeRecord[], nameOf: (record: Nod
         ? [{ id, capabilities: model.capabilities, contextLength: model.contextLength, sizeBytes: model.sizeBytes }]
         : [];
     }),
-    nodes: records.map((record) => {
-      const states = new Map(record.snapshot.models.map(({ id, state }) => [withoutLatest(id), LETTER[state]]));
-      return { nodeId: record.nodeId, name: nameOf(record), states: ids.map((id) => states.get(id) ?? '-').join('') };
-    }),
+    nodes: records
+      .toSorted((a, b) => nameOf(a).localeCompare(nameOf(b), 'en', { numeric: true }))
+      .map((record) => {
+        const states = new Map(record.snapshot.models.map(({ id, state }) => [withoutLatest(id), LETTER[state]]));
+        return { nodeId: record.nodeId, name: nameOf(record), states: ids.map((id) => states.get(id) ?? '-').join('') };
+      }),
   };
 };

@@ -1,4 +1,5 @@
-import { estimatedNeedBytes, type LoadedModel, type NodeSnapshot } from '@lai/shared/node';
+import { estimatedNeedBytes } from '@lai/shared/model-need';
+import type { LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { machineRoom } from '@lai/shared/room';
 import { type FleetNode, stateOf } from './fleet.ts';
 

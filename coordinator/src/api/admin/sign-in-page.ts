@@ -41,17 +41,31 @@ export const SIGN_IN_PAGE = `<!doctype html>
 </html>
 `;
 
-export const SIGN_IN_STYLE = `:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 24rem; margin: 12vh auto 2rem; padding: 0 1rem; }
-h2 { font-size: 1rem; margin: 2rem 0 .3rem; }
-label { display: block; margin: .8rem 0; }
-input { display: block; width: 100%; box-sizing: border-box; font: inherit; padding: .4rem; }
-input[type=checkbox] { display: inline; width: auto; }
-button { font: inherit; padding: .3rem 1rem; }
+/** The dashboard's colours and measures (coordinator/dashboard/tokens.css): to whoever signs in it is one house. */
+export const SIGN_IN_STYLE = `:root {
+  color-scheme: light dark;
+  --canvas: light-dark(#f6f7f9, #0e1116); --surface: light-dark(#ffffff, #161a21); --line: light-dark(#d5dae1, #2d3541);
+  --control: light-dark(#767f8c, #6b7583); --text: light-dark(#171a1f, #e8ebf0); --muted: light-dark(#56606d, #a3adba);
+  --accent: light-dark(#0a5bb5, #6fb3ff); --on-accent: light-dark(#ffffff, #0b1622);
+  --bad: light-dark(#880009, #e27b76); --bad-soft: light-dark(#f9e0dd, #401b1a);
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--canvas); color: var(--text); font: 14px/20px system-ui, sans-serif; }
+main { width: min(26rem, 100% - 2rem); margin: 12vh auto 3rem; padding: 1.5rem; background: var(--surface); border: 1px solid var(--line); border-radius: 10px; }
+h1 { font-size: 20px; line-height: 28px; margin: 0 0 .75rem; }
+h2 { font-size: 14px; margin: 1.75rem 0 .25rem; }
+p { margin: .5rem 0; }
+a { color: var(--accent); }
+label { display: block; margin: .75rem 0; color: var(--muted); font-size: 12px; line-height: 16px; }
+input { display: block; width: 100%; min-height: 44px; margin-top: 4px; padding: 0 10px; font: 14px/20px system-ui, sans-serif; color: var(--text); background: var(--surface); border: 1px solid var(--control); border-radius: 6px; }
+input[type=checkbox] { display: inline; width: auto; min-height: 0; margin: 0 4px 0 0; vertical-align: middle; }
+button { flex: none; min-height: 44px; padding: 0 1rem; font: inherit; color: inherit; background: var(--surface); border: 1px solid var(--control); border-radius: 6px; cursor: pointer; }
+form button { width: 100%; margin-top: .5rem; font-weight: 600; color: var(--on-accent); background: var(--accent); border-color: var(--accent); }
+button:disabled { opacity: .6; cursor: default; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 ul { padding: 0; list-style: none; }
-li { display: flex; justify-content: space-between; gap: 1rem; margin: .4rem 0; }
-#problem { color: light-dark(#a00, #f88); }
+li { display: flex; justify-content: space-between; align-items: center; gap: 1rem; margin: .5rem 0; overflow-wrap: anywhere; }
+#problem:not(:empty) { padding: .5rem .75rem; color: var(--bad); background: var(--bad-soft); border-radius: 6px; }
 `;
 
 export const SIGN_IN_SCRIPT = `'use strict';

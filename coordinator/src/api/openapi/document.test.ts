@@ -7,6 +7,7 @@ import { routes } from './routes.ts';
 /** Routes that are for a page or for programs' first look, not for the document. */
 const UNDOCUMENTED = [
   ...['GET /', 'GET /api/hello', 'GET /openapi.json', 'GET /docs', 'GET /docs/page.js', 'GET /docs/style.css'],
+  ...['GET /ui', 'GET /ui/*'],
   ...['GET /setup', 'GET /sign-in', 'GET /sign-in/page.js', 'GET /sign-in/style.css'],
 ];
 
