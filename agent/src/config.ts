@@ -87,6 +87,8 @@ export const AgentConfig = z.object({
   /** A mock engine that already runs; without it the mock runtime starts its own. */
   mockUrl: EngineUrl.optional(),
   mockProfile: z.enum(Object.keys(MOCK_PROFILES)),
+  /** Whether a simulated engine stands in where no real one is. */
+  standIn: Switch,
   maxConcurrent: z.coerce.number().int().positive().max(1_000),
   /** Where the machine's owner reaches the agent on loopback; 0 takes any free port. */
   localPort: z.coerce.number().int().nonnegative().max(65_535),
@@ -146,6 +148,7 @@ export const VARIABLES: Readonly<Record<Exclude<keyof AgentConfig, 'dataDir'>, s
   modelCapabilities: 'LAI_MODEL_CAPABILITIES',
   mockUrl: 'LAI_MOCK_URL',
   mockProfile: 'LAI_MOCK_PROFILE',
+  standIn: 'LAI_STAND_IN',
   maxConcurrent: 'LAI_MAX_CONCURRENT',
   localPort: 'LAI_LOCAL_PORT',
   measure: 'LAI_MEASURE',
@@ -183,6 +186,7 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): AgentConfig =>
     allowedPulls: [...DEFAULT_PULLS],
     modelCapabilities: [],
     mockProfile: 'linux-3070',
+    standIn: true,
     maxConcurrent: 16,
     localPort: 5241,
     measure: false,

@@ -128,8 +128,13 @@ describe('enrolling', async () => {
   });
 
   it.each([
-    ['refuses', 403, { error: { message: 'This registration token is used.' } }, /HTTP 403.*token is used/],
-    ['answers something else', 200, { welcome: true }, /nodeId/],
+    [
+      'refuses',
+      403,
+      { error: { message: 'This registration token is used.' } },
+      /does not let this machine join: .*token is used/,
+    ],
+    ['answers something else', 200, { welcome: true }, /is no Lai coordinator/],
     [
       'is not the one that made the token',
       200,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EnrollResponse } from '@lai/shared/admin-api';
 import { fingerprintWords, generateIdentityKeys, type IdentityKeys, keyFingerprint } from '@lai/shared/ed25519';
+import { unreachable } from '@lai/shared/unreachable';
 import { z } from 'zod';
 import { isUntrusted, provenAuthority, trustAuthority } from './coordinator-certificate.ts';
 import { accessProblem, writePrivateFile } from './private-file.ts';
@@ -119,9 +120,8 @@ export const transportProblem = (url: string): string | null => {
 const whyUnreachable = (url: string, error: unknown): string => {
   if (isUntrusted(error))
     return `${url} is not the coordinator that made this token: nobody that this machine trusts vouches for its certificate, nor does that coordinator. Nothing was kept. Check the address; for a certificate of your own authority, set NODE_EXTRA_CA_CERTS.`;
-  const { cause } = error as { cause?: { code?: string } };
-  const why = cause?.code ?? (error instanceof Error ? error.message : String(error));
-  return `${url} cannot be reached (${why}). Check the address, the firewall between here and there, and that the coordinator runs.`;
+  const { what, next } = unreachable(error, url);
+  return `This machine could not join. ${what} ${next ?? 'Check the address, the firewall in between, and that the coordinator runs.'}`;
 };
 
 /**
@@ -153,6 +153,21 @@ export interface Enrolment {
   readonly fingerprint: string;
 }
 
+const Refusal = z.object({ error: z.object({ message: z.string() }) });
+
+/** In the coordinator's own words, where it is one. */
+const whyRefused = (status: number, text: string, url: string): string => {
+  let body: unknown = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Not ours.
+  }
+  const { data } = Refusal.safeParse(body);
+  if (!data) return `What answers at ${url} is no Lai coordinator: it says HTTP ${status}. Check --url.`;
+  return `${url} does not let this machine join: ${data.error.message}`;
+};
+
 /**
  * Trades a registration token for a place in the fleet: makes a key pair, sends the public half with the token, and pins the
  * coordinator's key if it is the one that the token was made for, so that nobody can stand in between. The token is not kept.
@@ -181,11 +196,10 @@ export const enroll = async (options: {
   }).catch((error: unknown) => {
     throw new Error(whyUnreachable(url, error), { cause: error });
   });
-  if (!response.ok) {
-    const reason = await response.text();
-    throw new Error(`${url} refused to enrol this node (HTTP ${response.status}): ${reason.slice(0, 300)}`);
-  }
-  const { nodeId, coordinatorKey, state = 'approved' } = EnrollResponse.parse(await response.json());
+  if (!response.ok) throw new Error(whyRefused(response.status, await response.text().catch(() => ''), url));
+  const answer = EnrollResponse.safeParse(await response.json().catch(() => null));
+  if (!answer.success) throw new Error(`What answers at ${url} is no Lai coordinator, or of another version. Check --url.`);
+  const { nodeId, coordinatorKey, state = 'approved' } = answer.data;
   if ((await keyFingerprint(coordinatorKey)) !== coordinatorFingerprint)
     throw new Error(`${url} is not the coordinator that made this token. Nothing was kept; ask for a new token.`);
   const credential: NodeCredential = {

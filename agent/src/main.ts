@@ -3,11 +3,12 @@ import './small-heap.ts';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
+import { exitCodeOf, sentenceOf } from '@lai/shared/command-failure';
 import { Command, CommanderError } from 'commander';
 import { multistream, pino } from 'pino';
 import { Agent } from './agent.ts';
 import { askStatus } from './cli/ask-agent.ts';
-import { addLocalCommands, type CliEnv, UsageError } from './cli/commands.ts';
+import { addLocalCommands, type CliEnv } from './cli/commands.ts';
 import { addServiceCommands } from './cli/service-commands.ts';
 import { readConfig } from './config.ts';
 import { enroll, fileIdentity, proposeKey, transportProblem } from './identity.ts';
@@ -16,33 +17,39 @@ import { EXIT_OTHER_VERSION } from './service/trial.ts';
 import { EngineLog } from './supervisor/engine-log.ts';
 import { VERSION } from './version.ts';
 
+/** Goes on when nobody reads it any more. */
+let isServing = false;
+
 const program = new Command('lai-agent')
   .description('Puts the GPU of this machine into a Lai fleet.')
   .version(VERSION)
   // So that `update --version` means another one than ours.
   .enablePositionalOptions()
-  .exitOverride();
+  .exitOverride()
+  .addHelpText('after', '\nExit codes: 0 it worked, 1 it did not, 2 it was asked in the wrong words.');
 
-const withSettings = (command: Command): Command =>
+/** For every command: which agent of this machine is meant. */
+const withPlace = (command: Command): Command =>
   command
     .exitOverride()
-    .option('--data-dir <dir>', 'where this node keeps its identity and state')
-    .option('--name <name>', 'how the fleet calls this machine (default: its host name)')
+    .option('--data-dir <dir>', 'where this node keeps its identity and state (default: of the agent that is here)');
+
+/** What engines the agent looks for, for those who look with it. */
+const withEngines = (command: Command): Command =>
+  withPlace(command)
     .option('--runtime <kind>', 'auto, ollama, llama-server, vllm, lmstudio, mlx or mock')
     .option('--ollama-url <url>', 'an Ollama to adopt')
     .option('--ollama-mode <mode>', 'auto, adopt or own')
     .option('--ollama-program <file>', 'the Ollama to start (default: the one on PATH)')
-    .option('--models-dir <dir>', 'GGUF files for llama-server')
-    .option('--mock-url <url>', 'a mock engine that already runs')
-    .option('--mock-profile <name>', 'mac-m1, windows-rtx or linux-3070')
-    .option('--max-concurrent <n>', 'requests at once on this machine')
-    .option('--local-port <port>', 'where the owner reaches the agent on 127.0.0.1; 0 for any free port')
-    .option('--insecure', 'speak to the coordinator without TLS although it is on another machine')
-    .option('--measure', 'watch the delay of the event loop, shown by status --json')
-    .option('--log-level <level>', 'fatal to trace');
+    .option('--models-dir <dir>', 'GGUF files for llama-server');
 
-withSettings(program.command('join'))
+const NAME = ['--name <name>', 'how the fleet calls this machine (default: its host name)'] as const;
+const INSECURE = ['--insecure', 'speak to the coordinator without TLS although it is on another machine'] as const;
+
+withPlace(program.command('join'))
   .description('enrol this machine with a coordinator')
+  .option(...NAME)
+  .option(...INSECURE)
   .requiredOption('--url <url>', 'the coordinator')
   .option('--token <token>', 'registration token (better: LAI_TOKEN or --token-file)')
   .option('--token-file <file>', 'file that holds the registration token')
@@ -64,18 +71,28 @@ withSettings(program.command('join'))
       console.log('An operator has to approve it first: `lai nodes approve`. The fingerprint shown there must be the same.');
   });
 
-withSettings(program.command('rotate-key'))
+withPlace(program.command('rotate-key'))
   .description('another key for this node: made here, taken over by the coordinator at the next connect')
   .action(async (flags) => {
     const fingerprint = await proposeKey(readConfig(flags, process.env).dataDir);
     console.log(`New key: ${fingerprint}. It counts from the next connect on; restart the agent to have that now.`);
   });
 
-withSettings(program.command('run'))
+withEngines(program.command('run'))
   .description('serve requests of the fleet until stopped')
+  .option(...NAME)
+  .option(...INSECURE)
+  .option('--mock-url <url>', 'a mock engine that already runs')
+  .option('--mock-profile <name>', 'mac-m1, windows-rtx or linux-3070')
+  .option('--stand-in <yes|no>', 'whether a simulated engine stands in where no real one is')
+  .option('--max-concurrent <n>', 'requests at once on this machine')
+  .option('--local-port <port>', 'where the owner reaches the agent on 127.0.0.1; 0 for any free port')
+  .option('--measure', 'watch the delay of the event loop, shown by status --json')
+  .option('--log-level <level>', 'fatal to trace')
   .option('--url <url>', 'where the coordinator is now, if it has moved')
   .option('--exit-with-parent', 'stop when standard input closes')
   .action(async (flags) => {
+    isServing = true;
     const config = readConfig(flags, process.env);
     mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
     const file = new EngineLog(join(config.dataDir, 'logs', 'agent.log'));
@@ -132,14 +149,20 @@ const cli: CliEnv = {
     process.exitCode = code;
   },
 };
-addLocalCommands(program, withSettings, cli);
-addServiceCommands(program, withSettings, cli);
+addLocalCommands(program, { withPlace, withEngines }, cli);
+addServiceCommands(program, withPlace, cli);
 
 useProxy(process.env);
 
-/** 0 well, 1 it did not work, 2 it was asked in the wrong words. */
+// `lai-agent models | head` closes the pipe when it has seen enough; an agent that runs goes on.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (!isServing) process.exit(0);
+  });
+
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  console.error(`lai-agent: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  console.error(`lai-agent: ${sentenceOf(error)}`);
+  process.exit(exitCodeOf(error));
 });

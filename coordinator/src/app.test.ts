@@ -153,6 +153,7 @@ describe('the door', () => {
     app = createApp({
       explanations: { find: async () => null },
       held: new HeldMemory(),
+      speedsOf: () => ({ tokensPerSecond: null, firstContentMs: null, loadMs: null }),
       ...{ db, apiKeys, coordinatorKey: publicKey, log, queueWaitMs: 100, keepAliveMs: 100, maxTextBodyBytes: 1_000_000 },
       sessions: {
         find: async (secret: string) => people.get(secret) ?? null,

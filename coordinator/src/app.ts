@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { LearnedSpeeds } from '@lai/shared/admin-api';
 import { CodedError } from '@lai/shared/errors';
 import { type Context, Hono } from 'hono';
 import { getPath } from 'hono/utils/url';
@@ -77,6 +78,7 @@ export interface AppOptions extends Door, JobsDoor {
   readonly registry: Registry;
   readonly matching: Matching;
   readonly explanations: Explanations;
+  readonly speedsOf: (nodeId: string, model: string) => LearnedSpeeds;
   readonly feed: Feed;
   readonly commands: CommandLog;
   readonly figuresOf: Figures['of'];

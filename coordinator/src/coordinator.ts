@@ -274,6 +274,7 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     reachableUrl: () => lan?.url(port) ?? reachableUrl({ ...config, port }),
     matching,
     explanations: explainLog,
+    speedsOf: dispatch.figuresOf,
     dispatcher,
     routes,
     routing: { world: () => household.world(), complexWhen: () => configuration.household.routing.complex },

@@ -30,11 +30,21 @@ export const EnrollResponse = z.object({
 });
 export type EnrollResponse = z.infer<typeof EnrollResponse>;
 
+/** What the coordinator has learned of a model on a node; null is not known yet. */
+export const LearnedSpeeds = z.object({
+  tokensPerSecond: z.number().nullable(),
+  firstContentMs: z.number().nullable(),
+  loadMs: z.number().nullable(),
+});
+export type LearnedSpeeds = z.infer<typeof LearnedSpeeds>;
+
 export const NodeView = z.object({
   nodeId: z.string(),
   epoch: z.number().int(),
   liveness: z.enum(['alive', 'suspect', 'offline']),
   snapshot: NodeSnapshot.nullable(),
+  /** By model. Absent from coordinators before 2026-12. */
+  speeds: z.record(z.string(), LearnedSpeeds).optional(),
 });
 export type NodeView = z.infer<typeof NodeView>;
 

@@ -32,7 +32,7 @@ export const unreachable = (error: unknown, url: string): Unreachable => {
       url.startsWith('http:') ? `If it has a certificate, use ${url.replace(/^http:/, 'https:')}.` : null,
     );
   if (/redirect/i.test(code)) return told('moved', `${url} sends to another address.`, 'Use the address that it sends to.');
-  if (/INVALID_URL|Invalid URL|ERR_INVALID|unknown scheme/i.test(code))
+  if (/INVALID_URL|Invalid URL|ERR_INVALID|unknown scheme|bad port/i.test(code))
     return told('no_address', `"${url}" is not an address.`, 'Write it as http://host:port or https://host.');
   return told('unknown', `${url} cannot be reached (${code}).`);
 };

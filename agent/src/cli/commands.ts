@@ -1,9 +1,11 @@
 import { join } from 'node:path';
+import { UsageError } from '@lai/shared/command-failure';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { parseDurationMs } from '../availability/duration.ts';
-import { type AgentConfig, readConfig } from '../config.ts';
+import type { AgentConfig } from '../config.ts';
 import { LOCAL_VERSION, LocalStatus } from '../local/local-status.ts';
+import { agentHere } from './agent-here.ts';
 import { answered, askAgent, askStatus } from './ask-agent.ts';
 import { examine, exitCodeOf, findingsPage } from './doctor.ts';
 import { followLog, lastLines } from './follow-log.ts';
@@ -17,12 +19,16 @@ export interface CliEnv {
 }
 
 /** Everything that talks to a running agent, or examines the machine without one. Each command takes `--json`, versioned. */
-export const addLocalCommands = (program: Command, withSettings: (command: Command) => Command, env: CliEnv): void => {
-  const config = (flags: Record<string, unknown>): AgentConfig => readConfig(flags, env.environment);
+export const addLocalCommands = (
+  program: Command,
+  { withPlace, withEngines }: Record<'withPlace' | 'withEngines', (command: Command) => Command>,
+  env: CliEnv,
+): void => {
+  const config = (flags: Record<string, unknown>): AgentConfig => agentHere(flags, env.environment);
   const say = (flags: { json?: boolean }, value: object, page: string) =>
     env.print(flags.json ? JSON.stringify({ version: LOCAL_VERSION, ...value }, null, 2) : page);
 
-  withSettings(program.command('status'))
+  withPlace(program.command('status'))
     .description('what this machine does for the fleet right now')
     .option('--json', 'for programs')
     .action(async (flags) => {
@@ -30,7 +36,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       say(flags, status, statusPage(status, Date.now()));
     });
 
-  withSettings(program.command('models'))
+  withPlace(program.command('models'))
     .description('the models on this machine and their state')
     .option('--json', 'for programs')
     .action(async (flags) => {
@@ -38,7 +44,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       say(flags, { models }, models.length === 0 ? 'There are no models yet: lai-agent pull <model>' : modelsTable(models));
     });
 
-  withSettings(program.command('pull <model>'))
+  withPlace(program.command('pull <model>'))
     .description('download a model; Ctrl-C stops, and the next pull goes on there')
     .option('--json', 'for programs: a line per piece of news')
     .action(async (model: string, flags) => {
@@ -53,7 +59,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       if (progress.problem !== null) throw new Error(progress.problem);
     });
 
-  withSettings(program.command('gaming <mode>'))
+  withPlace(program.command('gaming <mode>'))
     .description('on, off, auto, or status')
     .option('--for <time>', 'for how long: 90s, 30m, 2h, 1d', duration)
     .option('--json', 'for programs')
@@ -80,7 +86,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       say(flags, { gaming, preemption }, page.join('\n'));
     });
 
-  withSettings(program.command('drain'))
+  withPlace(program.command('drain'))
     .description('finish what runs and take nothing new, until it is taken back')
     .option('--off', 'take work again')
     .option('--json', 'for programs')
@@ -96,7 +102,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       say(flags, { holds, inFlight }, page);
     });
 
-  withSettings(program.command('stop-all'))
+  withPlace(program.command('stop-all'))
     .description('end what runs and unload every model, now')
     .option('--json', 'for programs')
     .action(async (flags) => {
@@ -108,7 +114,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       );
     });
 
-  withSettings(program.command('logs [engine]'))
+  withPlace(program.command('logs [engine]'))
     .description('what the agent said, or one of its engines')
     .option('-f, --follow', 'go on as it is written')
     .option('-n, --lines <n>', 'how many lines', '50')
@@ -127,7 +133,7 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       for await (const text of followLog(path, last.endBytes, leaving.signal)) env.print(text.replace(/\n$/, ''));
     });
 
-  withSettings(program.command('doctor'))
+  withEngines(program.command('doctor'))
     .description('examine everything that keeps a machine from serving, with a fix for each')
     .option('--url <url>', 'the coordinator, if this machine has not joined yet')
     .option('--json', 'for programs')
@@ -138,9 +144,6 @@ export const addLocalCommands = (program: Command, withSettings: (command: Comma
       env.exitWith(code);
     });
 };
-
-/** Wrong words of the user, as opposed to a wrong world: exit code 2. */
-export class UsageError extends Error {}
 
 const duration = (text: string): string => {
   if (parseDurationMs(text) === null) throw new InvalidArgumentError('Use 90s, 30m, 2h or 1d.');

@@ -1,9 +1,9 @@
 import { homedir, userInfo } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import { UsageError } from '@lai/shared/command-failure';
 import { compareVersions } from '@lai/shared/release';
 import type { Command } from 'commander';
 import type { AgentConfig } from '../config.ts';
-import { readConfig } from '../config.ts';
 import { readCredential } from '../identity.ts';
 import { LOCAL_VERSION } from '../local/local-status.ts';
 import { fetchManifest } from '../service/download.ts';
@@ -17,8 +17,9 @@ import { serviceManagerOf } from '../service/this-system.ts';
 import { readRolledBack, TRIAL_MS } from '../service/trial.ts';
 import { pathsToRemove, uninstall } from '../service/uninstall.ts';
 import { VERSION } from '../version.ts';
+import { agentHere } from './agent-here.ts';
 import { answered, askAgent, askStatus } from './ask-agent.ts';
-import { type CliEnv, UsageError } from './commands.ts';
+import type { CliEnv } from './commands.ts';
 
 const VERBS = ['install', 'start', 'stop', 'restart', 'status', 'uninstall'] as const;
 /** After its minute the launcher takes a new version back, and the old one needs some seconds to answer. */
@@ -27,8 +28,8 @@ const LOOK_EVERY_MS = 500;
 const DRAIN_LIMIT_MS = 120_000;
 
 /** How the agent lives on this machine: its service, its version, and its end. */
-export const addServiceCommands = (program: Command, withSettings: (command: Command) => Command, env: CliEnv): void => {
-  const config = (flags: Record<string, unknown>): AgentConfig => readConfig(flags, env.environment);
+export const addServiceCommands = (program: Command, withPlace: (command: Command) => Command, env: CliEnv): void => {
+  const config = (flags: Record<string, unknown>): AgentConfig => agentHere(flags, env.environment);
   const say = (flags: { json?: boolean }, value: object, page: string) =>
     env.print(flags.json ? JSON.stringify({ version: LOCAL_VERSION, ...value }, null, 2) : page);
   const withScope = (command: Command): Command =>
@@ -83,7 +84,7 @@ export const addServiceCommands = (program: Command, withSettings: (command: Com
       if (verb === 'status' && status.kind !== 'running') env.exitWith(1);
     });
 
-  withSettings(program.command('update'))
+  withPlace(program.command('update'))
     .description('bring this machine to the version that its coordinator has; comes back by itself when that fails')
     .option('--version <version>', 'another one than the newest')
     .option('--check', 'only say what there is')

@@ -32,7 +32,9 @@ export const engineSources = (config: AgentConfig, gpus: GpuMemory): EngineSourc
     ...(config.runtime === 'mlx' ? [adoptedMlx(config)] : []),
     ...(wants('ollama') && config.ollamaMode !== 'adopt' ? [ownedOllama(config, gpus)] : []),
     ...(wants('llama-server') ? [ownedLlamaServer(config)] : []),
-    ...(wants('mock') ? [config.mockUrl ? givenMock(config.mockUrl) : ownedMock(config)] : []),
+    ...(config.runtime === 'mock' || (wants('mock') && config.standIn)
+      ? [config.mockUrl ? givenMock(config.mockUrl) : ownedMock(config)]
+      : []),
   ];
 };
 

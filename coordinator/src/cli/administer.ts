@@ -4,7 +4,7 @@ import type { Administration } from '../access/administration.ts';
 import { coordinatorIdentity } from '../access/coordinator-identity.ts';
 import { storeAdministration } from '../access/store-administration.ts';
 import { databaseLocation } from '../config.ts';
-import { openDatabase } from '../store/database.ts';
+import { databasePlace, openDatabase, placeName } from '../store/database.ts';
 import type { Place } from './place.ts';
 import { remoteAdministration } from './remote-administration.ts';
 
@@ -15,9 +15,16 @@ const ANSWER_LIMIT_MS = 1_500;
  * database itself where none does and we may, so that a fleet can be prepared and repaired while it is down.
  */
 export const administer = async <T>(place: Place, use: (administration: Administration) => Promise<T>): Promise<T> => {
-  if (place.key && (await answers(place.url))) return use(remoteAdministration({ url: place.url, key: place.key }));
-  if (process.env['LAI_URL']) throw new Error(`No coordinator answers at ${place.url}, or LAI_API_KEY is missing.`);
-  const db = await openDatabase(databaseLocation(place.config));
+  const { url, key } = place;
+  const isElsewhere = Boolean(process.env['LAI_URL']);
+  if (isElsewhere && !key) throw new Error(`There is no API key for ${url}. Set LAI_API_KEY.`);
+  // Of one elsewhere only it can say why it does not answer.
+  if (key && (isElsewhere || (await answers(url)))) return use(remoteAdministration({ url, key }));
+  const location = databaseLocation(place.config);
+  process.stderr.write(
+    `No coordinator answers at ${url}, so this works on its database (${placeName(databasePlace(location))}). A coordinator that starts on it, or runs elsewhere on it, obeys.\n`,
+  );
+  const db = await openDatabase(location);
   try {
     const { publicKey } = await coordinatorIdentity(db);
     const actor = { name: `${userName()} on this machine`, origin: 'command line' };

@@ -1,14 +1,15 @@
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { administer } from './administer.ts';
+import { wholeNumber } from './options.ts';
 import { placeOf } from './place.ts';
 import { table, when } from './table.ts';
 
 /** `lai audit …` */
-export const addAuditCommands = (program: Command, withSettings: (command: Command) => Command): void => {
-  const audit = withSettings(program.command('audit'))
+export const addAuditCommands = (program: Command, withPlace: (command: Command) => Command): void => {
+  const audit = withPlace(program.command('audit'))
     .description('what operators did: who, what, when, from where')
-    .option('--limit <n>', 'entries to show, newest last', Number, 50)
+    .option('--limit <n>', 'entries to show, newest last', wholeNumber(1, 1_000), 50)
     .option('--json', 'as JSON')
     .action((flags) =>
       administer(placeOf(flags, process.env), async (fleet) => {
@@ -27,7 +28,7 @@ export const addAuditCommands = (program: Command, withSettings: (command: Comma
       }),
     );
 
-  withSettings(audit.command('verify'))
+  withPlace(audit.command('verify'))
     .description('check that no entry was changed or taken out')
     .option('--expect <hash>', 'a head that was noted earlier: checks that nothing was cut off behind it')
     .action((flags) =>

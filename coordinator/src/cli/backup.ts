@@ -1,37 +1,42 @@
 import type { Command } from 'commander';
-import { databaseLocation } from '../config.ts';
+import { type CoordinatorConfig, databaseLocation, readConfig } from '../config.ts';
 import { backUp } from '../store/backup.ts';
 import { restore } from '../store/restore.ts';
 import { VERSION } from '../version.ts';
-import { placeOf } from './place.ts';
+import { withDatabase } from './options.ts';
+import { existingHome } from './place.ts';
 import { when } from './table.ts';
 
 /** Key material beside the database, without which parts of it cannot be read. */
 const KEY_FILES = ['payload.key', 'master.key'];
 
 /** `lai backup`, `lai restore` */
-export const addBackupCommands = (program: Command, withSettings: (command: Command) => Command): void => {
-  const options = (flags: Record<string, unknown>) => {
-    const { config } = placeOf(flags, process.env);
-    return { location: databaseLocation(config), dataDir: config.dataDir, keyFiles: KEY_FILES };
-  };
+export const addBackupCommands = (program: Command): void => {
+  const options = (config: CoordinatorConfig) => ({
+    location: databaseLocation(config),
+    dataDir: config.dataDir,
+    keyFiles: KEY_FILES,
+  });
 
-  withSettings(program.command('backup'))
+  withDatabase(program.command('backup'))
     .description('everything lasting in one file, while the coordinator runs')
     .argument('<file>')
     .action(async (file: string, flags) => {
-      const { rows, files } = await backUp(file, { ...options(flags), version: VERSION, nowMs: Date.now() });
+      const { rows, files } = await backUp(file, { ...options(existingHome(flags)), version: VERSION, nowMs: Date.now() });
       console.log(
         `${file}: ${rows} rows${files.length > 0 ? ` and ${files.join(', ')}` : ''}. It holds secrets: keep it like a key.`,
       );
     });
 
-  withSettings(program.command('restore'))
+  withDatabase(program.command('restore'))
     .description('put a backup in the place of what is there; the coordinator must not run')
     .argument('<file>')
     .option('--replace', 'also when there is a fleet in the database already')
     .action(async (file: string, flags) => {
-      const { rows, createdAtMs } = await restore(file, { ...options(flags), replace: flags.replace === true });
+      const { rows, createdAtMs } = await restore(file, {
+        ...options(readConfig(flags, process.env)),
+        replace: flags.replace === true,
+      });
       console.log(
         `${rows} rows of ${when(createdAtMs)} are back. What was revoked after that is valid again: look at \`lai keys list\` and \`lai nodes list\`.`,
       );

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { type FleetStatus, type NodeCommand, NodeCommandEvent, type NodeView } from '@lai/shared/admin-api';
 import { sameModel } from '@lai/shared/model-name';
-import { jsonOr, Problem } from './remote-administration.ts';
+import { askCoordinator } from './ask-coordinator.ts';
 
 /** The node that is meant: by name or id, else the only one that comes into question. */
 export const chooseNode = (status: FleetStatus, wanted: { node?: string | undefined; model?: string }): NodeView => {
@@ -29,22 +29,19 @@ export const chooseNode = (status: FleetStatus, wanted: { node?: string | undefi
  * Throws how it ended when that was not well.
  */
 export const commandNode = async (
-  { url, key }: { url: string; key: string },
+  place: { url: string; key: string },
   nodeId: string,
   command: NodeCommand,
   show: (event: NodeCommandEvent) => void,
+  signal?: AbortSignal,
 ): Promise<void> => {
-  const path = `${url}/api/v1/nodes/${encodeURIComponent(nodeId)}/commands`;
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
-  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(command), redirect: 'error' });
-  if (!response.ok || !response.body) {
-    const problem = Problem.safeParse(jsonOr(await response.text())).data?.error.message;
-    throw new Error(problem ?? `${url} answered HTTP ${response.status}`);
-  }
+  const path = `/api/v1/nodes/${encodeURIComponent(nodeId)}/commands`;
+  const response = await askCoordinator(place, path, { method: 'POST', body: JSON.stringify(command), limitMs: null });
+  if (!response.body) throw new Error(`${place.url} answered without saying what becomes of it.`);
   let commandId = '';
-  const stop = () =>
-    void fetch(`${path}/${commandId}`, { method: 'DELETE', headers, redirect: 'error' }).catch(() => process.exit(1));
+  const stop = () => void askCoordinator(place, `${path}/${commandId}`, { method: 'DELETE' }).catch(() => process.exit(1));
   process.once('SIGINT', stop);
+  signal?.addEventListener('abort', stop, { once: true });
   try {
     for await (const line of createInterface({ input: Readable.fromWeb(response.body) })) {
       const event = NodeCommandEvent.parse(JSON.parse(line));
@@ -55,6 +52,7 @@ export const commandNode = async (
     }
   } finally {
     process.off('SIGINT', stop);
+    signal?.removeEventListener('abort', stop);
   }
   throw new Error('The coordinator went away. What was begun goes on; `lai models list` shows how far it is.');
 };

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+import { type Asked, askCoordinator, readAs } from './ask-coordinator.ts';
 
 /** Why a request went where it went, for people: each attempt, and behind it who else could have had it and who could not. */
 export const explanationText = (explanation: Explanation): string => {
@@ -35,17 +36,5 @@ const placementLines = (placement: ExplainedPlacement | null): string[] => {
   return [...able, ...unable];
 };
 
-export const fetchExplanation = async (
-  { url, key }: { url: string; key: string | null },
-  requestId: string,
-): Promise<Explanation> => {
-  const response = await fetch(`${url}/api/v1/requests/${encodeURIComponent(requestId)}/explanation`, {
-    headers: key ? { authorization: `Bearer ${key}` } : {},
-    signal: AbortSignal.timeout(5_000),
-  }).catch((error: unknown) => {
-    throw new Error(`No coordinator answers at ${url}. Is it running? \`lai up\` starts one.`, { cause: error });
-  });
-  const body = (await response.json()) as { error?: { message: string } };
-  if (!response.ok) throw new Error(body.error?.message ?? `${url} answered HTTP ${response.status}`);
-  return Explanation.parse(body);
-};
+export const fetchExplanation = async (place: Asked, requestId: string): Promise<Explanation> =>
+  readAs(Explanation, await askCoordinator(place, `/api/v1/requests/${encodeURIComponent(requestId)}/explanation`), place.url);

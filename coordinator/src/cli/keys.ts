@@ -5,11 +5,11 @@ import { placeOf } from './place.ts';
 import { secondsOf, table, when } from './table.ts';
 
 /** `lai keys …` */
-export const addKeyCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addKeyCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const keys = program.command('keys').description('API keys: who may ask');
   const place = (flags: Record<string, unknown>) => placeOf(flags, process.env);
 
-  withSettings(keys.command('create'))
+  withPlace(keys.command('create'))
     .argument('<name>', 'whose key it is, or for what')
     .option('--admin', 'may also manage the fleet')
     .option('--read-only', 'may look at the fleet, and nothing else')
@@ -29,7 +29,7 @@ export const addKeyCommands = (program: Command, withSettings: (command: Command
       }),
     );
 
-  withSettings(keys.command('list'))
+  withPlace(keys.command('list'))
     .option('--json', 'as JSON')
     .action((flags) =>
       administer(place(flags), async (fleet) => {
@@ -38,7 +38,7 @@ export const addKeyCommands = (program: Command, withSettings: (command: Command
       }),
     );
 
-  withSettings(keys.command('rotate'))
+  withPlace(keys.command('rotate'))
     .description('another secret for the same key')
     .argument('<id>', 'as `lai keys list` shows it')
     .option('--grace <time>', 'how long the old secret still works: 24h (default: not at all)')
@@ -49,7 +49,7 @@ export const addKeyCommands = (program: Command, withSettings: (command: Command
       }),
     );
 
-  withSettings(keys.command('change'))
+  withPlace(keys.command('change'))
     .argument('<id>', 'as `lai keys list` shows it')
     .option('--name <name>')
     .option('--scopes <scopes>', 'inference, read, admin; separated by commas')
@@ -68,7 +68,7 @@ export const addKeyCommands = (program: Command, withSettings: (command: Command
       }),
     );
 
-  withSettings(keys.command('revoke'))
+  withPlace(keys.command('revoke'))
     .argument('<id>', 'as `lai keys list` shows it')
     .action((id: string, flags) =>
       administer(place(flags), async (fleet) => {

@@ -28,12 +28,14 @@ export class LocalAgent {
   readonly #directory: string;
   readonly #logFile: string;
   #child: ResultPromise | undefined;
+  #args: readonly string[];
   #isClosed = false;
   /** What the agent said last when it stopped by itself. */
   lastWords = '';
 
   constructor(options: LocalAgentOptions) {
     this.#options = options;
+    this.#args = options.args;
     this.#directory = join(options.dataDir, 'agents', options.name);
     this.#logFile = join(options.dataDir, 'logs', `agent-${options.name}.log`);
   }
@@ -43,6 +45,14 @@ export class LocalAgent {
     mkdirSync(join(this.#options.dataDir, 'logs'), { recursive: true, mode: 0o700 });
     if (!(await this.#isEnrolled())) await this.#join();
     void this.#keepRunning();
+  }
+
+  /** With these arguments from now on. */
+  async restart(args: readonly string[]): Promise<void> {
+    this.#args = args;
+    const child = this.#child;
+    child?.kill('SIGTERM');
+    await child?.catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -75,15 +85,20 @@ export class LocalAgent {
     });
     await execa(process.execPath, [agentProgram(), 'join', '--url', url, '--name', name, '--data-dir', this.#directory], {
       env: { LAI_TOKEN: token },
+    }).catch((error: { stderr?: unknown }) => {
+      const words = String(error.stderr ?? '')
+        .trim()
+        .replace(/^lai-agent: /, '');
+      throw new Error(`This machine could not join its own coordinator: ${words || 'its agent said nothing.'}`);
     });
   }
 
   async #keepRunning(): Promise<void> {
     while (!this.#isClosed) {
-      const { url, name, args } = this.#options;
+      const { url, name } = this.#options;
       const child = execa(
         process.execPath,
-        [agentProgram(), 'run', '--data-dir', this.#directory, '--name', name, '--url', url, '--exit-with-parent', ...args],
+        [agentProgram(), 'run', '--data-dir', this.#directory, '--name', name, '--url', url, '--exit-with-parent', ...this.#args],
         { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe', buffer: { stdout: false, stderr: true }, reject: false, detached: true },
       );
       this.#child = child as unknown as ResultPromise;

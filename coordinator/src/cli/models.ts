@@ -8,10 +8,10 @@ import { fetchStatus } from './status.ts';
 import { gib, table } from './table.ts';
 
 /** `lai models …` and `lai pull` */
-export const addModelCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addModelCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const models = program.command('models').description('models on the nodes of the fleet');
 
-  withSettings(models.command('list'))
+  withPlace(models.command('list'))
     .description('every model on every node, and what is being downloaded')
     .option('--json', 'as JSON')
     .action(async (flags) => {
@@ -25,7 +25,7 @@ export const addModelCommands = (program: Command, withSettings: (command: Comma
     });
 
   const verb = (command: Command, description: string, request: (model: string) => NodeCommand): void => {
-    withSettings(command)
+    withPlace(command)
       .description(description)
       .argument('<model>')
       .option('--node <name>', 'on which node, when several come into question')
@@ -49,7 +49,7 @@ export const addModelCommands = (program: Command, withSettings: (command: Comma
   }));
 
   const pin = (command: Command, description: string, change: (pinned: readonly string[], model: string) => string[]): void => {
-    withSettings(command)
+    withPlace(command)
       .description(description)
       .argument('<model>')
       .option('--node <name>', 'on which node, when several come into question')
@@ -94,7 +94,7 @@ const modelTable = ({ nodes }: FleetStatus): string => {
 };
 
 /** On a terminal one line that changes; elsewhere a line per stage. */
-const progressLine = (): ((event: NodeCommandEvent) => void) => {
+export const progressLine = (): ((event: NodeCommandEvent) => void) => {
   let lastStage = '';
   return (event) => {
     const isOver = event.kind === 'done' || event.kind === 'failed';

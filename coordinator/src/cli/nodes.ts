@@ -1,18 +1,20 @@
 import { styleText } from 'node:util';
 import type { NodeEntry } from '@lai/shared/admin-api';
+import { UsageError } from '@lai/shared/command-failure';
 import { GAMING_MODES, type NodeDesired } from '@lai/shared/node';
 import type { Command } from 'commander';
 import type { Administration } from '../access/administration.ts';
 import { administer } from './administer.ts';
-import { placeOf } from './place.ts';
+import { type Place, placeOf } from './place.ts';
+import { fetchStatus } from './status.ts';
 import { secondsOf, table, when } from './table.ts';
 
 /** `lai nodes …` */
-export const addNodeCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addNodeCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const nodes = program.command('nodes').description('machines that have joined');
   const place = (flags: Record<string, unknown>) => placeOf(flags, process.env);
 
-  withSettings(nodes.command('list'))
+  withPlace(nodes.command('list'))
     .option('--json', 'as JSON')
     .action((flags) =>
       administer(place(flags), async (fleet) => {
@@ -25,8 +27,9 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
     name: string,
     description: string,
     act: (fleet: Administration, id: string, flags: Record<string, unknown>) => Promise<NodeEntry>,
+    follows?: (entry: NodeEntry, flags: Record<string, unknown>) => string,
   ): Command =>
-    withSettings(nodes.command(name))
+    withPlace(nodes.command(name))
       .description(description)
       .argument('<node>', 'its name or id')
       .action((node: string, ...rest: unknown[]) => {
@@ -34,7 +37,10 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
         const flags = command.opts();
         return administer(place(flags), async (fleet) => {
           const { id } = find(await fleet.listNodes(), node);
-          process.stdout.write(nodeTable([await act(fleet, id, { ...flags, value: rest[0] })]));
+          const entry = await act(fleet, id, { ...flags, value: rest[0] });
+          process.stdout.write(nodeTable([entry]));
+          const sentence = follows?.(entry, flags);
+          if (sentence) process.stderr.write(`${await whenHeard(place(flags), entry, sentence)}\n`);
         });
       });
 
@@ -48,11 +54,14 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
   verb('group', 'make a node part of another group', (fleet, id, { value }) =>
     fleet.changeNode(id, { group: String(value) }),
   ).argument('<group>', 'the group');
-  verb('drain', 'give a node no more work; what runs there finishes', (fleet, id, { off }) =>
-    fleet.changeNode(id, { isDraining: off !== true }),
+  verb(
+    'drain',
+    'give a node no more work; what runs there finishes',
+    (fleet, id, { off }) => fleet.changeNode(id, { isDraining: off !== true }),
+    ({ name }, { off }) => (off ? `${name} takes work again` : `${name} takes no new work, and what runs there finishes`),
   ).option('--off', 'give it work again');
 
-  withSettings(program.command('gaming'))
+  withPlace(program.command('gaming'))
     .description("leave a node's GPU to its owner, or not; the owner has the last word")
     .argument('<node>', 'its name or id')
     .argument('<mode>', 'on, off, or auto: as the node sees fit')
@@ -60,12 +69,28 @@ export const addNodeCommands = (program: Command, withSettings: (command: Comman
     .action((node: string, mode: string, flags) =>
       administer(place(flags), async (fleet) => {
         const wanted = GAMING_MODES.find((known) => known === mode);
-        if (!wanted) throw new Error(`There is no gaming mode "${mode}": on, off or auto.`);
+        if (!wanted) throw new UsageError(`There is no gaming mode "${mode}": on, off or auto.`);
         const { id } = find(await fleet.listNodes(), node);
         const forSeconds = flags.for ? { forSeconds: secondsOf(flags.for) } : {};
-        process.stdout.write(nodeTable([await fleet.changeNode(id, { gaming: { mode: wanted, ...forSeconds } })]));
+        const entry = await fleet.changeNode(id, { gaming: { mode: wanted, ...forSeconds } });
+        process.stdout.write(nodeTable([entry]));
+        process.stderr.write(`${await whenHeard(place(flags), entry, GAMING_WORDS[wanted](entry.name))}\n`);
       }),
     );
+};
+
+const GAMING_WORDS = {
+  on: (name: string) => `${name} gives its GPU back to its owner, unless its own policy says otherwise`,
+  off: (name: string) => `${name} serves, games or not, unless its own policy says otherwise`,
+  auto: (name: string) => `${name} decides by itself when its owner plays`,
+} as const;
+
+/** What was done, and when the machine does it: wishes are kept until it has heard of them. */
+const whenHeard = async ({ url, key }: Place, { id, name }: NodeEntry, sentence: string): Promise<string> => {
+  const status = key === null ? null : await fetchStatus(url, key).catch(() => null);
+  if (status === null) return `${sentence}, as soon as a coordinator runs and ${name} is connected.`;
+  const isHere = status.nodes.some(({ nodeId, liveness }) => nodeId === id && liveness !== 'offline');
+  return isHere ? `${sentence}.` : `${sentence}. It is away; it will be told when it is back.`;
 };
 
 /** By id, or by name where only one is called so. */

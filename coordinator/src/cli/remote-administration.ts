@@ -1,35 +1,28 @@
 import { addressOf, type Filling } from '@lai/shared/contract/address';
 import { MANAGEMENT, type ManagementName, type QueryOf, type RequestOf, type ResponseOf } from '@lai/shared/contract/management';
 import type { Operation } from '@lai/shared/contract/operation';
-import { z } from 'zod';
 import type { Administration } from '../access/administration.ts';
-
-const LIMIT_MS = 10_000;
-export const Problem = z.object({ error: z.object({ message: z.string() }) });
+import { type Asked, askCoordinator, readAs } from './ask-coordinator.ts';
 
 type Wish<Name extends ManagementName> = Filling<Name, QueryOf<Name>> &
   (RequestOf<Name> extends undefined ? { readonly body?: undefined } : { readonly body: RequestOf<Name> });
 
 /** Asks a running coordinator for an operation of the contract; fails in its words. */
 export const adminCall =
-  ({ url, key, limitMs = LIMIT_MS }: { url: string; key: string; limitMs?: number }) =>
+  ({ limitMs, ...place }: Asked & { readonly limitMs?: number }) =>
   async <Name extends ManagementName>(
     name: Name,
     ...[wish]: Record<never, never> extends Wish<Name> ? [Wish<Name>?] : [Wish<Name>]
   ): Promise<ResponseOf<Name>> => {
     const { method, path } = addressOf(name, wish);
     const body = wish?.body;
-    const response = await fetch(`${url}${path}`, {
+    const response = await askCoordinator(place, path, {
       method,
-      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(limitMs),
+      ...(limitMs === undefined ? {} : { limitMs }),
     });
-    const text = await response.text();
     const { response: schema }: Operation = MANAGEMENT[name];
-    if (response.ok) return (schema ? schema.parse(JSON.parse(text)) : undefined) as ResponseOf<Name>;
-    throw new Error(Problem.safeParse(jsonOr(text)).data?.error.message ?? `${url} answered HTTP ${response.status}`);
+    return (schema ? await readAs(schema, response, place.url) : undefined) as ResponseOf<Name>;
   };
 
 /** Over the admin API of a running coordinator. */
@@ -56,12 +49,4 @@ export const remoteAdministration = (place: { url: string; key: string }): Admin
     listAudit: (query) => call('GET /api/v1/audit', { query }),
     verifyAudit: (expected) => call('GET /api/v1/audit/verify', { query: { expected } }),
   };
-};
-
-export const jsonOr = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 };

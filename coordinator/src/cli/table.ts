@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { UsageError } from '@lai/shared/command-failure';
 
 /** Columns as wide as they must be; colours take no room. */
 export const table = (rows: readonly (readonly string[])[]): string => {
@@ -28,6 +29,6 @@ const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 /** `90s`, `30m`, `12h`, `7d` as seconds. */
 export const secondsOf = (text: string): number => {
   const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  if (count === undefined || unit === undefined) throw new Error(`"${text}" is no time; write 90s, 30m, 12h or 7d.`);
+  if (count === undefined || unit === undefined) throw new UsageError(`"${text}" is no time; write 90s, 30m, 12h or 7d.`);
   return Number(count) * UNITS[unit as keyof typeof UNITS];
 };

@@ -1,19 +1,20 @@
 import type { TokenView } from '@lai/shared/admin-api';
 import type { Command } from 'commander';
 import { administer } from './administer.ts';
+import { wholeNumber } from './options.ts';
 import { placeOf } from './place.ts';
 import { secondsOf, table, when } from './table.ts';
 
 /** `lai tokens …` */
-export const addTokenCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addTokenCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const tokens = program.command('tokens').description('registration tokens: which machines may join');
   const place = (flags: Record<string, unknown>) => placeOf(flags, process.env);
 
-  withSettings(tokens.command('create'))
+  withPlace(tokens.command('create'))
     .description('a token that lets one machine join within an hour')
     .option('--label <text>', 'what it is for')
     .option('--ttl <time>', 'valid for so long: 30m, 12h, 7d (default 1h; more than a day needs approval)')
-    .option('--uses <n>', 'how many machines may join with it, up to 50 (more than one needs approval)', Number)
+    .option('--uses <n>', 'how many machines may join with it, up to 50 (more than one needs approval)', wholeNumber(1, 50))
     .option('--approve', 'who joins with it must be approved first')
     .option('--group <name>', 'group that the machine becomes part of')
     .option('--join', 'print the whole command for the machine that joins')
@@ -35,7 +36,7 @@ export const addTokenCommands = (program: Command, withSettings: (command: Comma
       });
     });
 
-  withSettings(tokens.command('list'))
+  withPlace(tokens.command('list'))
     .option('--json', 'as JSON')
     .action((flags) =>
       administer(place(flags), async (fleet) => {
@@ -44,7 +45,7 @@ export const addTokenCommands = (program: Command, withSettings: (command: Comma
       }),
     );
 
-  withSettings(tokens.command('revoke'))
+  withPlace(tokens.command('revoke'))
     .argument('<id>', 'as `lai tokens list` shows it')
     .action((id: string, flags) =>
       administer(place(flags), async (fleet) => {

@@ -1,15 +1,16 @@
 import { styleText } from 'node:util';
 import type { NewRollout, Rollout, UpdateStatus } from '@lai/shared/release-api';
 import type { Command } from 'commander';
+import { wholeNumber } from './options.ts';
 import { keyedPlace } from './place.ts';
 import { adminCall } from './remote-administration.ts';
 import { table, when } from './table.ts';
 
 /** `lai updates …` */
-export const addUpdateCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addUpdateCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const updates = program.command('updates').description('newer versions of the agent, brought to every node, one first');
 
-  withSettings(updates.command('status'))
+  withPlace(updates.command('status'))
     .description('which releases are here, which node has which, and how the rollout stands')
     .option('--json', 'as JSON')
     .action(async (flags) => {
@@ -17,12 +18,12 @@ export const addUpdateCommands = (program: Command, withSettings: (command: Comm
       process.stdout.write(flags.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
     });
 
-  withSettings(updates.command('start'))
+  withPlace(updates.command('start'))
     .description('update every node: one first, the others when that one has proved it; stops at the first that fails')
     .option('--version <version>', 'another one than the newest')
     .option('--force', 'also back to an older version, or to one that was taken back somewhere')
     .option('--first <node>', 'who goes first (default: who would be missed least)')
-    .option('--parallel <n>', 'how many at once after the first', Number)
+    .option('--parallel <n>', 'how many at once after the first', wholeNumber(1, 50))
     .option('--json', 'as JSON')
     .action(async (flags) => {
       const wish: NewRollout = {
@@ -35,7 +36,7 @@ export const addUpdateCommands = (program: Command, withSettings: (command: Comm
       process.stdout.write(flags.json ? `${JSON.stringify(rollout, null, 2)}\n` : rolloutText(rollout));
     });
 
-  withSettings(updates.command('stop'))
+  withPlace(updates.command('stop'))
     .description('tell no further node; what is at it finishes')
     .option('--json', 'as JSON')
     .action(async (flags) => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { UserView } from '@lai/shared/admin-api';
+import { UsageError } from '@lai/shared/command-failure';
 import type { Command } from 'commander';
 import type { Administration } from '../access/administration.ts';
 import { administer } from './administer.ts';
@@ -9,11 +10,11 @@ import { placeOf } from './place.ts';
 import { table, when } from './table.ts';
 
 /** `lai users …`: also the way back in for somebody who has forgotten the password. */
-export const addUserCommands = (program: Command, withSettings: (command: Command) => Command): void => {
+export const addUserCommands = (program: Command, withPlace: (command: Command) => Command): void => {
   const users = program.command('users').description('people: who may sign in');
   const place = (flags: Record<string, unknown>) => placeOf(flags, process.env);
 
-  withSettings(users.command('create'))
+  withPlace(users.command('create'))
     .description('asks for a password; makes one when none is given')
     .argument('<name>', 'small letters, digits, dot, underscore, at and dash')
     .option('--admin', 'manages the fleet; without it, may only look')
@@ -25,7 +26,7 @@ export const addUserCommands = (program: Command, withSettings: (command: Comman
       if (isOurs) tellPassword(password);
     });
 
-  withSettings(users.command('list'))
+  withPlace(users.command('list'))
     .option('--json', 'as JSON')
     .action((flags) =>
       administer(place(flags), async (fleet) => {
@@ -34,7 +35,7 @@ export const addUserCommands = (program: Command, withSettings: (command: Comman
       }),
     );
 
-  withSettings(users.command('password'))
+  withPlace(users.command('password'))
     .description('another password; ends all sessions of this person')
     .argument('<name>')
     .action(async (name: string, flags) => {
@@ -48,7 +49,7 @@ export const addUserCommands = (program: Command, withSettings: (command: Comman
     ['disable', false, 'may not sign in until enabled again; ends all sessions of this person'],
     ['enable', true, 'may sign in again'],
   ] as const)
-    withSettings(users.command(command))
+    withPlace(users.command(command))
       .description(description)
       .argument('<name>')
       .action((name: string, flags) =>
@@ -57,17 +58,17 @@ export const addUserCommands = (program: Command, withSettings: (command: Comman
         }),
       );
 
-  withSettings(users.command('role'))
+  withPlace(users.command('role'))
     .argument('<name>')
     .argument('<role>', 'admin (manages) or viewer (looks)')
     .action((name: string, role: string, flags) =>
       administer(place(flags), async (fleet) => {
-        if (role !== 'admin' && role !== 'viewer') throw new Error(`There is no role ${role}: admin or viewer.`);
+        if (role !== 'admin' && role !== 'viewer') throw new UsageError(`There is no role ${role}: admin or viewer.`);
         process.stdout.write(userTable([await fleet.changeUser(await idOf(fleet, name), { role })]));
       }),
     );
 
-  withSettings(users.command('remove'))
+  withPlace(users.command('remove'))
     .argument('<name>')
     .action((name: string, flags) =>
       administer(place(flags), async (fleet) => {
@@ -88,7 +89,7 @@ const idOf = async (fleet: Administration, name: string): Promise<string> => {
 const newPassword = async (): Promise<{ password: string; isOurs: boolean }> => {
   const isPerson = process.stdin.isTTY === true;
   const [typed = '', again] = await linesTyped(isPerson ? ['Password (none: one is made): ', 'Once more: '] : ['']);
-  if (isPerson && typed !== again) throw new Error('These were two different passwords.');
+  if (isPerson && typed !== again) throw new UsageError('These were two different passwords.');
   return typed === '' ? { password: randomBytes(12).toString('base64url'), isOurs: true } : { password: typed, isOurs: false };
 };
 
