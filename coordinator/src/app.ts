@@ -30,7 +30,7 @@ import { anthropicModel, anthropicModels } from './api/anthropic/models.ts';
 import { mountDashboard } from './api/dashboard/routes.ts';
 import { enroll } from './api/enroll.ts';
 import { describeJob, type JobsDoor, submitJob } from './api/jobs.ts';
-import { deleteModel, pullModel, showModel } from './api/ollama/catalog.ts';
+import { deleteModel, notHere, pullModel, showModel } from './api/ollama/catalog.ts';
 import { isOllamaPath, ollamaError } from './api/ollama/error-envelope.ts';
 import * as ollama from './api/ollama/inference.ts';
 import { OLLAMA_VERSION, running, tags } from './api/ollama/models.ts';
@@ -193,6 +193,9 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/api/show', inference, answered(showModel));
   app.post('/api/pull', inference, answered(pullModel));
   app.delete('/api/delete', inference, answered(deleteModel));
+  for (const operation of ['copy', 'create', 'push'] as const)
+    app.post(`/api/${operation}`, inference, answered(notHere(operation)));
+  app.post('/api/blobs/:digest', inference, answered(notHere('create')));
 
   mountOperations(app, may, {
     'POST /api/v1/enroll': ({ c, body }) => enroll({ request: body, address: c.get('client').address }, options),

@@ -3,11 +3,11 @@ import { z } from 'zod';
 /** Anthropic's Messages API, read as loosely as OpenAI's: blocks, tools and fields that nobody here knows are no reason to refuse. */
 export const AnthropicBlock = z.looseObject({
   type: z.string(),
-  text: z.string().optional(),
-  id: z.string().optional(),
-  name: z.string().optional(),
+  text: z.string().nullish(),
+  id: z.string().nullish(),
+  name: z.string().nullish(),
   input: z.unknown().optional(),
-  tool_use_id: z.string().optional(),
+  tool_use_id: z.string().nullish(),
   is_error: z.boolean().nullish(),
 });
 export type AnthropicBlock = z.infer<typeof AnthropicBlock>;
@@ -19,9 +19,9 @@ export type AnthropicMessage = z.infer<typeof AnthropicMessage>;
 
 export const AnthropicTool = z.looseObject({
   type: z.string().nullish(),
-  name: z.string().optional(),
+  name: z.string().nullish(),
   description: z.string().nullish(),
-  input_schema: z.record(z.string(), z.unknown()).optional(),
+  input_schema: z.record(z.string(), z.unknown()).nullish(),
 });
 export type AnthropicTool = z.infer<typeof AnthropicTool>;
 
@@ -33,14 +33,14 @@ export const CountTokensRequest = z.looseObject({
 });
 export type CountTokensRequest = z.infer<typeof CountTokensRequest>;
 
-const OutputFormat = z.looseObject({ type: z.string(), schema: z.record(z.string(), z.unknown()).optional() }).nullish();
+const OutputFormat = z.looseObject({ type: z.string(), schema: z.record(z.string(), z.unknown()).nullish() }).nullish();
 
 export const MessagesRequest = z.looseObject({
   ...CountTokensRequest.shape,
   max_tokens: z.number().int().positive().optional(),
   stream: z.boolean().nullish(),
   tool_choice: z
-    .looseObject({ type: z.string(), name: z.string().optional(), disable_parallel_tool_use: z.boolean().nullish() })
+    .looseObject({ type: z.string(), name: z.string().nullish(), disable_parallel_tool_use: z.boolean().nullish() })
     .nullish(),
   stop_sequences: z.array(z.string()).nullish(),
   temperature: z.number().nullish(),

@@ -41,6 +41,11 @@ export const ERRORS = {
   unsupported_media_type: entry(415, 'invalid_request_error', 'Send the body as application/json.'),
   route_not_found: entry(404, 'invalid_request_error', 'There is no such route. /docs lists what the endpoint serves.'),
   method_not_allowed: entry(405, 'invalid_request_error', 'This route does not take that method.'),
+  unsupported_operation: entry(
+    400,
+    'invalid_request_error',
+    "This operation concerns one machine's engine, not a fleet. Run it on the machine itself.",
+  ),
   model_not_found: entry(404, 'invalid_request_error', 'No node has this model. GET /v1/models lists what there is.'),
   capability_missing: entry(
     400,

@@ -44,8 +44,8 @@ export const OllamaMessage = z.looseObject({
   tool_calls: z
     .array(
       z.looseObject({
-        id: z.string().optional(),
-        function: z.looseObject({ name: z.string(), arguments: z.unknown().optional() }),
+        id: z.string().nullish(),
+        function: z.looseObject({ name: z.string(), arguments: z.unknown().nullish() }),
       }),
     )
     .nullish(),

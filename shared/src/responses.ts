@@ -11,15 +11,15 @@ export const ResponseOutput = z.union([z.string(), z.array(ResponsePart)]).nulli
 
 /** A message, a function call, its output, a reference to an earlier item, reasoning, or something newer. */
 export const ResponseItem = z.looseObject({
-  type: z.string().optional(),
+  type: z.string().nullish(),
   id: z.string().nullish(),
-  role: z.string().optional(),
+  role: z.string().nullish(),
   content: z.union([z.string(), z.array(ResponsePart)]).nullish(),
-  call_id: z.string().optional(),
-  name: z.string().optional(),
+  call_id: z.string().nullish(),
+  name: z.string().nullish(),
   namespace: z.string().nullish(),
-  arguments: z.string().optional(),
-  input: z.string().optional(),
+  arguments: z.string().nullish(),
+  input: z.string().nullish(),
   /** Of a call that nobody here knows, anything. */
   output: z.unknown().optional(),
   summary: z.unknown().optional(),
@@ -28,11 +28,11 @@ export type ResponseItem = z.infer<typeof ResponseItem>;
 
 export const ResponseTool = z.looseObject({
   type: z.string(),
-  name: z.string().optional(),
+  name: z.string().nullish(),
   description: z.string().nullish(),
   parameters: z.record(z.string(), z.unknown()).nullish(),
   strict: z.boolean().nullish(),
-  tools: z.array(z.looseObject({ type: z.string().optional(), name: z.string().optional() })).optional(),
+  tools: z.array(z.looseObject({ type: z.string().nullish(), name: z.string().nullish() })).nullish(),
 });
 export type ResponseTool = z.infer<typeof ResponseTool>;
 
@@ -43,7 +43,7 @@ export const ResponseRequest = z.looseObject({
   stream: z.boolean().nullish(),
   store: z.boolean().nullish(),
   tools: z.array(ResponseTool).nullish(),
-  tool_choice: z.union([z.string(), z.looseObject({ type: z.string(), name: z.string().optional() })]).nullish(),
+  tool_choice: z.union([z.string(), z.looseObject({ type: z.string(), name: z.string().nullish() })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   max_output_tokens: z.number().int().positive().nullish(),
   temperature: z.number().nullish(),

@@ -22,6 +22,7 @@ const table: Record<ErrorCode, AfterFailure> = {
   route_not_found: stop,
   method_not_allowed: stop,
   model_not_found: stop,
+  unsupported_operation: stop,
   capability_missing: stop,
   model_too_large: stop,
   context_length_exceeded: stop,

@@ -69,5 +69,5 @@ const bodyOf = async (c: Context, { request, action }: Operation & { action: Act
   if (!request) return undefined;
   const isStranger = authorize(null, action).kind === 'allowed';
   const maxTextBytes = isStranger ? MAX_STRANGERS_BODY_BYTES : MAX_BODY_BYTES;
-  return (await readJsonBody(c.env.incoming as IncomingMessage, request, { maxTextBytes })).value;
+  return (await readJsonBody(c.env.incoming as IncomingMessage, request, { maxTextBytes, keepsNulls: true })).value;
 };

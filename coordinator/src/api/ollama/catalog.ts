@@ -98,12 +98,31 @@ const pullAnswer = ({ response, requestId }: Call, isStreaming: boolean) => {
 const unknownModel = (name: string): CodedError =>
   new CodedError('model_not_found', { message: `model '${name}' not found`, param: 'model' });
 
+/** What Ollama's API can do with a machine's models and a fleet cannot: the machine that has the model can. */
+const ON_ONE_MACHINE = {
+  copy: 'copy a model. Run `ollama cp` on a machine that has it',
+  create: 'create a model. Run `ollama create` on the machine that is to have it',
+  push: 'push a model. Run `ollama push` on a machine that has it',
+} as const;
+
+/** `POST /api/copy`, `/api/create`, `/api/push` and `/api/blobs/…`: says where it can be done. */
+export const notHere = (operation: keyof typeof ON_ONE_MACHINE) => async (): Promise<never> => {
+  throw new CodedError('unsupported_operation', {
+    message: `Lai cannot ${ON_ONE_MACHINE[operation]}; Lai lists what its engine has.`,
+  });
+};
+
 const namedIn = async (call: Call, door: Door): Promise<{ name: string; isStreaming: boolean }> => {
   const { value } = await readJsonBody(call.request, OllamaNamedRequest, {
     maxTextBytes: door.maxTextBodyBytes,
     isAnyMediaType: true,
   });
-  const name = value.model ?? value.name;
-  if (name === undefined) throw new CodedError('invalid_value', { message: 'model is required', param: 'model' });
+  if (value.model && value.name && value.model !== value.name)
+    throw new CodedError('invalid_value', {
+      message: `model and name name two models, ${value.model} and ${value.name}. Send one of them.`,
+      param: 'name',
+    });
+  const name = value.model || value.name;
+  if (!name) throw new CodedError('invalid_value', { message: 'model is required', param: 'model' });
   return { name, isStreaming: value.stream !== false };
 };

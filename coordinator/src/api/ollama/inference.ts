@@ -22,6 +22,7 @@ import { unloadModel } from './catalog.ts';
 import { ollamaError } from './error-envelope.ts';
 import { OLLAMA_CHAT_FIELDS, OLLAMA_EMBED_FIELDS, OLLAMA_EMBEDDINGS_FIELDS, OLLAMA_GENERATE_FIELDS } from './fields.ts';
 import { chatFromGenerate, chatFromOllama, completionFromGenerate } from './input.ts';
+import { isUnload } from './keep-alive.ts';
 import { OllamaComposer } from './output.ts';
 
 /** `curl -d` sends JSON as a form, and Ollama's own manual is full of that. */
@@ -111,7 +112,7 @@ const loadOrUnload = async (
     composer,
   }: { request: { model: string; keep_alive?: string | number | null | undefined }; composer: OllamaComposer },
 ): Promise<void> => {
-  if (request.keep_alive !== 0 && request.keep_alive !== '0') return load(call, door, { model: request.model, composer });
+  if (!isUnload(request.keep_alive)) return load(call, door, { model: request.model, composer });
   await unloadModel(call, door, request.model);
   writeJson(call.response, 200, { 'x-request-id': call.requestId }, composer.moved('unload'));
 };

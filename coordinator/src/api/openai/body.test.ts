@@ -40,7 +40,7 @@ describe('changing a body', () => {
     ['the model of an empty object with air in it', ' { } ', {}, '{"model":"M"}'],
     ['whole lists and objects', '{"model":"m","a":[1,{"b":2}],"c":{"d":{}}}', { a: 0, c: null }, '{"model":"M","a":0,"c":null}'],
     ['a key that is written with escapes', '{"\\u006dodel":"a"}', {}, '{"\\u006dodel":"M"}'],
-    ['a key with a quote in it', '{"a\\"b":1,"model":""}', { 'a"b': 2 }, '{"a\\"b":2,"model":"M"}'],
+    ['a key with a quote in it', '{"a\\"b":1,"model":"m"}', { 'a"b': 2 }, '{"a\\"b":2,"model":"M"}'],
     ['a key that ends in a backslash', '{"a\\\\":1,"b":2}', { 'a\\': 3 }, '{"model":"M","a\\\\":3,"b":2}'],
     ['nothing inside of other fields', '{"x":{"model":"a"},"model":"a"}', {}, '{"x":{"model":"a"},"model":"M"}'],
     ['nothing inside of strings', '{"x":"{\\"model\\":1,}","model":1}', {}, '{"x":"{\\"model\\":1,}","model":"M"}'],

@@ -8,6 +8,7 @@ import { jsonOf, withText } from './foreign-json.ts';
 import { type JsonShape, type Path, scanJson } from './json-scan.ts';
 import { keysKnownTo } from './known-keys.ts';
 import { problemIn } from './schema-problem.ts';
+import { saysNothing } from './silent-fields.ts';
 
 const MIB = 1024 * 1024;
 /** With images in it a body may be this long; without, the configured limit counts. */
@@ -26,17 +27,18 @@ export interface JsonBody<T> {
   readonly value: T;
   /**
    * The body with these top-level fields set, added when they were not there and left out when undefined. Values are JSON; `model` is
-   * filled in for each node. Null says nothing, and not every engine knows that: such fields are left out too.
+   * filled in for each node. Fields that say nothing (silent-fields.ts) are left out too: not every engine knows that they do.
    */
   forEngine(fields: Readonly<Record<string, unknown>>): BodyFor;
   /** The same with another word for one role in `messages`. */
   withRole(role: { readonly from: string; readonly to: string }): JsonBody<T>;
 }
 
+/** `keepsNulls`: null is a value of its own there, and clears a field. Throws CodedError. */
 export const readJsonBody = async <T>(
   request: IncomingMessage,
   schema: z.ZodType<T>,
-  limits: { maxTextBytes: number; isAnyMediaType?: boolean },
+  limits: { maxTextBytes: number; isAnyMediaType?: boolean; keepsNulls?: boolean },
 ): Promise<JsonBody<T>> => {
   const mediaType = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (limits.isAnyMediaType !== true && mediaType !== undefined && mediaType !== 'application/json')
@@ -47,14 +49,15 @@ export const readJsonBody = async <T>(
 export const parseJsonBody = <T>(
   bytes: Buffer,
   schema: z.ZodType<T>,
-  { maxTextBytes }: { maxTextBytes: number },
+  { maxTextBytes, keepsNulls = false }: { maxTextBytes: number; keepsNulls?: boolean },
 ): JsonBody<T> => {
   if (bytes.length > maxTextBytes && !BULK.some((key) => bytes.includes(key))) throw tooLarge(maxTextBytes);
   const text = bytes.toString();
-  const shape = scanJson(text, keysKnownTo(schema));
+  const scanned = scanJson(text, keysKnownTo(schema));
   const json = parseJson(text);
-  if (!shape) throw notAnObject('it is no JSON object');
-  if (shape.ambiguity) throw shape.ambiguity;
+  if (!scanned) throw notAnObject('it is no JSON object');
+  if (scanned.ambiguity) throw scanned.ambiguity;
+  const shape = keepsNulls ? scanned : withoutSilentFields(scanned, json);
   const parsed = schema.safeParse(json);
   if (!parsed.success) {
     const { param, message } = problemIn(parsed.error);
@@ -69,6 +72,19 @@ const jsonBody = <T>(value: T, shape: JsonShape): JsonBody<T> => ({
   forEngine: (fields) => engineBody(shape, fields),
   withRole: ({ from, to }) => jsonBody(value, roleRenamed(shape, from, to)),
 });
+
+/** Takes the fields that say nothing out of the parsed body and out of its shape: neither the schema nor an engine meets them. */
+const withoutSilentFields = (shape: JsonShape, json: unknown): JsonShape => {
+  if (typeof json !== 'object' || json === null) return shape;
+  const silent = Object.entries(json).flatMap(([name, value]) => (saysNothing(name, value) ? [name] : []));
+  if (silent.length === 0) return shape;
+  const fields = new Map(shape.fields);
+  for (const name of silent) {
+    fields.delete(name);
+    Reflect.deleteProperty(json, name);
+  }
+  return { ...shape, fields };
+};
 
 /** The bytes of a body, decoded. Throws CodedError when there are too many of them, on the way or decoded. */
 export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
@@ -171,7 +187,7 @@ const engineBody = ({ fields: written }: JsonShape, fields: Readonly<Record<stri
     } else if (set.has(name)) {
       const value = set.get(name);
       if (value !== undefined) texts.push(text.slice(0, valueAt) + jsonOf(value));
-    } else if (!text.startsWith('null', valueAt)) texts.push(text);
+    } else texts.push(text);
   }
   return modelSlot(head ?? '', `${texts.length > 0 ? ',' : ''}${texts.join()}}`);
 };

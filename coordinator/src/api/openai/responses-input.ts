@@ -51,7 +51,7 @@ export const ignoredInResponse = (
   { canThink }: { canThink: boolean },
 ): string[] => {
   const effort = request.reasoning?.effort;
-  const unread = items.filter(({ type }) => type !== undefined && !READ_ITEMS.has(type)).map(({ type }) => `input.${type}`);
+  const unread = items.filter(({ type }) => type && !READ_ITEMS.has(type)).map(({ type }) => `input.${type}`);
   return [
     ...ignoredFields(RESPONSE_FIELDS, request),
     ...unofferedTools(request.tools ?? []),

@@ -67,8 +67,8 @@ const customOf = ({ description }: ResponseTool, name: string) => ({
 });
 
 /** The name under which the model made a call that stands in the history. */
-export const chatNameOf = ({ name = '', namespace }: Pick<ResponseItem, 'name' | 'namespace'>): string =>
-  namespace && namespace !== PLAIN_NAMESPACE ? `${namespace}__${name}` : name;
+export const chatNameOf = ({ name, namespace }: Pick<ResponseItem, 'name' | 'namespace'>): string =>
+  namespace && namespace !== PLAIN_NAMESPACE ? `${namespace}__${name ?? ''}` : (name ?? '');
 
 /** Tools that no model here can be offered, as places in the request. */
 export const unofferedTools = (tools: readonly ResponseTool[]): string[] =>
@@ -91,7 +91,7 @@ const chatChoice = (choice: ResponseRequest['tool_choice'], offered: ToolOffer['
 };
 
 const offeredName = (
-  { type, name, namespace }: { type: string; name?: string | undefined; namespace?: unknown },
+  { type, name, namespace }: { type: string; name?: string | null | undefined; namespace?: unknown },
   offered: ToolOffer['offered'],
 ): string => {
   const chatName = chatNameOf({ name, namespace: typeof namespace === 'string' ? namespace : null });

@@ -8,6 +8,8 @@ import { routes } from './routes.ts';
 const UNDOCUMENTED = [
   ...['GET /', 'GET /api/hello', 'GET /openapi.json', 'GET /docs', 'GET /docs/page.js', 'GET /docs/style.css'],
   ...['GET /ui', 'GET /ui/*'],
+  // Answered with where they can be done.
+  ...['POST /api/copy', 'POST /api/create', 'POST /api/push', 'POST /api/blobs/{digest}'],
   ...['GET /setup', 'GET /sign-in', 'GET /sign-in/page.js', 'GET /sign-in/style.css'],
 ];
 
