@@ -54,6 +54,8 @@ export interface NodeIdentity {
   refresh(): void;
   /** Keeps what the coordinator said: the new count, and which key it knows this node by. Throws when it cannot be kept. */
   welcomed(generation: number, publicKey: string | undefined): void;
+  /** Keeps the authority (PEM) that the coordinator has proved to be its own. */
+  vouchedFor(authority: string): void;
   /** The coordinator does not know the key we signed with. True when there is another one to try. */
   tryOtherKey(): boolean;
 }
@@ -89,6 +91,7 @@ export const fileIdentity = (dataDir: string, url?: string): NodeIdentity | null
         const isTaken = next !== undefined && publicKey === next.publicKey;
         return { ...rest, generation, ...(isTaken ? next : next ? { next } : {}) };
       }),
+    vouchedFor: (authority) => keep((stored) => ({ ...stored, coordinatorAuthority: authority })),
     tryOtherKey: () => {
       const { next } = current();
       if (!next || hasSwapped) return false;

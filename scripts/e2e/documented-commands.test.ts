@@ -48,9 +48,9 @@ describe('commandsIn', () => {
       '```',
     ];
     expect(commandsIn('a.md', page.join('\n'), ['lai', 'lai-agent'])).toEqual([
-      { where: 'a.md:1', text: 'lai status', words: ['lai', 'status'] },
-      { where: 'a.md:1', text: 'LAI_X=1 lai-agent doctor --json', words: ['lai-agent', 'doctor', '--json'] },
-      { where: 'a.md:3', text: 'curl a   -H b', words: ['curl', 'a', '-H', 'b'] },
+      { where: 'a.md:1', text: 'lai status', words: ['lai', 'status'], isTyped: false },
+      { where: 'a.md:1', text: 'LAI_X=1 lai-agent doctor --json', words: ['lai-agent', 'doctor', '--json'], isTyped: false },
+      { where: 'a.md:3', text: 'curl a   -H b', words: ['curl', 'a', '-H', 'b'], isTyped: true },
     ]);
   });
 });

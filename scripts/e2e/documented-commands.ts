@@ -6,15 +6,18 @@ export interface Documented {
   /** One simple command, as it stands there. */
   readonly text: string;
   readonly words: readonly string[];
+  /** In a block of its own, so to be typed as it is; else named in the text. */
+  readonly isTyped: boolean;
 }
 
 /** Commands of one page: lines of fenced `sh` blocks (continued lines joined), and what stands between backticks and begins with `first`. */
 export const commandsIn = (page: string, markdown: string, first: readonly string[]): Documented[] => {
   const found: Documented[] = [];
-  const add = (line: number, text: string): void => {
-    for (const words of simpleCommands(text)) found.push({ where: `${page}:${line}`, text: text.trim(), words });
-  };
   let fence: string | null = null;
+  const add = (line: number, text: string): void => {
+    for (const words of simpleCommands(text))
+      found.push({ where: `${page}:${line}`, text: text.trim(), words, isTyped: fence !== null });
+  };
   let begun: { line: number; text: string } | null = null;
   for (const [at, raw] of markdown.split('\n').entries()) {
     const mark = /^\s*```(\w*)/.exec(raw);

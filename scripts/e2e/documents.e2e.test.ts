@@ -15,6 +15,7 @@ const PROGRAMS: Readonly<Record<string, string>> = { lai: 'coordinator/dist/lai.
 const OURS = [...Object.keys(PROGRAMS), 'npm', 'pnpm', 'npx'];
 /** Of the systems that the documents speak of; whether they are here does not matter, that nobody invented them does. */
 const OTHERS = [
+  ...['gh', 'sha256sum'],
   ...[
     'apt-get',
     'useradd',
@@ -178,8 +179,8 @@ describe('docs/operating.md', { timeout: 240_000 }, () => {
 
   it('has commands that do what they say, one after another', async () => {
     const commands = commandsIn('docs/operating.md', readFileSync(join(ROOT, 'docs/operating.md'), 'utf8'), ['lai']).filter(
-      ({ words, text }) =>
-        words[0] === 'lai' && words.length > 1 && !ELSEWHERE.test(text) && !/[…<|]/.test(text.split('#')[0] ?? ''),
+      ({ words, text, isTyped }) =>
+        isTyped && words[0] === 'lai' && !ELSEWHERE.test(text) && !/[…<|]/.test(text.split('#')[0] ?? ''),
     );
     const done: string[] = [];
     for (const { words, where } of commands) {

@@ -62,7 +62,8 @@ describe.skipIf(!hasNetwork)('a coordinator on the local network', { timeout: 12
     const first = await coordinator('home', port, '--lan');
     expect(first.lan).toMatch(/^https:\/\/\d+\.\d+\.\d+\.\d+:\d+$/);
     await joining(first.lan, await first.token(), 'attic').output();
-    await running('attic').until(/"connected"/);
+    const agent = running('attic');
+    await agent.until(/"connected"/);
     const [node] = JSON.parse(await first.lai('nodes', 'list', '--json')) as NodeEntry[];
     expect(node).toMatchObject({ name: 'attic', lastTransport: 'tls' });
     // This machine itself goes on as before.
@@ -72,6 +73,14 @@ describe.skipIf(!hasNetwork)('a coordinator on the local network', { timeout: 12
     await first.program.exited;
     const again = await coordinator('home', port, '--lan');
     await expect.poll(async () => await again.lai('status'), { timeout: 20_000 }).toContain('attic');
+
+    // Whoever lost the folder, or restored a backup elsewhere, has another authority: the coordinator's identity vouches for it.
+    again.program.kill('SIGTERM');
+    await again.program.exited;
+    rmSync(join(directory, 'home', 'tls'), { recursive: true });
+    await coordinator('home', port, '--lan');
+    await agent.until(/proved its own certificate authority/);
+    await expect.poll(() => agent.text.match(/"connected"/g)?.length ?? 0, { timeout: 30_000 }).toBeGreaterThan(2);
   });
 
   it('is not taken for another coordinator, which has a certificate of its own as well', async () => {

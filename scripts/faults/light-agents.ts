@@ -48,6 +48,7 @@ const identityOf = (first: NodeCredential): NodeIdentity => {
     welcomed: (generation) => {
       credential = { ...credential, generation };
     },
+    vouchedFor: () => {},
     tryOtherKey: () => false,
   };
 };

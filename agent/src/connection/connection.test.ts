@@ -49,6 +49,7 @@ const setUp = async () => {
       credential.generation = generation;
       happened.push(`saved ${generation}`);
     },
+    vouchedFor: () => {},
     tryOtherKey: () => {
       happened.push('tried the other key');
       return false;

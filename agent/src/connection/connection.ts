@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { isSignedBy, randomBase64, signWith } from '@lai/shared/ed25519';
+import { isSignedBy, keyFingerprint, randomBase64, signWith } from '@lai/shared/ed25519';
 import type { AgentMessage } from '@lai/shared/protocol/agent-message';
 import {
   type DataFrame,
@@ -15,6 +15,7 @@ import { AGENT_SOCKET_PATH, PROTOCOL } from '@lai/shared/protocol/version';
 import type { Logger } from 'pino';
 import WebSocket from 'ws';
 import type { z } from 'zod';
+import { isUntrusted, provenAuthority, trustAuthority } from '../coordinator-certificate.ts';
 import type { NodeIdentity } from '../identity.ts';
 import { socketRoad } from '../proxy.ts';
 import { type ConnectionEvent, type ConnectionState, initialState, isProved, nextState } from './connection-state.ts';
@@ -153,11 +154,24 @@ export class Connection {
     socket.on('open', () => this.#greet());
     socket.on('ping', () => this.#heard());
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    socket.on('error', (error) => this.#log.debug({ err: error }, 'socket error'));
+    socket.on('error', (error) => {
+      this.#log.debug({ err: error }, 'socket error');
+      if (isUntrusted(error)) void this.#learnAuthority();
+    });
     socket.on('close', (code, reason) => {
       clearInterval(watch);
       if (this.#socket === socket) this.#lose(`${code} ${reason}`.trim());
     });
+  }
+
+  /** The coordinator may have made a certificate of its own since we joined. The next dial finds it trusted. */
+  async #learnAuthority(): Promise<void> {
+    const { url, coordinatorKey } = this.#identity.credential;
+    const authority = await provenAuthority(url, await keyFingerprint(coordinatorKey));
+    if (authority === null || this.#isClosed) return;
+    trustAuthority(authority);
+    this.#identity.vouchedFor(authority);
+    this.#log.info({ url }, 'the coordinator has proved its own certificate authority, which is trusted from now on');
   }
 
   #checkSilence(socket: WebSocket): void {

@@ -23,7 +23,7 @@ export const clientKey = async (options: {
   const kept = read(file);
   if (kept?.url === url && (await isValid(kept))) return kept;
   const { key, view } = await adminCall({ url, key: operatorKey })('POST /api/v1/keys', {
-    body: { name: `${client} (lai launch)`, scopes: ['inference'] },
+    body: { name: `${client} by lai launch`, scopes: ['inference'] },
   });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const made = { url, id: view.id, key };
