@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { COMMANDS } from './packages.ts';
+import { COMMANDS, PYTHON_COMMANDS } from './packages.ts';
 
 /** Where a command-line program is pointed at. */
 export interface Target {
@@ -26,6 +26,10 @@ export interface Command {
   readonly version: string;
   readonly surface: string;
   readonly packages: Readonly<Record<string, string>>;
+  /** From PyPI instead of npm; the program then lies in its `bin`. */
+  readonly isPython?: boolean;
+  /** It edits files by what the model writes, and has it call nothing. */
+  readonly callsNoTools?: boolean;
   /** Below `node_modules`; programs for the platform lie in packages of their own. */
   readonly program: string;
   /** `image` is a PNG, as a file and in base64. */
@@ -200,6 +204,20 @@ const qwenCode: Command = {
   }),
 };
 
+const aider: Command = {
+  ...{ name: 'launch-aider', client: '`lai launch aider`: aider', surface: 'chat', packages: PYTHON_COMMANDS.aider },
+  version: PYTHON_COMMANDS.aider['aider-chat'],
+  isPython: true,
+  callsNoTools: true,
+  program: 'aider',
+  takesImages: false,
+  saysTooLong: LONGER,
+  launch: { client: 'aider', program: 'aider' },
+  start: (_, prompt) => ({
+    args: ['--message', prompt, '--no-git', '--yes-always', '--no-pretty', '--map-tokens', '0', '--no-show-release-notes'],
+  }),
+};
+
 /** The same program with nothing of its settings said: address, key and model come from `lai launch`. */
 const launched = (command: Command, launch: { client: string; program: string }): Command => ({
   ...command,
@@ -216,6 +234,8 @@ export const commands: readonly Command[] = [
   launched(codex, { client: 'codex', program: 'codex' }),
   launched(opencode, { client: 'opencode', program: 'opencode' }),
   launched(qwenCode, { client: 'qwen', program: 'qwen' }),
+  aider,
 ];
 
-export const programOf = (folder: string, { program }: Command): string => join(folder, 'node_modules', program);
+export const programOf = (folder: string, { program, isPython }: Command): string =>
+  join(folder, isPython ? 'bin' : 'node_modules', program);

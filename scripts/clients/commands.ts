@@ -4,7 +4,7 @@ import { withCommand } from './command-run.ts';
 import type { ClientEngine } from './engine.ts';
 import { TOOL_RAN } from './engine-tools.ts';
 import type { Feature, Outcome, Row } from './matrix.ts';
-import { installed } from './packages.ts';
+import { installed, installedFromPyPI } from './packages.ts';
 
 const RUN_LIMIT_MS = 60_000;
 /** Until a program that is to be cancelled has begun. */
@@ -32,7 +32,7 @@ export const runCommand = async (command: Command, trial: CommandTrial): Promise
   const { client, version, surface } = command;
   let folder: string;
   try {
-    folder = await installed(command.packages);
+    folder = await (command.isPython ? installedFromPyPI : installed)(command.packages);
   } catch (error) {
     return { client, version, surface, outcomes: {}, skipped: error instanceof Error ? error.message : String(error) };
   }
@@ -50,7 +50,9 @@ export const runCommand = async (command: Command, trial: CommandTrial): Promise
     text,
     // They always ask for a stream; `cancel` breaks one off.
     streaming: text,
-    tools: await says('Use the TOOL now, please.', new RegExp(`The tool said[^]*${TOOL_RAN}`)),
+    ...(command.callsNoTools
+      ? {}
+      : { tools: await says('Use the TOOL now, please.', new RegExp(`The tool said[^]*${TOOL_RAN}`)) }),
     ...(command.takesImages ? { image: await says('What is in this picture?', /I see 1 image/, { image: trial.image }) } : {}),
     errors: await bothErrors(says, command.saysTooLong),
     hold: await says(HELLO, greeting, { model: target.coldModel, limitMs: RUN_LIMIT_MS + trial.holdMs }),

@@ -33,6 +33,9 @@ export const COMMANDS = {
   'qwen-code': { '@qwen-code/qwen-code': '0.24.4' },
 } as const;
 
+/** From PyPI, for the Python that is here. */
+export const PYTHON_COMMANDS = { aider: { 'aider-chat': '0.86.2' } } as const;
+
 const INSTALL_LIMIT_MS = 10 * 60_000;
 
 /**
@@ -53,5 +56,28 @@ export const installed = async (packages: Readonly<Record<string, string>>): Pro
     throw new Error(`npm could not install ${spec.join(' ')}: ${outcome.lastLine}`);
   }
   renameSync(half, folder);
+  return folder;
+};
+
+/** The same for programs in Python: a virtual environment, from wheels alone, so that nothing of theirs runs at install time either. */
+export const installedFromPyPI = async (packages: Readonly<Record<string, string>>): Promise<string> => {
+  const spec = Object.entries(packages).map(([name, version]) => `${name}==${version}`);
+  const folder = join(engineCacheDir(), 'clients', `python-${spec.join('+')}`);
+  if (existsSync(join(folder, 'whole'))) return folder;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const pip = ['-m', 'pip', 'install', '--quiet', '--only-binary', ':all:', '--disable-pip-version-check', ...spec];
+  // The paths of a virtual environment are written into it, so it is made where it stays.
+  const steps = [
+    ['python3', ['-m', 'venv', folder]],
+    [join(folder, 'bin', 'python3'), pip],
+  ] as const;
+  for (const [command, args] of steps) {
+    const outcome = await run(command, args, { cwd: folder, limitMs: INSTALL_LIMIT_MS });
+    if (outcome.ok) continue;
+    rmSync(folder, { recursive: true, force: true });
+    throw new Error(`PyPI's ${spec.join(' ')} could not be installed: ${outcome.lastLine}`);
+  }
+  writeFileSync(join(folder, 'whole'), '');
   return folder;
 };

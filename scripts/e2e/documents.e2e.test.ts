@@ -174,8 +174,11 @@ describe('docs/operating.md', { timeout: 240_000 }, () => {
     await fleet?.stop();
   });
 
-  /** They start or replace a coordinator, make the node go for good, or name a request: tests of their own run them. */
-  const ELSEWHERE = /^lai (?:serve|up|restore|launch|join-command|updates start|nodes revoke|explain <)/;
+  /**
+   * They start or replace a coordinator, make the node go for good, name a request, or need an engine that downloads models: tests of
+   * their own run them.
+   */
+  const ELSEWHERE = /^lai (?:serve|up|restore|launch|join-command|updates start|nodes revoke|explain <|pull|models remove)/;
 
   it('has commands that do what they say, one after another', async () => {
     const commands = commandsIn('docs/operating.md', readFileSync(join(ROOT, 'docs/operating.md'), 'utf8'), ['lai']).filter(

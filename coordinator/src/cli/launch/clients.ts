@@ -148,7 +148,7 @@ const qwen: LaunchClient = {
 const aider: LaunchClient = {
   ...{ name: 'aider', title: 'aider', program: 'aider', install: 'python3 -m pip install aider-chat' },
   launch: ({ url, key, model }) => ({
-    args: ['--model', `openai/${model}`, '--no-show-model-warnings', '--no-check-update', '--analytics-disable'],
+    args: ['--model', `openai/${model}`, '--no-show-model-warnings', '--no-check-update', '--no-analytics'],
     env: { OPENAI_API_BASE: `${url}/v1`, OPENAI_API_KEY: key },
   }),
   settings: {
