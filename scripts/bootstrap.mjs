@@ -5,7 +5,7 @@
  *   node scripts/bootstrap.mjs lai [args]          a command of this clone; so is `lai-agent`
  *   node scripts/bootstrap.mjs link | unlink       the commands in ~/.local/bin, and away again
  *   node scripts/bootstrap.mjs test [--with X]     every test suite (and suite X), then `N passed, N failed`
- *   node scripts/bootstrap.mjs check               style, types, imports and unit tests
+ *   node scripts/bootstrap.mjs check               style (with imports), types and unit tests
  *   node scripts/bootstrap.mjs run <file> [args]   a script of ours; everything is built and there is a Redis
  *   node scripts/bootstrap.mjs exec <cmd> [args]   any command with our tools first on PATH, as `run`
  *   node scripts/bootstrap.mjs tool <cmd> [args]   the same where nothing needs to be built, and no Redis is needed
@@ -90,7 +90,7 @@ async function links(which, [first]) {
 /** What a person runs before a commit. Stops at the first that fails. */
 async function check() {
   const prepared = await prepare({ isBuilt: false, withRedis: false });
-  for (const script of ['check:style', 'check:types', 'check:imports', 'unit']) {
+  for (const script of ['check:style', 'check:types', 'unit']) {
     const code = await foreground('pnpm', ['run', script], { env: prepared, alone: false });
     if (code !== 0) return code;
   }

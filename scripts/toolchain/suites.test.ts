@@ -12,8 +12,8 @@ const dir = mkdtempSync(join(tmpdir(), 'lai suites '));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 describe('choosing suites', () => {
-  it('runs the six standard ones, and the engines, browser and clients only by name', () => {
-    const names = ['style', 'types', 'imports', 'unit', 'integration', 'e2e'];
+  it('runs the five standard ones, and the engines, browser and clients only by name', () => {
+    const names = ['style', 'types', 'unit', 'integration', 'e2e'];
     expect(suitesFor([])?.map(({ name }) => name)).toEqual(names);
     expect(suitesFor(['--with', 'engines'])?.map(({ name }) => name)).toEqual([...names, 'engines']);
     const more = ['engines', 'browser', 'clients'];
