@@ -106,7 +106,7 @@ const readChunk = (data: string): AnswerEvent | null => {
   const chunk = value as AnswerChunk;
   if (chunk.choices.some(saysError)) return { kind: 'error', text: json };
   const aborted = chunk.choices.find(({ finish_reason: word }) => !isNothing(word) && !isFinishReason(word));
-  if (aborted) return { kind: 'aborted', reason: JSON.stringify(aborted.finish_reason), usage: chunk.usage };
+  if (aborted) return { kind: 'aborted', reason: JSON.stringify(aborted.finish_reason).slice(0, 100), usage: chunk.usage };
   // An object of another kind, a ping perhaps.
   if (!hasChoices && !isRecord(chunk.usage)) return null;
   return { kind: 'chunk', chunk, json, isTidied: tidied === 'changed' };

@@ -87,6 +87,7 @@ export const respondStreaming = async (
 
 /** What became of an answer that could not be said: its bytes are no answer, or the words for it are wrong, which is our fault. */
 const unsaid = ({ log, requestId }: Pick<Respond<Wording>, 'log' | 'requestId'>, error: unknown): Failed => {
+  if (error instanceof CodedError) return { kind: 'failed', code: error.code, message: error.message };
   const code = error instanceof UnreadableAnswer ? 'engine_error' : 'internal_error';
   log[code === 'engine_error' ? 'warn' : 'error'](
     { requestId, err: error },
