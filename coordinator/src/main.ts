@@ -5,6 +5,7 @@ import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
 import { addChatCommand } from './cli/chat.ts';
 import { addCompletionCommand } from './cli/completion.ts';
+import { addDoctorCommand } from './cli/doctor/doctor.ts';
 import { explanationText, fetchExplanation } from './cli/explain.ts';
 import { addJoinCommand } from './cli/join-command.ts';
 import { addKeyCommands } from './cli/keys.ts';
@@ -99,6 +100,7 @@ addLaunchCommand(program, withPlace);
 addUpdateCommands(program, withPlace);
 addAuditCommands(program, withPlace);
 addBackupCommands(program);
+addDoctorCommand(program);
 addCompletionCommand(program);
 
 // `lai keys list | head` closes the pipe when it has seen enough: no fault of anybody's.

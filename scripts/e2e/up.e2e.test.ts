@@ -7,6 +7,8 @@ import { Program } from './program.ts';
 
 const LAI = join(import.meta.dirname, '..', '..', 'coordinator', 'dist', 'lai.js');
 
+const MOCK_ENGINE = join(import.meta.dirname, '..', '..', 'agent', 'dist', 'lai-mock-engine.js');
+
 describe('lai up', () => {
   let directory: string;
   let env: Record<string, string>;
@@ -63,6 +65,56 @@ describe('lai up', () => {
     lai.kill('SIGINT');
     expect(await lai.exited).toBe(0);
     if (process.platform === 'linux') expect(left()).toEqual([]);
+  });
+
+  const failing = async (args: readonly string[], more: Record<string, string>) => {
+    const lai = up(args, more);
+    expect(await lai.exited).toBe(1);
+    if (process.platform === 'linux') expect(left()).toEqual([]);
+    return lai.text;
+  };
+
+  it('says what is missing beside an Ollama that has only an embedding model, and leaves nothing running', async () => {
+    const port = await freePort();
+    const args = ['--dialect', 'ollama', '--port', String(port), '--models', 'embedder=0.1GB,slots=1,caps=embedding'];
+    const engine = new Program('an Ollama (mock engine)', [MOCK_ENGINE, ...args]);
+    try {
+      await engine.until(/^\{"listening"/);
+      const text = await failing(['--once'], { LAI_RUNTIME: 'auto', LAI_OLLAMA_URL: `http://127.0.0.1:${port}` });
+      expect(text).toMatch(/has no model that can chat, only embedder\S*\. Bring one: lai pull/);
+      expect(text).toContain('npm start -- --pull');
+      expect(text).not.toContain('SIMULATED');
+    } finally {
+      engine.kill('SIGKILL');
+    }
+  });
+
+  it('says that the Ollama it was told of is away', async () => {
+    const more = { LAI_RUNTIME: 'ollama', LAI_OLLAMA_MODE: 'adopt', LAI_OLLAMA_URL: `http://127.0.0.1:${await freePort()}` };
+    expect(await failing(['--once'], more)).toContain('Ollama does not answer where it is expected. Start it: ollama serve');
+  });
+
+  it('goes on beside an Ollama without a model, says how to reach it, and is found by commands that are told nothing', async () => {
+    const home = { HOME: directory, XDG_STATE_HOME: join(directory, 'state') };
+    const more = {
+      ...home,
+      LAI_RUNTIME: 'ollama',
+      LAI_OLLAMA_MODE: 'adopt',
+      LAI_OLLAMA_URL: `http://127.0.0.1:${await freePort()}`,
+    };
+    const lai = up([], more);
+    try {
+      await lai.until(/Your endpoint/);
+      const told = new Program('lai status', [LAI, 'status'], { ...home, LAI_DATA_DIR: '', LAI_PORT: '' });
+      expect(await told.output()).toContain('Start it: ollama serve');
+      const doctor = new Program('lai doctor', [LAI, 'doctor'], { ...home, LAI_DATA_DIR: '', LAI_PORT: '' });
+      await doctor.exited;
+      expect(doctor.text).toMatch(/✓ The coordinator answers at .*\n✓ It takes requests/);
+      expect(doctor.text).toContain('✓ Redis refuses what it has no room for');
+    } finally {
+      lai.kill('SIGINT');
+    }
+    expect(await lai.exited).toBe(0);
   });
 
   it('shows three simulated machines with --demo', async () => {

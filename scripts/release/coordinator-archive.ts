@@ -6,7 +6,7 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** What a VM without containers needs beside Node and Redis, in a folder of its version: docs/deploy.md. */
 const CONTENT = ['coordinator/dist/lai.js', 'coordinator/dist/*.lua', 'coordinator/dist/install.{sh,ps1}', 'LICENSE'];
-const EXAMPLES = ['deploy/coordinator/lai-coordinator.service', 'deploy/coordinator/Caddyfile'];
+const EXAMPLES = ['deploy/coordinator/lai', 'deploy/coordinator/lai-coordinator.service', 'deploy/coordinator/Caddyfile'];
 
 /** Of the packages as they are built: `pnpm build` comes first. */
 export const packCoordinator = async (version: string, outDir: string): Promise<string> => {

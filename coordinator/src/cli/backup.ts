@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type CoordinatorConfig, databaseLocation, readConfig } from '../config.ts';
 import { backUp } from '../store/backup.ts';
@@ -22,7 +24,9 @@ export const addBackupCommands = (program: Command): void => {
     .description('everything lasting in one file, while the coordinator runs')
     .argument('<file>')
     .action(async (file: string, flags) => {
-      const { rows, files } = await backUp(file, { ...options(existingHome(flags)), version: VERSION, nowMs: Date.now() });
+      const config = existingHome(flags);
+      const { rows, files } = await backUp(file, { ...options(config), version: VERSION, nowMs: Date.now() });
+      noteBackup(config.dataDir);
       console.log(
         `${file}: ${rows} rows${files.length > 0 ? ` and ${files.join(', ')}` : ''}. It holds secrets: keep it like a key.`,
       );
@@ -41,4 +45,13 @@ export const addBackupCommands = (program: Command): void => {
         `${rows} rows of ${when(createdAtMs)} are back. What was revoked after that is valid again: look at \`lai keys list\` and \`lai nodes list\`.`,
       );
     });
+};
+
+/** For `lai doctor`: when there last was a backup. A note that cannot be written is no reason to call the backup failed. */
+const noteBackup = (dataDir: string): void => {
+  try {
+    writeFileSync(join(dataDir, 'last-backup'), '', { mode: 0o600 });
+  } catch {
+    // The backup is elsewhere, and whole.
+  }
 };
