@@ -211,7 +211,8 @@ const aider: Command = {
   callsNoTools: true,
   program: 'aider',
   takesImages: false,
-  saysTooLong: LONGER,
+  // It breaks its lines at the width of a terminal.
+  saysTooLong: /longer than the model's\s+context/,
   launch: { client: 'aider', program: 'aider' },
   start: (_, prompt) => ({
     args: ['--message', prompt, '--no-git', '--yes-always', '--no-pretty', '--map-tokens', '0', '--no-show-release-notes'],

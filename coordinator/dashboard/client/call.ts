@@ -22,6 +22,8 @@ type Wish<Name extends ManagementName> = Filling<Name, QueryOf<Name>> &
   };
 
 const LIMIT_MS = 15_000;
+/** The coordinator may have to make the release of the agent first. */
+const LIMITS: Partial<Record<ManagementName, number>> = { 'POST /api/v1/join-commands': 5 * 60_000 };
 
 let onSignedOut: () => void = () => {};
 /** Called when an answer says that nobody is signed in any more. */
@@ -49,7 +51,7 @@ const send = async (
   wish: { path?: Record<string, string> | undefined; query?: object; body?: unknown; signal?: AbortSignal } = {},
 ): Promise<Response> => {
   const { method, path } = addressOf(name, wish);
-  const limit = AbortSignal.timeout(LIMIT_MS);
+  const limit = AbortSignal.timeout(LIMITS[name] ?? LIMIT_MS);
   let response: Response;
   try {
     response = await fetch(path, {

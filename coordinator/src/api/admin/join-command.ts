@@ -27,10 +27,9 @@ export interface JoinContext {
 export const createJoinCommand = async (wish: NewJoinCommand, context: JoinContext): Promise<JoinCommand> => {
   const { os, url = context.url, isDryRun, isForUser, isInsecure, ...token } = NewJoinCommand.parse(wish);
   if (url === null)
-    throw new CodedError('invalid_value', {
+    throw new CodedError('entry_not_found', {
       message:
         'This coordinator listens on 127.0.0.1, where no other machine reaches it. Start it with --lan (`npm start -- --lan`, `lai up --lan` or `lai serve --lan`), which adds the local network, encrypted. Behind a proxy, say its address: --url or LAI_PUBLIC_URL.',
-      param: 'url',
     });
   const { protocol, hostname } = new URL(url);
   const isOpen = protocol === 'http:' && !isLoopback(hostname);

@@ -149,7 +149,8 @@ const aider: LaunchClient = {
   ...{ name: 'aider', title: 'aider', program: 'aider', install: 'python3 -m pip install aider-chat' },
   launch: ({ url, key, model }) => ({
     args: ['--model', `openai/${model}`, '--no-show-model-warnings', '--no-check-update', '--no-analytics'],
-    env: { OPENAI_API_BASE: `${url}/v1`, OPENAI_API_KEY: key },
+    // Its library would ask GitHub for prices at each start.
+    env: { OPENAI_API_BASE: `${url}/v1`, OPENAI_API_KEY: key, LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
   }),
   settings: {
     path: '.aider.conf.yml',
