@@ -39,6 +39,7 @@ import { chatCompletions } from './api/openai/chat-completions.ts';
 import { completions } from './api/openai/completions.ts';
 import { embeddings } from './api/openai/embeddings.ts';
 import { asCodedError, errorResponse } from './api/openai/error-envelope.ts';
+import { jsonOf } from './api/openai/foreign-json.ts';
 import { findModel, listModels } from './api/openai/models.ts';
 import { newRequestId } from './api/openai/request-options.ts';
 import { rerank } from './api/openai/rerank.ts';
@@ -175,10 +176,10 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     return c.json(await submitJob(c.env.incoming, c.var.principal, options), 202);
   });
   app.get('/v1/jobs/:id', inference, async (c) =>
-    c.json(describeJob(await options.jobs.read(c.req.param('id'), ownerOf(c.var.principal)))),
+    jobJson(c, describeJob(await options.jobs.read(c.req.param('id'), ownerOf(c.var.principal)))),
   );
   app.post('/v1/jobs/:id/cancel', inference, async (c) =>
-    c.json(describeJob(await options.jobs.cancel(c.req.param('id'), ownerOf(c.var.principal)))),
+    jobJson(c, describeJob(await options.jobs.cancel(c.req.param('id'), ownerOf(c.var.principal)))),
   );
 
   app.post('/v1/messages', inference, answered(messages));
@@ -236,6 +237,9 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
     },
   });
 };
+
+/** A job's result goes out as its engine wrote it. */
+const jobJson = (c: Context<Env>, job: unknown): Response => c.body(jsonOf(job), 200, { 'content-type': 'application/json' });
 
 /** Whose jobs a principal may see: an operator sees everybody's. */
 const ownerOf = ({ keyId, scopes }: Principal): string | null =>

@@ -9,6 +9,7 @@ import type { Route } from '../routing/route.ts';
 import type { Target } from '../routing/target.ts';
 import { readBytes } from './openai/body.ts';
 import { errorBody } from './openai/error-envelope.ts';
+import { withText } from './openai/foreign-json.ts';
 import { questionIn } from './openai/questions.ts';
 import { priorityFromHeaders, timeoutFromHeaders } from './openai/request-options.ts';
 import { type RoutingDoor, routeFor } from './openai/request-route.ts';
@@ -75,7 +76,7 @@ export const describeJob = (job: StoredJob): Job => ({
   finished_at: seconds(job.finishedAtMs),
   expires_at: seconds(job.deadlineMs),
   node: job.nodeName ?? null,
-  result: job.result === null ? null : (JSON.parse(job.result) as unknown),
+  result: job.result === null ? null : withText(JSON.parse(job.result) as unknown, job.result),
   error: job.errorCode === undefined ? null : errorBody({ code: job.errorCode, message: job.errorMessage ?? '' }).error,
 });
 

@@ -1,5 +1,6 @@
 import type { AnthropicError } from '@lai/shared/anthropic';
 import type { ErrorCode } from '@lai/shared/errors';
+import { contextCounts } from '../openai/context-length.ts';
 import { type ErrorResponse, errorResponse } from '../openai/error-envelope.ts';
 import type { Failure } from '../openai/wording.ts';
 
@@ -31,18 +32,6 @@ const typeOf = (code: ErrorCode): string => {
 /** Claude Code compacts its conversation when it reads exactly this; the numbers are the engine's, or our estimate. */
 const sentenceOf = ({ code, message }: Failure): string => {
   if (code !== 'context_length_exceeded') return message;
-  const [needed, limit] = tokenCounts(message);
+  const { needed, limit } = contextCounts(message) ?? { needed: 1, limit: 0 };
   return `prompt is too long: ${needed} tokens > ${limit} maximum`;
-};
-
-const tokenCounts = (message: string): [number, number] => {
-  const engine = /\((\d+) tokens\).*?\((\d+) tokens\)/s.exec(message);
-  if (engine) return [Number(engine[1]), Number(engine[2])];
-  const ours = [...message.matchAll(/context of (\d+) tokens, about (\d+) needed/g)];
-  const largest = ours
-    .map(([, limit, needed]) => [Number(needed), Number(limit)] as [number, number])
-    .sort((a, b) => b[1] - a[1])[0];
-  if (largest) return largest;
-  const numbers = [...message.matchAll(/\b(\d{2,})\b/g)].map(([, digits]) => Number(digits)).sort((a, b) => b - a);
-  return [numbers[0] ?? 1, numbers[1] ?? 0];
 };

@@ -3,8 +3,8 @@ import type { Failure } from '../openai/wording.ts';
 
 /** Ollama's errors are a sentence; statuses and retry headers are the same as everywhere. */
 export const ollamaError = (failure: Failure) => {
-  const { status, headers } = errorResponse(failure);
-  return { status, headers, body: { error: failure.message } };
+  const { status, headers, body } = errorResponse(failure);
+  return { status, headers, body: { error: body.error.message } };
 };
 
 const PATHS = /^\/api\/(version|tags|show|ps|chat|generate|embed|embeddings|pull|push|delete|create|copy|blobs)(\/|$)/;

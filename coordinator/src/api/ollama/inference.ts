@@ -177,7 +177,7 @@ const wordingOf = (
     keepAlive: () => linesText([composer.nothing()]),
     chunk: (_, bytes) => linesText(deltas.push(bytes).flatMap((delta) => composer.take(delta))),
     end: (frame) => linesText([...deltas.finish().flatMap((delta) => composer.take(delta)), ...composer.complete(frame)]),
-    failed: ({ message }) => linesText([{ error: message }]),
+    failed: (failure) => linesText([ollamaError(failure).body]),
   };
 };
 

@@ -2,7 +2,7 @@ import { CodedError } from '@lai/shared/errors';
 import { AUTO } from '../../routing/target.ts';
 import { readBytes } from './body.ts';
 import { BytesCollector } from './collect-bytes.ts';
-import { type FormFile, parseForm, writeForm } from './multipart.ts';
+import { type FormFile, parseForm, refuseAmbiguousFields, writeForm } from './multipart.ts';
 import { plainSignals } from './question-signals.ts';
 import { type Call, type Door, type Question, serve } from './serve.ts';
 import { collected } from './wording.ts';
@@ -12,9 +12,10 @@ const PLAIN_FORMATS: ReadonlySet<string> = new Set(['text', 'srt', 'vtt']);
 /** `POST /v1/audio/transcriptions`: a form with a recording, for a node whose model hears. */
 export const audioTranscriptions = async (call: Call, door: Door): Promise<void> => {
   const form = await parseForm(await readBytes(call.request), call.request.headers['content-type']);
+  refuseAmbiguousFields(form);
   const file = await fileOf(form);
   const fields = [...form].flatMap(([name, value]) =>
-    typeof value === 'string' && name !== 'model' && name !== 'stream' ? [[name, value] as const] : [],
+    typeof value === 'string' && value !== '' && name !== 'model' && name !== 'stream' ? [[name, value] as const] : [],
   );
   const model = form.get('model');
   const question: Question = {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { affinityOf } from './affinity.ts';
 import { UnreadableAnswer } from './chunk-reader.ts';
 import { fromBase64, toBase64, vectorsAs } from './embedding-vectors.ts';
-import { parseForm, writeForm } from './multipart.ts';
+import { parseForm, refuseAmbiguousFields, writeForm } from './multipart.ts';
 import { RememberedItems } from './remembered-items.ts';
 
 describe('what names a conversation', () => {
@@ -91,6 +91,39 @@ describe('a form', () => {
     expect(read.get('model')).toBe('m');
     expect(read.get('prompt')).toBe('a "b"\r\nc');
     expect(Buffer.from(await (read.get('file') as File).arrayBuffer())).toEqual(bytes);
+  });
+
+  it('cannot be ended by what is in it, not even by a boundary that was seen before', async () => {
+    const file = (bytes: Uint8Array) => ({ name: 'a.wav', type: 'audio/wav', bytes });
+    const first = Buffer.from(writeForm([['model', 'm']], file(Buffer.from('x')))).toString();
+    const boundary = /^--(\S+)\r\n/.exec(first)?.[1] ?? '';
+    const smuggled = Buffer.from(
+      `\r\n--${boundary}\r\ncontent-disposition: form-data; name="model"\r\n\r\nsecret\r\n--${boundary}--\r\n`,
+    );
+    const form = Buffer.from(writeForm([['model', 'm']], file(smuggled)));
+    const own = /^--(\S+)\r\n/.exec(form.toString('latin1'))?.[1] ?? '';
+    expect(own).not.toBe(boundary);
+    expect(own.length).toBeLessThanOrEqual(70);
+    expect((await parseForm(form, `multipart/form-data; boundary=${own}`)).getAll('model')).toEqual(['m']);
+    expect(writeForm([['model', 'm']], file(smuggled))).toEqual(form);
+  });
+
+  it.each([
+    ['twice', ['model', 'model'], 'model'],
+    ['in another case', ['Model'], 'Model'],
+    ['with a long s', ['re\u017fponse_format'], 're\u017fponse_format'],
+    ['with a quote', ['a"b'], 'a"b'],
+    ['with a backslash', ['a\\'], 'a\\'],
+  ])('is refused by the name of a field that is there %s', (_, names, param) => {
+    const form = new FormData();
+    for (const name of names) form.append(name, 'x');
+    expect(() => refuseAmbiguousFields(form)).toThrow(expect.objectContaining({ code: 'invalid_value', param }));
+  });
+
+  it('may have lists', () => {
+    const form = new FormData();
+    for (const value of ['word', 'segment']) form.append('timestamp_granularities[]', value);
+    expect(() => refuseAmbiguousFields(form)).not.toThrow();
   });
 
   it.each([[undefined], ['application/json'], ['multipart/form-data']])('is refused when it is none: %s', async (type) => {

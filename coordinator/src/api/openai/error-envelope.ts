@@ -1,5 +1,6 @@
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
 import type { ErrorBody } from '@lai/shared/openai';
+import { openAiSentence } from './context-length.ts';
 
 export interface ErrorResponse<Body = ErrorBody> {
   readonly status: number;
@@ -36,7 +37,7 @@ export const errorBody = ({
   readonly message: string;
   readonly param?: string | null;
 }): ErrorBody => ({
-  error: { message, type: ERRORS[code].type, param, code },
+  error: { message: openAiSentence({ code, message }), type: ERRORS[code].type, param, code },
 });
 
 /** Whatever was thrown, as a coded error; what is no CodedError is a bug or broken infrastructure and stays in the log. */

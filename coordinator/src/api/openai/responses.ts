@@ -4,6 +4,7 @@ import { systemClock } from '../../dispatch/clock.ts';
 import { readJsonBody } from './body.ts';
 import { type ChatDelta, ChatDeltas } from './chat-deltas.ts';
 import { chatQuestion } from './chat-question.ts';
+import { openAiSentence } from './context-length.ts';
 import { errorResponse } from './error-envelope.ts';
 import { ignoredFields, ignoredHeader } from './field-table.ts';
 import { RESPONSE_FIELDS } from './fields.ts';
@@ -79,7 +80,7 @@ const wordingOf = (
       options.onComplete();
       return eventsText([...last, ...events]);
     },
-    failed: (failure) => eventsText(composer.fail(failure)),
+    failed: (failure) => eventsText(composer.fail({ ...failure, message: openAiSentence(failure) })),
   };
 };
 
