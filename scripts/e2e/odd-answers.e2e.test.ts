@@ -151,28 +151,34 @@ describe('answers that are odd', () => {
 describe('an answer that one machine aborts', () => {
   it('is given by another machine to a client that does not stream', async () => {
     const model = [{ name: CHAT, capabilities: ['chat'] }];
-    const always = (name: string) => ({
-      '/v1/chat/completions': (_: SeenRequest, response: ServerResponse) => answerEvents(response, STREAMS[name]?.text ?? ''),
+    const asked = Promise.withResolvers<void>();
+    const odd = await startScriptedEngine(model, {
+      '/v1/chat/completions': (_, response) => {
+        asked.resolve();
+        answerEvents(response, STREAMS['abort']?.text ?? '');
+      },
     });
-    const engines = await Promise.all(['abort', 'plain'].map((name) => startScriptedEngine(model, always(name))));
-    const [odd, well] = engines as [ScriptedEngine, ScriptedEngine];
+    // It has two slots, and keeps them until the odd one was asked: a third request goes there.
+    const well = await startScriptedEngine(model, {
+      '/v1/chat/completions': async (_, response) => {
+        await asked.promise;
+        answerEvents(response, STREAMS['plain']?.text ?? '');
+      },
+    });
     const fleet = await Fleet.start({ nodes: [scriptedNode('odd', odd), scriptedNode('well', well)] });
     try {
-      // Until the odd one was asked; whoever is asked first, every answer is whole.
-      await expect
-        .poll(
-          async () => {
-            const response = await fleet.chat({ model: CHAT, messages: [{ role: 'user', content: 'Hi.' }] });
-            expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('"content":"Hi"')]);
-            expect(response.headers.get('x-lai-node')).toBe('well');
-            return odd.seen.length;
-          },
-          { timeout: 30_000 },
-        )
-        .toBeGreaterThan(0);
+      const answers = await Promise.all(
+        ['a', 'b', 'c'].map(async (content) => {
+          const response = await fleet.chat({ model: CHAT, messages: [{ role: 'user', content }] });
+          return { status: response.status, node: response.headers.get('x-lai-node'), text: await response.text() };
+        }),
+      );
+      for (const answer of answers)
+        expect(answer).toEqual({ status: 200, node: 'well', text: expect.stringContaining('"content":"Hi"') });
+      expect(odd.seen.length).toBeGreaterThan(0);
     } finally {
       await fleet.stop();
-      await Promise.all(engines.map((engine) => engine.close()));
+      await Promise.all([odd.close(), well.close()]);
     }
   });
 });
