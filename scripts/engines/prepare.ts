@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { argv, exit, stdout } from 'node:process';
 import { engineCacheDir, type Found } from './cache.ts';
 import { ensureLlamaServer } from './llama-server.ts';
+import { ensureMlx } from './mlx.ts';
 import { ensureOllama } from './ollama.ts';
 
 function report(name: string, found: Found): void {
@@ -17,6 +18,7 @@ function report(name: string, found: Found): void {
 const [command, ...args] = argv.slice(2);
 if (!args.includes('--help')) {
   report('llama-server', await ensureLlamaServer());
+  report('mlx_lm.server', await ensureMlx());
   report(
     'ollama',
     await ensureOllama(engineCacheDir(), () =>

@@ -152,7 +152,11 @@ export class MlxServer implements Runtime {
   /** 404 is its word for everything that went wrong while generating; only what names a missing repository or file is about the model. */
   classifyError(status: number, text: string): ErrorCode {
     if (status !== 404) return classifyEngineError(status, text);
-    if (/repository not found|404 client error|no such file|not a local folder|is not a valid model/i.test(text))
+    if (
+      /repository not found|404 client error|no such file|not a local folder|is not a valid model|locate the files on the hub|snapshot folder/i.test(
+        text,
+      )
+    )
       return 'model_not_found';
     return classifyEngineError(500, text);
   }
