@@ -47,7 +47,8 @@ describe.skipIf('missing' in found)(title, () => {
     hasContextLimit: false,
     // It takes seconds to start, so it is started again only when a test has ended it.
     start: async (): Promise<EngineUnderTest> => {
-      const engine = await (shared ??= start());
+      shared ??= start();
+      const engine = await shared;
       const kill = async () => {
         shared = undefined;
         await engine.kill();

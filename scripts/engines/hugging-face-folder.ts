@@ -78,12 +78,14 @@ const weights = (): Tensor[] => {
     ...{ name, shape },
     values: Float32Array.from({ length: shape[0] * shape[1] }, () => (random() - 0.5) * 0.2),
   });
-  // The first number of every token's vector is one, and no mark is likely where it is: answers end by their limit, not by chance.
+  // The first number of every token's vector is one, and only plain letters are likely where it is: answers end by their limit, not by
+  // chance, and every token is text at once, while bytes of longer characters would be held back.
   const embedding = drawn('model.embed_tokens.weight', VOCABULARY, HIDDEN);
   const head = drawn('lm_head.weight', VOCABULARY, HIDDEN);
   for (let token = 0; token < VOCABULARY; token += 1) {
     embedding.values[token * HIDDEN] = 1;
-    if (token < SPECIAL.length) head.values[token * HIDDEN] = -8;
+    const byte = token - SPECIAL.length;
+    if (byte < 32 || byte > 126) head.values[token * HIDDEN] = -8;
   }
   const ones = (name: string): Tensor => ({ name, shape: [HIDDEN], values: new Float32Array(HIDDEN).fill(1) });
   const layer = (index: number): Tensor[] => {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { MAX_EVENT_BYTES } from '@lai/shared/protocol/codec';
 import { expect, it, onTestFinished } from 'vitest';
 import { openAiUrl, type Runtime } from '../runtimes/runtime.ts';
@@ -39,4 +39,24 @@ it('ends an attempt whose engine never ends its event', async () => {
   expect(raw).toBe('');
   await closed.promise;
   expect(said).toBeLessThan(MAX_EVENT_BYTES * 3);
+});
+
+it('is canceled, not incomplete, when its engine ends answers with their connection', async () => {
+  const engine = createNetServer((socket) => {
+    socket.on('error', () => {});
+    const chunk = JSON.stringify({ choices: [{ index: 0, delta: { content: 'word' }, finish_reason: null }] });
+    socket.once('data', () => socket.write(`HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ${chunk}\n\n`));
+  });
+  await new Promise<void>((resolve) => engine.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void engine.close());
+  const base = new URL(`http://127.0.0.1:${(engine.address() as AddressInfo).port}`);
+  const runtime = { endpoint: (route: 'chat.completions') => ({ url: openAiUrl(base, route), headers: {} }) };
+  const attempt = new TrialAttempt({
+    runtime: runtime as unknown as Runtime,
+    route: 'chat.completions',
+    body: { model: 'm', stream: true },
+  });
+  await attempt.firstContent;
+  attempt.stop();
+  expect((await attempt.seen).ending).toMatchObject({ type: 'attempt.fail', code: 'canceled' });
 });

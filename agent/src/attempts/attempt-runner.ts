@@ -211,7 +211,11 @@ export class AttemptRunner {
       else return;
       response.destroy();
     });
-    response.on('end', end);
+    response.on('end', () => {
+      // A body that ends with its connection (HTTP/1.0, as mlx_lm.server speaks it) ends so when it was we who hung up, too.
+      if (this.#abort.signal.aborted) reject(this.#abort.signal.reason);
+      else end();
+    });
     response.on('close', () => {
       if (response.readableEnded) return;
       // The engine's connection broke, or we broke it.
