@@ -31,6 +31,8 @@ const start = ({ model = plain, hub = true } = {}): Promise<RunningEngine> => {
     args: ['--model', model, '--host', '127.0.0.1', '--port', '{port}'],
     path: '/health',
     env: { HF_HOME: home, HF_HUB_OFFLINE: '1' },
+    // Python reads hundreds of files before it listens.
+    limitMs: 90_000,
   });
 };
 
@@ -48,7 +50,10 @@ describe.skipIf('missing' in found)(title, () => {
     // It takes seconds to start, so it is started again only when a test has ended it.
     start: async (): Promise<EngineUnderTest> => {
       shared ??= start();
-      const engine = await shared;
+      const engine = await shared.catch((error: unknown) => {
+        shared = undefined;
+        throw error;
+      });
       const kill = async () => {
         shared = undefined;
         await engine.kill();

@@ -54,6 +54,8 @@ export class RunningEngine {
     args: readonly string[];
     path: string;
     env?: Record<string, string>;
+    /** How long it may take to become ready. */
+    limitMs?: number;
   }): Promise<RunningEngine> {
     const port = await freePort();
     const fill = (text: string) => text.replaceAll('{port}', String(port));
@@ -64,7 +66,7 @@ export class RunningEngine {
     });
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text) => (log = (log + text).slice(-8_000)));
     const engine = new RunningEngine(`http://127.0.0.1:${port}`, child);
-    const deadlineMs = performance.now() + startLimitMs;
+    const deadlineMs = performance.now() + (options.limitMs ?? startLimitMs);
     while (performance.now() < deadlineMs && child.exitCode === null) {
       const answer = await fetch(engine.url + options.path).catch(() => undefined);
       if (answer?.ok) return engine;
