@@ -3,6 +3,7 @@ import { exitCodeOf, sentenceOf } from '@lai/shared/command-failure';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
+import { addBugreportCommand } from './cli/bugreport/bugreport.ts';
 import { addChatCommand } from './cli/chat.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor/doctor.ts';
@@ -10,6 +11,7 @@ import { explanationText, fetchExplanation } from './cli/explain.ts';
 import { addJoinCommand } from './cli/join-command.ts';
 import { addKeyCommands } from './cli/keys.ts';
 import { addLaunchCommand } from './cli/launch/launch.ts';
+import { addLogsCommand } from './cli/logs.ts';
 import { addModelCommands } from './cli/models.ts';
 import { addNodeCommands } from './cli/nodes.ts';
 import { examples, withJson, withPlace, withSettings } from './cli/options.ts';
@@ -101,6 +103,8 @@ addUpdateCommands(program, withPlace);
 addAuditCommands(program, withPlace);
 addBackupCommands(program);
 addDoctorCommand(program);
+addLogsCommand(program);
+addBugreportCommand(program);
 addCompletionCommand(program);
 
 // `lai keys list | head` closes the pipe when it has seen enough: no fault of anybody's.

@@ -65,7 +65,8 @@ export const placeOf = (flags: Record<string, unknown>, env: NodeJS.ProcessEnv):
   return {
     url: url !== null && !isAddressNamed ? url : localUrl(config),
     key: env['LAI_API_KEY'] || readOperatorKey(dataDir),
-    config: { ...config, dataDir },
+    // What lies in the data directory by default lies in this one.
+    config: dataDir === config.dataDir ? config : readConfig({ ...flags, dataDir }, env),
   };
 };
 
