@@ -40,7 +40,7 @@ import { completions } from './api/openai/completions.ts';
 import { embeddings } from './api/openai/embeddings.ts';
 import { asCodedError, errorResponse } from './api/openai/error-envelope.ts';
 import { jsonOf } from './api/openai/foreign-json.ts';
-import { findModel, listModels } from './api/openai/models.ts';
+import { findModel, listModels, providerModels } from './api/openai/models.ts';
 import { newRequestId } from './api/openai/request-options.ts';
 import { rerank } from './api/openai/rerank.ts';
 import { responses } from './api/openai/responses.ts';
@@ -110,6 +110,8 @@ export const createApp = (options: AppOptions): Hono<Env> => {
       ...record,
       snapshot: { ...record.snapshot, models: record.snapshot.models.filter(({ id }) => mayUse({ models }, id)) },
     }));
+  const remoteModels = (principal: Principal) =>
+    providerModels(options.routing.world().providers, (model) => mayUse(principal, model));
   /** A route that writes its answer itself. */
   const answered = (surface: (call: Call, door: Door) => Promise<void>) => async (c: Context<Env>) => {
     if (options.isDraining()) throw new CodedError('shutting_down', { retryAfterSeconds: 2 });
@@ -162,11 +164,14 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   app.post('/v1/audio/transcriptions', inference, answered(audioTranscriptions));
   app.get('/v1/models', may('model.list'), (c) => {
     const list = listModels(visible(c.var.principal));
-    return c.json(speaksAnthropic(c) ? anthropicModels(list.data) : list);
+    const remote = remoteModels(c.var.principal);
+    const wanted = c.req.query('provider');
+    const data = [...list.data, ...remote].filter(({ provider }) => wanted === undefined || provider === wanted);
+    return c.json(speaksAnthropic(c) ? anthropicModels(data) : { ...list, data });
   });
   app.get('/v1/models/:id{.+}', may('model.list'), (c) => {
     const id = c.req.param('id') ?? '';
-    const entry = findModel(visible(c.var.principal), id);
+    const entry = findModel(visible(c.var.principal), id) ?? remoteModels(c.var.principal).find((model) => model.id === id);
     if (!entry) throw new CodedError('model_not_found', { message: unknownModel(id, visible(c.var.principal)), param: 'model' });
     return c.json(speaksAnthropic(c) ? anthropicModel(entry) : entry);
   });

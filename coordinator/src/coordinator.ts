@@ -26,7 +26,8 @@ import { systemClock } from './dispatch/clock.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import { HeldMemory } from './dispatch/held-memory.ts';
 import type { NodeLink } from './dispatch/nodes.ts';
-import { noProviders, RouteLoop } from './dispatch/route-loop.ts';
+import { providerSource } from './dispatch/provider-source.ts';
+import { RouteLoop } from './dispatch/route-loop.ts';
 import { ExplainLog } from './explain/explain-log.ts';
 import { Feed } from './feed/feed.ts';
 import { FleetTotals } from './feed/totals.ts';
@@ -40,6 +41,7 @@ import { NodeGroups } from './nodes/node-groups.ts';
 import { Registry } from './nodes/registry.ts';
 import type { CommandLink } from './nodes/running-command.ts';
 import { acceptAgents } from './nodes/socket-server.ts';
+import { Providers } from './providers/providers.ts';
 import { checkPolicy, connectRedis, isUp } from './redis/client.ts';
 import { EmbeddedRedis, findRedisServer } from './redis/embedded.ts';
 import { keys } from './redis/keys.ts';
@@ -192,17 +194,21 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
   const groups = new NodeGroups({ db, log });
   undo.defer(() => groups.close());
   await groups.read();
+  const providers = new Providers({ env: process.env, nowMs: () => systemClock.nowMs(), log });
+  undo.defer(() => providers.close());
+  providers.apply(configuration.household.providers);
+  configuration.onChange((now) => providers.apply(now.providers));
   const household = new Household({
     nodes: () => registry.list(),
     groups: () => groups.current,
     rules: () => configuration.household.routing.rules,
-    providers: () => [],
+    providers: () => providers.facts(),
     environment: config.environment ?? null,
   });
   const routes = new RouteLoop({
     dispatcher,
     preview: (target) => matching.preview(target),
-    providers: noProviders,
+    providers: providerSource(providers, systemClock),
     nowMs: () => systemClock.nowMs(),
   });
 

@@ -114,6 +114,38 @@ export const ERRORS = {
   ),
   shutting_down: entry(503, 'server_error', 'The coordinator is shutting down. Try again shortly.'),
 
+  // A provider that was asked instead of the fleet, or beside it
+  provider_rate_limited: entry(
+    429,
+    'rate_limit_error',
+    'The provider refuses requests for a while. Wait as long as Retry-After says.',
+    {
+      failover: true,
+      clientRetry: true,
+    },
+  ),
+  provider_quota_exhausted: entry(
+    429,
+    'insufficient_quota',
+    'The account at the provider has nothing left to spend. Its owner can add credit, or choose another model.',
+    { failover: true, clientRetry: false },
+  ),
+  provider_auth_failed: entry(
+    502,
+    'server_error',
+    'The provider refused the key that is configured for it. The operator has to set another one in providers.yaml.',
+    { failover: true, clientRetry: false },
+  ),
+  provider_overloaded: entry(503, 'server_error', 'The provider is overloaded. Try again shortly.', { failover: true }),
+  provider_unreachable: entry(502, 'server_error', 'The provider could not be reached. Try again shortly.', { failover: true }),
+  provider_error: entry(502, 'server_error', 'The provider failed, or answered with something that is no answer.', {
+    failover: true,
+  }),
+  provider_capacity_exceeded: entry(503, 'server_error', 'As many requests as are allowed run at the provider already.', {
+    failover: true,
+  }),
+  content_filtered: entry(400, 'invalid_request_error', "The provider's content filter refused the request."),
+
   // What happened to an attempt
   node_busy: entry(503, 'server_error', 'The node had no free slot.', { failover: true }),
   node_held: entry(503, 'server_error', 'The node takes no work at the moment.', { failover: true }),

@@ -219,6 +219,13 @@ export const ModelEntry = z.object({
   warm: z.boolean(),
   simulated: z.boolean(),
   nodes: z.array(z.string()),
+  /** Of a provider's model: who answers, and where that is. `place: home` does not leave the private network. */
+  provider: z.string().optional(),
+  place: z.enum(['cloud', 'home']).optional(),
+  warmStatus: z.enum(['warm', 'cold', 'remote']).optional(),
+  /** Money per million tokens; null when not known. */
+  input_price: z.number().nullable().optional(),
+  output_price: z.number().nullable().optional(),
 });
 export type ModelEntry = z.infer<typeof ModelEntry>;
 

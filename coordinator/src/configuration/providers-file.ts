@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { type FileReading, type Problem, readFileText } from './read-file.ts';
 
-export const PROVIDER_KINDS = [
-  ...['openai', 'anthropic', 'gemini', 'cohere', 'huggingface', 'azure', 'bedrock', 'openwebui', 'ollama', 'opencode', 'zai'],
-  ...['openai-compatible', 'mock'],
-] as const;
-export type ProviderKind = (typeof PROVIDER_KINDS)[number];
+/** Kinds that speak OpenAI's API, and are passed through. */
+export const SERVED_TYPES = ['openai', 'azure', 'huggingface', 'zai', 'openwebui', 'ollama', 'openai-compatible'] as const;
+export type ServedType = (typeof SERVED_TYPES)[number];
+/** Kinds of the seeds whose own API is not spoken. */
+const OTHER_TYPES = ['anthropic', 'gemini', 'cohere', 'bedrock', 'opencode', 'mock'] as const;
 
 /** Part of addresses, metrics and names that clients send: `openai/gpt-4o-mini`. */
 const Id = z
@@ -17,7 +17,7 @@ const price = z.number().nonnegative().max(1_000_000);
 export const ProviderEntry = z.strictObject({
   id: Id,
   name: z.string().trim().min(1).max(128).optional(),
-  type: z.enum(PROVIDER_KINDS),
+  type: z.enum([...SERVED_TYPES, ...OTHER_TYPES]),
   endpoint: z
     .url({ protocol: /^https?$/, error: 'an address such as https://api.openai.com/v1' })
     .optional()
@@ -30,7 +30,7 @@ export const ProviderEntry = z.strictObject({
   healthCheckInterval: z.number().int().min(5).max(3_600).default(30).describe('Seconds.'),
   healthCheckTimeout: z.number().int().min(1).max(60).default(5).describe('Seconds.'),
   healthCheckPath: z.string().startsWith('/').max(512).optional(),
-  authType: z.enum(['none', 'api_key', 'bearer', 'entra']).nullable().optional(),
+  authType: z.enum(['none', 'api_key', 'bearer']).nullable().optional(),
   authSecret: z
     .string()
     .min(1)
@@ -42,19 +42,9 @@ export const ProviderEntry = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9-]{1,64}$/)
     .optional()
-    .describe('Header that carries an `api_key`; x-api-key when absent.'),
+    .describe('Header that carries an `api_key`; `api-key` when absent.'),
   headers: z.record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/), z.string().max(1_024)).optional(),
-  group: z.string().trim().min(1).max(128).optional(),
-  gamingUrl: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('Its GET answer says whether gaming mode is on there.'),
-  region: z
-    .string()
-    .regex(/^[a-z0-9-]{2,32}$/)
-    .optional(),
   doneMarker: z.boolean().optional().describe('False: the provider ends its streams without [DONE].'),
-  maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   maxRetries: z.number().int().min(0).max(3).optional(),
   connectTimeoutMs: z.number().int().min(100).max(120_000).optional(),
   readTimeoutMs: z.number().int().min(1_000).max(600_000).optional(),
@@ -107,6 +97,11 @@ export const readProvidersFile = (file: string, text: string, env: NodeJS.Proces
     if (first !== undefined)
       problem(['providers', index, 'id'], `the id "${id}" is taken by providers.${first}. Choose another one.`);
     ids.set(id.toLowerCase(), first ?? index);
+    if (!SERVED_TYPES.some((served) => served === type))
+      problem(
+        ['providers', index, 'type'],
+        `"${id}" is of type ${type}, which is not served yet. Served are ${SERVED_TYPES.join(', ')}.`,
+      );
     if (NEEDS_ENDPOINT.has(type) && endpoint === undefined && !env[variable(id, 'ENDPOINT')])
       problem(['providers', index], `"${id}" needs an endpoint: a provider of type ${type} has no address of its own.`);
   }
@@ -124,7 +119,7 @@ export const readProvidersFile = (file: string, text: string, env: NodeJS.Proces
 };
 
 /** Kinds whose server is the operator's own. */
-const NEEDS_ENDPOINT: ReadonlySet<ProviderKind> = new Set<ProviderKind>(['azure', 'openwebui', 'opencode', 'openai-compatible']);
+const NEEDS_ENDPOINT: ReadonlySet<string> = new Set<ServedType>(['azure', 'openwebui', 'openai-compatible']);
 
 const variable = (id: string, what: 'ENDPOINT' | 'ENABLED' | 'API_KEY'): string =>
   `PROVIDER_${id.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_${what}`;

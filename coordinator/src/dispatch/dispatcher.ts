@@ -75,6 +75,8 @@ export interface DispatchRequest {
 }
 
 export interface TrailAttempt {
+  /** Set when a provider was asked, and no node. */
+  readonly providerId?: string;
   readonly nodeId: string;
   readonly nodeName: string;
   readonly model: string;

@@ -1,5 +1,4 @@
 import type { Frame } from '@lai/shared/attempt';
-import { ERRORS } from '@lai/shared/errors';
 import type { FleetStep, ProviderStep, Route, Step } from '../routing/route.ts';
 import type { Placement } from '../scheduler/place.ts';
 import { type Answer, type Dispatcher, type DispatchRequest, newTrail, type StepEnded, type Trail } from './dispatcher.ts';
@@ -130,13 +129,4 @@ const targetOf = (steps: readonly Step[]): DispatchRequest['target'] => {
   if (fleet) return fleet.target;
   const provider = steps.at(-1);
   return { model: provider?.kind === 'provider' ? provider.model : '', capabilities: [], contextTokens: 0 };
-};
-
-/** Where no provider is configured. */
-export const noProviders: ProviderSource = {
-  refusal: () => ({ reason: 'provider_offline', detail: 'no provider is configured' }),
-  attempt: async function* (_request, _step, _trail, over) {
-    over({ outcome: 'no_capacity', lastPlacement: null });
-    yield { kind: 'failed', code: 'no_capacity', message: ERRORS.no_capacity.sentence };
-  },
 };

@@ -128,10 +128,15 @@ const servedHeaders = (requestId: string, trail: Trail, isServed = true): Record
     'x-lai-request-id': requestId,
     'x-lai-attempts': String(trail.attempts.length),
     ...(trail.queueMs === null ? {} : { 'x-lai-queue-ms': String(trail.queueMs) }),
-    ...(served ? { 'x-lai-node': served.nodeName, 'x-lai-model': encodeURI(served.model) } : {}),
+    ...(served ? servedBy(served) : {}),
     ...routeHeaders(trail, served),
   };
 };
+
+const servedBy = ({ providerId, nodeName, model }: Trail['attempts'][number]): Record<string, string> => ({
+  ...(providerId === undefined ? { 'x-lai-node': nodeName } : { 'x-lai-provider': providerId }),
+  'x-lai-model': encodeURI(model),
+});
 
 /** Which way it went, and what could have answered instead: the words of `lai explain`. */
 const routeHeaders = ({ route }: Trail, served: Trail['attempts'][number] | undefined): Record<string, string> => {
