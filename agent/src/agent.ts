@@ -250,7 +250,7 @@ export class Agent {
         drain: (isDraining) => this.#setDrain('owner', isDraining),
         pull: (model, signal) => (this.#pulls.canPull ? this.#pulls.watch(model, signal) : null),
         desktop: (report) => this.#desktop.tell(report, performance.now()),
-        update: (wish, onNews) => this.#updates?.update(wish, onNews) ?? null,
+        update: (wish, onNews) => this.#updates?.update({ ...wish, by: 'owner' }, onNews) ?? null,
       },
     });
     this.#upkeepTimer = setInterval(() => this.#models.tick({ mayLoad: this.#holds.list().length === 0 }), UPKEEP_MS);
@@ -539,7 +539,7 @@ export class Agent {
     try {
       if (!this.#updates) throw new Error('This agent was not installed as a service, so nothing would start it again.');
       progress('looking');
-      await this.#updates.update({ signed: release, isForced }, progress);
+      await this.#updates.update({ signed: release, isForced, by: 'coordinator' }, progress);
       this.#send({ type: 'command.result', commandId, ok: true });
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);

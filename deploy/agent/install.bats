@@ -71,7 +71,8 @@ stub() {
 }
 
 @test "an address without TLS is refused unless the network is trusted" {
-  for each in http://10.0.0.1:8080 http://lai.local ftp://x @LAI_URL@; do
+  for each in http://10.0.0.1:8080 http://lai.local http://localhost.evil.example http://127.evil.example http://127.0.0.1.evil.example:80 \
+    http://localhostx:1 http://128.0.0.1 ftp://x @LAI_URL@; do
     url=$each
     run check_tools
     [ "$status" -eq 1 ]
@@ -79,7 +80,7 @@ stub() {
   url=http://10.0.0.1:8080 LAI_INSECURE=true
   check_tools
   LAI_INSECURE=''
-  for each in https://lai.example http://localhost:1 http://127.0.0.1:8080; do
+  for each in https://lai.example http://localhost:1 http://localhost http://127.0.0.1:8080 http://127.1.2.3/lai 'http://[::1]:5240'; do
     url=$each
     check_tools
   done

@@ -74,7 +74,9 @@ if ($true) { & {
 
   function Assert-Coordinator {
     if ($Url -notmatch '^https?://') { throw 'This script is a template. Get it from your coordinator: <its address>/install.ps1' }
-    if ($Url -match '^http://(?!localhost|127\.)' -and -not $env:LAI_INSECURE) {
+    # The host and nothing but: localhost.example.org is another machine.
+    $isHere = ([Uri] $Url).DnsSafeHost -match '^(localhost|127(\.\d{1,3}){3}|::1)$'
+    if ($Url -match '^http://' -and -not $isHere -and -not $env:LAI_INSECURE) {
       throw "$Url is not encrypted: whoever is on the way can read prompts and answers. Use https, or set LAI_INSECURE=true if you trust the network."
     }
   }
@@ -152,7 +154,11 @@ if ($true) { & {
     }
     $node = Join-Path $Unpacked "runtime\$($Release.Runtime)\node.exe"
     $signature = Get-AuthenticodeSignature -LiteralPath $node
-    if ('NotSigned', 'HashMismatch' -contains [string] $signature.Status) { throw "node.exe is not as its makers signed it: $($signature.Status)." }
+    # Before it runs: anybody can sign a program with a certificate of his own, so the signer counts, too.
+    $isMakers = [string] $signature.SignerCertificate.Subject -match '(^|, )O="?OpenJS Foundation"?(,|$)'
+    if ([string] $signature.Status -ne 'Valid' -or -not $isMakers) {
+      throw "node.exe is not as the OpenJS Foundation signed it: $($signature.Status), $($signature.SignerCertificate.Subject). Nothing was run."
+    }
     $script = Join-Path $Folder 'verify.mjs'
     [IO.File]::WriteAllText($script, (Get-Verifier))
     & $node $script $Release.Path "$($Release.Path).sig" $ReleaseKey

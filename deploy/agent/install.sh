@@ -85,15 +85,27 @@ find_platform() {
   fi
 }
 
+# The host and nothing but: localhost.example.org is another machine.
+is_this_machine() {
+  host=${url#http://}
+  host=${host%%/*}
+  host=${host%:*}
+  case $host in
+    localhost | '[::1]') ;;
+    *[!0-9.]*) return 1 ;;
+    127.*.*.*) ;;
+    *) return 1 ;;
+  esac
+}
+
 check_tools() {
   has tar || die 'tar is needed'
   has curl || has wget || die 'curl or wget is needed'
   has sha256sum || has shasum || has openssl || die 'sha256sum, shasum or openssl is needed'
   case $url in
     https://*) ;;
-    http://localhost* | http://127.*) ;;
     http://*)
-      [ -n "${LAI_INSECURE:-}" ] ||
+      is_this_machine || [ -n "${LAI_INSECURE:-}" ] ||
         die "$url is not encrypted: whoever is on the way can read prompts and answers. Use https, or say LAI_INSECURE=true if you trust the network"
       ;;
     *) die 'this script is a template; get it from your coordinator: <its address>/install.sh' ;;

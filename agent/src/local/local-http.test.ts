@@ -177,4 +177,13 @@ describe('the desktop’s key', () => {
     const { dataDir } = await setUp();
     expect(existsSync(path.join(dataDir, 'desktop'))).toBe(false);
   });
+
+  it.each(['//', '//evil.example/status', '/\\x', '*', 'http://127.0.0.1/status'])(
+    'refuses %j as no address, and goes on',
+    async (target) => {
+      const { ask } = await setUp();
+      expect([400, 404]).toContain((await ask('GET', target)).status);
+      expect((await ask('GET', '/status')).status).toBe(200);
+    },
+  );
 });

@@ -81,12 +81,22 @@ const listen = (door: http.Server, port: number): Promise<number> =>
     });
   });
 
+/** A path that begins with two slashes would be read as a host; none of ours does. */
+const pathOf = (target: string): string | null => {
+  const url = `http://127.0.0.1${target}`;
+  return target.startsWith('/') && !target.startsWith('//') && URL.canParse(url) ? new URL(url).pathname : null;
+};
+
 const answer = async (
   request: http.IncomingMessage,
   response: http.ServerResponse,
   { port, token, desktopToken, verbs }: { port: number; token: string; desktopToken: string | null; verbs: LocalVerbs },
 ): Promise<void> => {
-  const path = new URL(request.url ?? '/', 'http://127.0.0.1').pathname;
+  const path = pathOf(request.url ?? '/');
+  if (path === null) {
+    request.resume();
+    return send(response, 400, { error: 'This is no address here.' });
+  }
   // Each key opens its own: the desktop's nothing else, and the owner's not the desktop's.
   const verdict = knock(request.headers, { port, token: path === '/desktop' && desktopToken !== null ? desktopToken : token });
   if (verdict.kind === 'out') {

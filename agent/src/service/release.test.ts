@@ -11,7 +11,15 @@ const manifest = (changes: Partial<ReleaseManifest> = {}): ReleaseManifest => ({
   platforms: { 'linux-x64': { runtime: '24.21.0', archive: file('linux-x64.tar.gz') } },
   ...changes,
 });
-const here = { version: '0.1.0', platform: 'linux-x64', hasRuntime: () => true, rolledBack: null, isForced: false };
+const here = {
+  version: '0.1.0',
+  platform: 'linux-x64',
+  hasRuntime: () => true,
+  rolledBack: null,
+  isForced: false,
+  by: 'owner',
+  previous: null,
+} as const;
 const takenBack = { version: '0.2.0', why: 'it crashed', atMs: 1 };
 
 describe('what a release means for a machine', () => {
@@ -26,6 +34,20 @@ describe('what a release means for a machine', () => {
     ['the same', {}, { version: '0.2.0' }, { kind: 'nothing to do' }],
     ['older', {}, { version: '0.3.0' }, { kind: 'refused', why: expect.stringContaining('older') }],
     ['older and forced', {}, { version: '0.3.0', isForced: true }, { kind: 'update' }],
+    ['older and forced over the wire', {}, { version: '0.3.0', isForced: true, by: 'coordinator' }, { kind: 'refused' }],
+    [
+      'older than the version before, forced over the wire',
+      {},
+      { version: '0.4.0', isForced: true, by: 'coordinator', previous: '0.3.0' },
+      { kind: 'refused' },
+    ],
+    [
+      'the version before, forced over the wire',
+      {},
+      { version: '0.3.0', isForced: true, by: 'coordinator', previous: '0.2.0' },
+      { kind: 'update' },
+    ],
+    ['the version before, not forced', {}, { version: '0.3.0', by: 'coordinator', previous: '0.2.0' }, { kind: 'refused' }],
     ['too far ahead', { minimumVersion: '0.1.5' }, {}, { kind: 'refused', why: expect.stringContaining('0.1.5') }],
     ['too far ahead and forced', { minimumVersion: '0.1.5' }, { isForced: true }, { kind: 'refused' }],
     ['not made for it', {}, { platform: 'linux-riscv64' }, { kind: 'refused', why: expect.stringContaining('linux-riscv64') }],

@@ -37,6 +37,10 @@ export const planUpdate = (
     readonly hasRuntime: (runtime: string) => boolean;
     readonly rolledBack: RolledBack | null;
     readonly isForced: boolean;
+    /** Who asked: the owner on this machine may go back anywhere, the coordinator one version. */
+    readonly by: 'owner' | 'coordinator';
+    /** The one before this, which is still here; null when there is none. */
+    readonly previous: string | null;
   },
 ): UpdatePlan => {
   const { version, minimumVersion, agent } = manifest;
@@ -46,6 +50,10 @@ export const planUpdate = (
   const order = compareVersions(version, here.version);
   if (order === 0) return { kind: 'nothing to do' };
   if (order < 0 && !here.isForced) return refused(`Version ${version} is older than ${here.version}; only --force goes back.`);
+  if (order < 0 && here.by === 'coordinator' && version !== here.previous)
+    return refused(
+      `Version ${version} is older than ${here.previous ?? here.version}; only the owner goes back that far: lai-agent update --version ${version} --force on this machine.`,
+    );
   if (order > 0 && compareVersions(here.version, minimumVersion) < 0)
     return refused(`Version ${version} wants ${minimumVersion} or newer first; this is ${here.version}.`);
   if (here.rolledBack?.version === version && !here.isForced)

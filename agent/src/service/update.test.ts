@@ -179,7 +179,8 @@ describe.skipIf(process.platform === 'win32')('an agent that is asked to become 
   it('goes back to an older version only when forced', async () => {
     await offer('0.0.9');
     await expect(updates().update({ isForced: false })).rejects.toThrow('only --force goes back');
-    expect((await updates().update({ isForced: true })).kind).toBe('restarting');
+    await expect(updates().update({ isForced: true, by: 'coordinator' })).rejects.toThrow('only the owner goes back that far');
+    expect((await updates().update({ isForced: true, by: 'owner' })).kind).toBe('restarting');
     expect(currentVersion(program)).toBe('0.0.9');
   });
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { SignedManifest, UpdateReport } from '@lai/shared/release';
+import { compareVersions, type SignedManifest, type UpdateReport } from '@lai/shared/release';
 import type { Logger } from 'pino';
 import { addVersion, fetchManifest } from './download.ts';
 import { openManifest, planUpdate } from './release.ts';
@@ -20,6 +20,8 @@ export interface UpdateWish {
   readonly signed?: SignedManifest;
   /** Go back to an older version, or try one again that was taken back. */
   readonly isForced: boolean;
+  /** Whose wish it is; without it the coordinator's, who may do less. */
+  readonly by?: 'owner' | 'coordinator';
 }
 
 export type UpdateNews = 'downloading' | 'draining' | 'restarting';
@@ -112,6 +114,8 @@ export class Updates {
       hasRuntime: (runtime) => existsSync(nodePath(this.#program, runtime)),
       rolledBack: readRolledBack(this.#program.dir),
       isForced: wish.isForced,
+      by: wish.by ?? 'coordinator',
+      previous: newestBelow(this.#version, installedVersions(this.#program)),
     });
     if (plan.kind === 'refused') throw new Error(plan.why);
     if (plan.kind === 'nothing to do') return { kind: 'unchanged', version: this.#version };
@@ -150,6 +154,12 @@ export class Updates {
     this.#onChange();
   }
 }
+
+const newestBelow = (version: string, versions: readonly string[]): string | null =>
+  versions
+    .filter((other) => compareVersions(other, version) < 0)
+    .toSorted(compareVersions)
+    .at(-1) ?? null;
 
 const initialState = (program: Program, version: string): Omit<UpdateReport, 'isAllowed'> => {
   if (readTrial(program.dir)?.version === version) return { state: 'trial', version, detail: null };

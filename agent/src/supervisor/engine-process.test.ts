@@ -81,6 +81,17 @@ describe('the process of an engine', () => {
     });
   });
 
+  it('sees nothing of our environment but what it needs', async () => {
+    process.env['LAI_TEST_SECRET_KEY'] = 'hidden';
+    onTestFinished(() => void delete process.env['LAI_TEST_SECRET_KEY']);
+    const lines: string[] = [];
+    const source =
+      'console.log(JSON.stringify([process.env.LAI_TEST_SECRET_KEY, process.env.OLLAMA_HOST, typeof process.env.PATH]))';
+    const command = { file: process.execPath, args: ['-e', source], env: { OLLAMA_HOST: '127.0.0.1:1' } };
+    await new EngineProcess(command, (line) => lines.push(line)).exited;
+    expect(lines).toContain('[null,"127.0.0.1:1","string"]');
+  });
+
   it('tells that it could not be started', async () => {
     const engine = new EngineProcess({ file: path.join(emptyFolder(), 'no-such-engine'), args: [] }, () => {});
     expect(engine.pid).toBeUndefined();

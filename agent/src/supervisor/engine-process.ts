@@ -1,3 +1,4 @@
+import { childEnvironment } from '@lai/shared/child-environment';
 import { execa } from 'execa';
 
 const STOP_GRACE_MS = 3_000;
@@ -86,5 +87,6 @@ const spawn = ({ file, args, env = {} }: EngineCommand) =>
     killDescendants: true,
     forceKillAfterDelay: STOP_GRACE_MS,
     cleanup: true,
-    env,
+    extendEnv: false,
+    env: { ...childEnvironment(process.env), ...env },
   });

@@ -2,6 +2,7 @@ import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { childEnvironment, isAgentSetting } from '@lai/shared/child-environment';
 import { keyFingerprint } from '@lai/shared/ed25519';
 import { execa, type ResultPromise } from 'execa';
 import { coordinatorIdentity } from '../access/coordinator-identity.ts';
@@ -84,7 +85,8 @@ export class LocalAgent {
       createdBy: 'lai up',
     });
     await execa(process.execPath, [agentProgram(), 'join', '--url', url, '--name', name, '--data-dir', this.#directory], {
-      env: { LAI_TOKEN: token },
+      extendEnv: false,
+      env: { ...childEnvironment(process.env, isAgentSetting), LAI_TOKEN: token },
     }).catch((error: { stderr?: unknown }) => {
       const words = String(error.stderr ?? '')
         .trim()
@@ -99,7 +101,18 @@ export class LocalAgent {
       const child = execa(
         process.execPath,
         [agentProgram(), 'run', '--data-dir', this.#directory, '--name', name, '--url', url, '--exit-with-parent', ...this.#args],
-        { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe', buffer: { stdout: false, stderr: true }, reject: false, detached: true },
+        {
+          ...{
+            stdin: 'pipe',
+            stdout: 'pipe',
+            stderr: 'pipe',
+            buffer: { stdout: false, stderr: true },
+            reject: false,
+            detached: true,
+          },
+          extendEnv: false,
+          env: childEnvironment(process.env, isAgentSetting),
+        },
       );
       this.#child = child as unknown as ResultPromise;
       child.stdout.pipe(createWriteStream(this.#logFile, { flags: 'a', mode: 0o600 }));
