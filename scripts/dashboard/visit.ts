@@ -78,7 +78,7 @@ export class Visit {
 
   /** Has this element the focus? */
   hasFocus(element: Locator): Promise<boolean> {
-    return element.evaluate('(element) => element === document.activeElement') as Promise<boolean>;
+    return element.evaluate((node: { ownerDocument: { activeElement: unknown } }) => node === node.ownerDocument.activeElement);
   }
 
   close(): Promise<void> {

@@ -48,7 +48,12 @@ export const begin = async (name: ManagementName, wish: { path: Record<string, s
 
 const send = async (
   name: ManagementName,
-  wish: { path?: Record<string, string> | undefined; query?: object; body?: unknown; signal?: AbortSignal } = {},
+  wish: {
+    path?: Record<string, string> | undefined;
+    query?: object;
+    body?: unknown;
+    signal?: AbortSignal;
+  } = {},
 ): Promise<Response> => {
   const { method, path } = addressOf(name, wish);
   const limit = AbortSignal.timeout(LIMITS[name] ?? LIMIT_MS);
@@ -72,7 +77,9 @@ const send = async (
 };
 
 const problemIn = async (response: Response): Promise<ApiError> => {
-  const body = (await response.json().catch(() => null)) as { error?: { message?: unknown; code?: unknown } } | null;
+  const body = (await response.json().catch(() => null)) as {
+    error?: { message?: unknown; code?: unknown };
+  } | null;
   return new ApiError({
     message: String(body?.error?.message ?? `The coordinator answered HTTP ${response.status}.`),
     status: response.status,

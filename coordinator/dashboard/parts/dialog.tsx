@@ -6,6 +6,8 @@ export interface DialogProps {
   readonly onClose: () => void;
   readonly children: ReactNode;
   readonly isWide?: boolean;
+  /** What it shows comes later: on a phone it has its full height from the start, so that nothing jumps. */
+  readonly isTall?: boolean;
 }
 
 const load = () => import('./dialog-frame.tsx');

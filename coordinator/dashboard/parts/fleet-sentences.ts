@@ -37,7 +37,9 @@ export const fleetSentences = (nodes: readonly FleetNode[], counts: FleetCounts,
     sentences.unshift({ mark: 'bad', text, nodeId: null });
   }
   if (troubled.length === 0 && counts.redis === 'up') {
-    const text = all.length === 1 ? `${all[0]?.node.entry.name} is up.` : `All ${all.length} machines are up.`;
+    const [only] = all;
+    const many = all.length === 2 ? 'Both machines are up.' : `All ${all.length} machines are up.`;
+    const text = all.length === 1 && only ? `${only.node.entry.name} is up.` : many;
     sentences.push({ mark: 'ok', text, nodeId: null });
   } else if (working > 0) sentences.push({ mark: 'ok', text: `${working} of ${all.length} machines take work.`, nodeId: null });
   sentences.push({ mark: counts.waiting > 0 ? 'wait' : 'ok', text: workSentence(counts), nodeId: null });

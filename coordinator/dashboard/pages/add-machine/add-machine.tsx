@@ -2,7 +2,7 @@ import type { FleetNode } from '@lai/shared/fleet-api';
 import type { JoinSystem } from '@lai/shared/release-api';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState, useSyncExternalStore } from 'react';
-import { call } from '../../client/call.ts';
+import { ApiError, call } from '../../client/call.ts';
 import { useNow } from '../../live/clock.ts';
 import { useSummary } from '../../live/fleet-store.ts';
 import { Button } from '../../parts/button.tsx';
@@ -40,6 +40,14 @@ const AddMachine = ({ onClose }: { onClose: () => void }) => {
   const isOver = token !== null && (token.expiresAtMs <= now || token.state === 'expired' || token.state === 'revoked');
   const isUnused = kept !== null && !isOver && joined.length === 0 && token?.state === 'valid';
   const revoke = useAction((id: string) => call('DELETE /api/v1/tokens/{id}', { path: { id } }));
+
+  // A dry run makes the agent of that system and no token; the lines are made anew then.
+  const prepare = useAction(async (which: JoinSystem, old: Invitation) => {
+    await call('POST /api/v1/join-commands', {
+      body: { os: which, isDryRun: true, ...plainNetwork() },
+    });
+    await replace(old, {}, make.run);
+  });
 
   // Once, and again only when somebody asks: a token that nobody needs is one too many.
   const { run } = make;
@@ -82,12 +90,18 @@ const AddMachine = ({ onClose }: { onClose: () => void }) => {
       description="Paste one line there. It installs the agent, which calls home: nothing has to be opened in a firewall."
       onClose={leave}
       isWide
+      isTall
     >
       {make.error !== null && <Problem error={make.error} retry={() => void make.run({})} />}
-      {!kept && make.isBusy && <p className="late text-muted">Making a line …</p>}
+      {(make.isBusy || prepare.isBusy) && <Making />}
       {kept && token && (
         <>
-          <Line kept={kept} os={os} setOs={setOs} isOver={isOver} />
+          <Line
+            {...{ kept, os, setOs, isOver }}
+            prepare={(which) => void prepare.run(which, kept)}
+            isPreparing={prepare.isBusy}
+          />
+          {prepare.error !== null && <Problem error={prepare.error} />}
           <p className="small mt-2 flex flex-wrap items-center gap-x-3 gap-y-1">
             {isOver ? (
               <>
@@ -116,6 +130,21 @@ const AddMachine = ({ onClose }: { onClose: () => void }) => {
   );
 };
 
+/** How far the release is that a line needs. */
+const Making = () => {
+  const { data } = useQuery({
+    queryKey: ['updates', 'making'],
+    queryFn: () => call('GET /api/v1/updates'),
+    refetchInterval: 1_000,
+    staleTime: 0,
+  });
+  return (
+    <p className="late text-muted" role="status">
+      {data?.making ? `${data.making.step} …` : 'Making a line …'}
+    </p>
+  );
+};
+
 /** The old token must not stay behind. */
 const replace = async (
   kept: Invitation,
@@ -131,12 +160,15 @@ const invite = async (options: JoinOptions): Promise<Invitation> => {
       commands = [],
       token,
       warnings,
-    } = await call('POST /api/v1/join-commands', { body: { os: 'all', ...options, ...plainNetwork() } });
+    } = await call('POST /api/v1/join-commands', {
+      body: { os: 'all', ...options, ...plainNetwork() },
+    });
     if (token) return { token, warnings, lines: Object.fromEntries(commands.map((line) => [line.os, line])), missing: null };
     throw new Error('The coordinator made no token.');
   } catch (error) {
-    // Without a release of the agent there is nothing to install, but a machine that has Lai already can join.
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'entry_not_found') throw error;
+    // Nothing can be installed from here, or from another machine; one that has Lai already can still join.
+    const isMissing = error instanceof ApiError && error.code === 'entry_not_found';
+    if (!isMissing) throw error;
     const issued = await call('POST /api/v1/tokens', { body: options });
     const command = (program: string) => `LAI_TOKEN='${issued.token}' ${program} join --url ${location.origin}`;
     return {
@@ -163,11 +195,15 @@ const Line = ({
   os,
   setOs,
   isOver,
+  prepare,
+  isPreparing,
 }: {
   kept: Invitation;
   os: JoinSystem;
   setOs: (os: JoinSystem) => void;
   isOver: boolean;
+  prepare: (os: JoinSystem) => void;
+  isPreparing: boolean;
 }) => {
   const line = kept.lines[os];
   return (
@@ -199,7 +235,12 @@ const Line = ({
       {line?.command ? (
         <CopyField label={`Line for ${os}`} text={line.command} isStruck={isOver} />
       ) : (
-        <p className="text-muted">{line?.problem ?? 'There is no line for it.'}</p>
+        <div className="grid justify-items-start gap-2">
+          <p className="text-muted">There is no agent for this system here yet.</p>
+          <Button onClick={() => prepare(os)} isBusy={isPreparing}>
+            Make it
+          </Button>
+        </div>
       )}
     </>
   );
