@@ -181,10 +181,10 @@ export const createApp = (options: AppOptions): Hono<Env> => {
     return c.json(await submitJob(c.env.incoming, c.var.principal, options), 202);
   });
   app.get('/v1/jobs/:id', inference, async (c) =>
-    jobJson(c, describeJob(await options.jobs.read(c.req.param('id'), ownerOf(c.var.principal)))),
+    jobJson(c, describeJob(await options.jobs.read(c.req.param('id'), jobOwnerOf(c.var.principal)))),
   );
   app.post('/v1/jobs/:id/cancel', inference, async (c) =>
-    jobJson(c, describeJob(await options.jobs.cancel(c.req.param('id'), ownerOf(c.var.principal)))),
+    jobJson(c, describeJob(await options.jobs.cancel(c.req.param('id'), jobOwnerOf(c.var.principal)))),
   );
 
   app.post('/v1/messages', inference, answered(messages));
@@ -246,7 +246,10 @@ const sendError = (c: Context<Env>, thrown: unknown, log: Logger): Response => {
 /** A job's result goes out as its engine wrote it. */
 const jobJson = (c: Context<Env>, job: unknown): Response => c.body(jsonOf(job), 200, { 'content-type': 'application/json' });
 
-/** Whose jobs a principal may see: an operator sees everybody's. */
+/** Whose jobs a principal may read and cancel: results are prompts' answers, so a key that only looks at the fleet sees none but its own. */
+const jobOwnerOf = ({ keyId, scopes }: Principal): string | null => (scopes.includes('admin') ? null : keyId);
+
+/** Whose explanations a principal may see: an operator, and who may look at the fleet, sees everybody's. They hold no prompts. */
 const ownerOf = ({ keyId, scopes }: Principal): string | null =>
   scopes.includes('admin') || scopes.includes('read') ? null : keyId;
 

@@ -287,7 +287,7 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     jobs,
     webhooks,
     held: new HeldMemory(),
-    isRedisUp: () => isUp(redis),
+    isRedisUp: () => isUp(redis) && (embedded?.isSteady ?? true),
     isDraining: () => isDraining,
     log,
   });
@@ -326,7 +326,7 @@ const embeddedRedis = (config: CoordinatorConfig, log: Logger): EmbeddedRedis =>
       'No redis-server or valkey-server on PATH. Install one (Debian: apt-get install redis-server), or point LAI_REDIS_URL at a Redis.',
     );
   }
-  return new EmbeddedRedis({ dataDir: config.dataDir, program, log });
+  return new EmbeddedRedis({ dataDir: config.dataDir, program, address: localUrl(config), log });
 };
 
 /** Null: on this machine alone. */

@@ -25,6 +25,9 @@ import { addUserCommands } from './cli/users.ts';
 import { type CoordinatorConfig, readConfig } from './config.ts';
 import { VERSION } from './version.ts';
 
+// What is written here holds keys, hashes and prompts: for this user alone, also where a directory is open.
+process.umask(0o077);
+
 const program = new Command('lai')
   .description('The GPUs you own, as one OpenAI-compatible endpoint.')
   .version(VERSION)

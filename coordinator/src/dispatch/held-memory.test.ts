@@ -54,7 +54,7 @@ describe('HeldMemory', () => {
         const holdings = all.map(({ owner, bytes }) => {
           const holding = memory.hold(owner);
           refusal(() => holding.grow(Math.abs(bytes)));
-          refusal(() => holding.grow(bytes < 0 ? 0 : bytes));
+          refusal(() => holding.grow(Math.max(0, bytes)));
           refusal(() => holding.belongTo('d'));
           expect(memory.bytes).toBeLessThanOrEqual(LIMITS.bytes);
           return holding;

@@ -11,7 +11,7 @@ export const startTestRedis = async (): Promise<{ redis: LaiRedis; url: string; 
   const directory = mkdtempSync(join(tmpdir(), 'lai-redis-'));
   const program = process.env['LAI_REDIS_SERVER'] ?? findRedisServer(process.env['PATH'] ?? '');
   if (!program) throw new Error('integration tests need redis-server on PATH; npm test installs it');
-  const embedded = new EmbeddedRedis({ dataDir: directory, program, log });
+  const embedded = new EmbeddedRedis({ dataDir: directory, program, address: 'a test', log });
   await embedded.start();
   const redis = await connectRedis(embedded.url, log);
   return {

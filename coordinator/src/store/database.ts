@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Kysely, sql } from 'kysely';
@@ -35,7 +35,13 @@ export const placeName = (place: DatabasePlace): string => {
 export const connectDatabase = (place: DatabasePlace): Database => {
   if (place.kind === 'postgres') return new Kysely<Tables>({ dialect: postgresDialect(place.url) });
   mkdirSync(dirname(place.file), { recursive: true, mode: 0o700 });
+  closeToOthers(place.file);
   return new Kysely<Tables>({ dialect: sqliteDialect(place.file) });
+};
+
+/** The coordinator's private key and everybody's hashes are in there, and an older Lai left the files as open as its directory was. */
+const closeToOthers = (file: string): void => {
+  for (const each of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(each)) chmodSync(each, 0o600);
 };
 
 /**

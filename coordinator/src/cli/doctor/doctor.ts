@@ -8,7 +8,7 @@ import { isLoopback } from '../../access/client-address.ts';
 import { runningIn } from '../../running.ts';
 import { askCoordinator } from '../ask-coordinator.ts';
 import { examples, withJson, withPlace } from '../options.ts';
-import { type Place, placeOf } from '../place.ts';
+import { existingHome, type Place, placeOf } from '../place.ts';
 import { adminCall } from '../remote-administration.ts';
 import { fetchStatus } from '../status.ts';
 import { type Finding, fail, findingsPage, warn, well } from './finding.ts';
@@ -22,6 +22,7 @@ import {
   redisFindings,
   releasesFinding,
 } from './findings.ts';
+import { repairStored } from './repair.ts';
 
 const LIMIT_MS = 3_000;
 
@@ -32,7 +33,9 @@ const VERSION = 1;
 export const addDoctorCommand = (program: Command): void => {
   const command = withJson(withPlace(program.command('doctor')))
     .description('examine the coordinator, its Redis, disk, clock and TLS, and every node; with a fix for each finding')
+    .option('--repair', 'repair the file of the private Redis on this machine; the coordinator must not run')
     .action(async (flags) => {
+      if (flags.repair === true) return void console.log(await repairStored(existingHome(flags)));
       const findings = await examine(placeOf(flags, process.env));
       const isHealthy = findings.every(({ level }) => level !== 'fail');
       process.stdout.write(
