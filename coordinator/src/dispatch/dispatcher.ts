@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { AttemptDeadlines, AttemptRoute, Frame } from '@lai/shared/attempt';
 import { CodedError, ERRORS, type ErrorCode } from '@lai/shared/errors';
-import { modelKey } from '@lai/shared/model-name';
+import { withoutLatest } from '@lai/shared/model-name';
 import type { Logger } from 'pino';
 import type { Outcome, Reach, RunningAttempt } from '../nodes/node-session.ts';
 import type { Affinity as ConversationNames } from '../routing/affinity.ts';
@@ -235,7 +235,11 @@ export class Dispatcher {
     const { decision } = placement;
     if (decision.kind !== 'never') return null;
     const known = new Set(
-      this.#options.nodes.list().flatMap(({ snapshot }) => snapshot.models.map((model) => modelKey(model.id))),
+      this.#options.nodes
+        .list()
+        .flatMap(({ snapshot }) =>
+          snapshot.models.flatMap(({ id, capabilities }) => (capabilities.length > 0 ? withoutLatest(id) : [])),
+        ),
     );
     const why = sentenceForNever(target, placement, [...known]);
     // Clients act on these words ("ran out of room", compaction), so the table's own sentence comes first.
