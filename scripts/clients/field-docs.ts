@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIELD_TABLES, fieldPaths } from '../../coordinator/src/api/field-tables.ts';
 import type { FieldTable, Treatment } from '../../coordinator/src/api/openai/field-table.ts';
+import { optionsOr } from '../command-line.ts';
 
 const FILE = join(import.meta.dirname, '..', '..', 'docs', 'clients.md');
 const BEGIN = '<!-- fields: written by `pnpm docs:fields` -->';
@@ -39,4 +40,7 @@ const aligned = ([head = [], ...rows]: string[][]): string => {
   return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)].join('\n');
 };
 
-if (import.meta.main) writeFileSync(FILE, fieldDocs().wanted);
+if (import.meta.main) {
+  optionsOr('usage: npm run docs:fields   (writes the tables of fields into docs/clients.md)', {});
+  writeFileSync(FILE, fieldDocs().wanted);
+}

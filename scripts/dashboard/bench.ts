@@ -1,5 +1,6 @@
 /** `npm run bench:dashboard`: sizes and times of the dashboard, and what its feed costs. Sizes and jumps can fail, times never do. */
 import { exit } from 'node:process';
+import { optionsOr } from '../command-line.ts';
 import { findChromium, launch } from './chromium.ts';
 import { Demo, OPERATOR } from './demo.ts';
 import { costOfListeners } from './feed-cost.ts';
@@ -14,6 +15,7 @@ const CONDITIONS = [
   { name: 'CPU 6× slower, 1.6 Mbit/s, 150 ms', rate: 6, bytes: 200_000, latencyMs: 150 },
 ];
 
+optionsOr('usage: npm run bench:dashboard   (it takes no options)', {});
 const failures: string[] = [];
 const sizes = sizesOf();
 console.log('\nSizes, kB gzip -9');

@@ -1,7 +1,8 @@
 /** `npm run screenshots [-- folder]`: every page of the dashboard at three widths in both themes, of the demo fleet. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { argv, exit } from 'node:process';
+import { exit } from 'node:process';
+import { readOrExplain } from '../command-line.ts';
 import { findChromium, launch } from './chromium.ts';
 import { Demo } from './demo.ts';
 import { PAGES } from './pages.ts';
@@ -13,7 +14,10 @@ const WIDTHS = [
   { width: 1280, height: 800 },
 ];
 
-const folder = argv[2] ?? join(import.meta.dirname, '..', '..', '.toolchain', 'screenshots');
+const folder = readOrExplain(
+  'usage: npm run screenshots -- [folder]   (default: .toolchain/screenshots)',
+  ([wanted]) => wanted ?? join(import.meta.dirname, '..', '..', '.toolchain', 'screenshots'),
+);
 const found = findChromium();
 if (found.path === null) {
   console.error(found.reason);
