@@ -206,11 +206,13 @@ class Scan {
   /** The next letter that is no space; the position moves to it. */
   #next(): number {
     const text = this.#text;
-    let code = text.charCodeAt(this.#at);
+    let at = this.#at;
+    let code = text.charCodeAt(at);
     while (code <= SPACE_CODE) {
-      this.#at += 1;
-      code = text.charCodeAt(this.#at);
+      at += 1;
+      code = text.charCodeAt(at);
     }
+    this.#at = at;
     return code;
   }
 }
