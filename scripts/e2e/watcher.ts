@@ -35,7 +35,7 @@ export class Watcher {
     const timer = setTimeout(() => fail(`after ${limitMs} ms not yet`), limitMs);
     this.#looks.add(look);
     look();
-    void this.ended.then(() => fail('the feed ended before'));
+    void this.ended.then((reason) => fail(`the feed ended (${reason}) before`));
     try {
       await promise;
     } finally {

@@ -49,7 +49,7 @@ export class Registry<Link = unknown> {
   /** Nodes whose sockets other replicas hold. */
   readonly #remote = new Map<string, { readonly record: NodeRecord; readonly heardAtMs: number }>();
   /** Last records of nodes that are not connected. */
-  readonly #gone = new Map<string, { readonly record: NodeRecord; readonly sinceMs: number }>();
+  readonly #gone = new Map<string, { readonly record: NodeRecord; readonly sinceMs: number; readonly atMs: number }>();
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<(nodeId?: string) => void>();
   readonly #returnListeners = new Set<(nodeId: string, instanceId: string) => void>();
@@ -96,7 +96,7 @@ export class Registry<Link = unknown> {
 
   /** Epoch ms; null while it is connected, or when it has not been since this process started. */
   awaySinceMs(nodeId: string): number | null {
-    return this.#gone.get(nodeId)?.sinceMs ?? null;
+    return this.#gone.get(nodeId)?.atMs ?? null;
   }
 
   /** The socket of a node that is connected here. */
@@ -229,7 +229,7 @@ export class Registry<Link = unknown> {
 
   #bury(record: NodeRecord): void {
     const sinceMs = performance.now();
-    this.#gone.set(record.nodeId, { record, sinceMs });
+    this.#gone.set(record.nodeId, { record, sinceMs, atMs: Date.now() });
     for (const [id, gone] of this.#gone) if (sinceMs - gone.sinceMs > REMEMBER_MS) this.#gone.delete(id);
   }
 
