@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { writeModel } from '../engines/gguf.ts';
 import { AgentDoor } from './agent-door.ts';
 import { Fleet, freePort, type NodeSpec } from './fleet.ts';
 import { Program } from './program.ts';
@@ -56,7 +57,7 @@ describe('an agent with engines of its own', () => {
   const addOwned = async (name: string, script: string, spec: Partial<NodeSpec> = {}) => {
     const models = join(folder, `${name}-models`);
     mkdirSync(models);
-    writeFileSync(join(models, `${MODEL}.gguf`), 'GGUF');
+    writeModel(join(models, `${MODEL}.gguf`), { name: MODEL });
     await fleet.addNode({
       name,
       models: '',
