@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { exitCodeOf, sentenceOf } from '@lai/shared/command-failure';
+import { escapeObeyed, guardTerminal } from '@lai/shared/terminal-text';
 import { Command, CommanderError } from 'commander';
 import { multistream, pino } from 'pino';
 import { Agent } from './agent.ts';
@@ -155,14 +156,16 @@ addServiceCommands(program, withPlace, cli);
 useProxy(process.env);
 
 // `lai-agent models | head` closes the pipe when it has seen enough; an agent that runs goes on.
-for (const stream of [process.stdout, process.stderr])
+for (const stream of [process.stdout, process.stderr]) {
+  guardTerminal(stream);
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     if (!isServing) process.exit(0);
   });
+}
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  console.error(`lai-agent: ${sentenceOf(error)}`);
+  console.error(`lai-agent: ${escapeObeyed(sentenceOf(error))}`);
   process.exit(exitCodeOf(error));
 });

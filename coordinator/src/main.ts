@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { exitCodeOf, sentenceOf } from '@lai/shared/command-failure';
+import { escapeObeyed, guardTerminal } from '@lai/shared/terminal-text';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './cli/audit.ts';
 import { addBackupCommands } from './cli/backup.ts';
@@ -113,15 +114,17 @@ addBugreportCommand(program);
 addCompletionCommand(program);
 
 // `lai keys list | head` closes the pipe when it has seen enough: no fault of anybody's.
-for (const stream of [process.stdout, process.stderr])
+for (const stream of [process.stdout, process.stderr]) {
+  guardTerminal(stream);
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     if (!isServing) process.exit(0);
   });
+}
 
 const fail = (error: unknown): never => {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  console.error(`lai: ${sentenceOf(error)}`);
+  console.error(`lai: ${escapeObeyed(sentenceOf(error))}`);
   return process.exit(exitCodeOf(error));
 };
 

@@ -1,3 +1,4 @@
+import { isPlain } from '@lai/shared/plain-text';
 import { describe, expect, it } from 'vitest';
 import type { LocalStatus } from '../local/local-status.ts';
 import { statusPage } from './status-page.ts';
@@ -137,4 +138,28 @@ describe('the page of a machine', () => {
       'trouble  nvidia-smi has failed',
     ]);
   });
+});
+
+describe('statusPage of names from elsewhere', () => {
+  it.each(['\u001b]0;t\u0007', '\u009b2J', '\u202eevil', '\u001b[2J', 'a\nserves   ready'])(
+    'shows %j without obeying it',
+    (name) => {
+      const { snapshot } = status;
+      const [model] = snapshot.models;
+      const [engine] = status.engines;
+      if (!model || !engine) throw new Error('the status has a model and an engine');
+      const page = statusPage(
+        {
+          ...status,
+          coordinator: { ...status.coordinator, detail: name },
+          snapshot: { ...snapshot, models: [{ ...model, id: name }], gpus: snapshot.gpus.map((gpu) => ({ ...gpu, name })) },
+          engines: [{ ...engine, version: name, reason: name }],
+          troubles: [name],
+        },
+        NOW,
+      );
+      expect(page.split('\n').every(isPlain)).toBe(true);
+      expect(page.split('\n').filter((line) => line.startsWith('serves'))).toHaveLength(1);
+    },
+  );
 });

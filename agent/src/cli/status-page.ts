@@ -1,9 +1,11 @@
 import type { Gpu, LoadedModel } from '@lai/shared/node';
 import { readinessOf, readinessText } from '@lai/shared/readiness';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import type { LocalStatus } from '../local/local-status.ts';
 
 /** What `lai-agent status` prints. Pure. */
-export const statusPage = (status: LocalStatus, nowMs: number): string => {
+export const statusPage = (said: LocalStatus, nowMs: number): string => {
+  const status = escapedTexts(said);
   const { node, coordinator, snapshot, engines, troubles } = status;
   const rows: [string, string][] = [
     ['node', `${node.name} (${node.nodeId}), agent ${node.agentVersion}, process ${node.pid}`],
@@ -39,7 +41,7 @@ const gamingLine = ({ snapshot: { gaming } }: LocalStatus, nowMs: number): strin
 
 /** One line per model, columns aligned. */
 export const modelsTable = (models: readonly LoadedModel[]): string => {
-  const cells = models.map((model) => [
+  const cells = escapedTexts(models).map((model) => [
     model.id,
     model.state,
     gigabytes(model.state === 'warm' ? (model.vramBytes ?? model.sizeBytes) : model.sizeBytes),

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import { administer } from './administer.ts';
 import { wholeNumber } from './options.ts';
@@ -15,7 +16,7 @@ export const addAuditCommands = (program: Command, withPlace: (command: Command)
       administer(placeOf(flags, process.env), async (fleet) => {
         const entries = (await fleet.listAudit({ limit: flags.limit })).reverse();
         if (flags.json) return void process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
-        const rows = entries.map((entry) => [
+        const rows = escapedTexts(entries).map((entry) => [
           String(entry.seq),
           when(entry.atMs),
           entry.action,

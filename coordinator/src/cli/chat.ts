@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { styleText } from 'node:util';
 import { UsageError } from '@lai/shared/command-failure';
+import { escapeObeyed, ownControls } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import type { Asked } from './ask-coordinator.ts';
 import { examples, withPlace } from './options.ts';
@@ -62,8 +63,8 @@ export const addChatCommand = (program: Command): void => {
 
 const chat = async (place: Asked, first: string): Promise<void> => {
   const isPerson = process.stdin.isTTY === true;
-  const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: isPerson });
-  const note = (text: string) => process.stderr.write(`${styleText('dim', text, { stream: process.stderr })}\n`);
+  const reader = createInterface({ input: process.stdin, output: ownControls(process.stderr), terminal: isPerson });
+  const note = (text: string) => process.stderr.write(`${styleText('dim', escapeObeyed(text), { stream: process.stderr })}\n`);
   let model = first;
   let compared: readonly string[] = [];
   let messages: ChatMessage[] = [];
@@ -78,7 +79,7 @@ const chat = async (place: Asked, first: string): Promise<void> => {
     stop = new AbortController();
     try {
       const { text, problem, speed } = await streamChat(place, { model: name, messages, signal: stop.signal }, (piece) =>
-        process.stdout.write(piece),
+        process.stdout.write(escapeObeyed(piece)),
       );
       process.stdout.write('\n');
       if (problem !== null) throw new Error(problem);

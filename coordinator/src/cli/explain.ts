@@ -1,10 +1,12 @@
 import { styleText } from 'node:util';
 import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import { type Asked, askCoordinator, readAs } from './ask-coordinator.ts';
 
 /** Why a request went where it went, for people: each attempt, and behind it who else could have had it and who could not. */
 export const explanationText = (explanation: Explanation): string => {
-  const { requestId, target, priority, queueMs, outcome, attempts, enqueuedAtMs, endedAtMs, lastPlacement, way } = explanation;
+  const { requestId, target, priority, queueMs, outcome, attempts, enqueuedAtMs, endedAtMs, lastPlacement, way } =
+    escapedTexts(explanation);
   const needs = [...target.capabilities, ...(target.contextTokens > 0 ? [`${target.contextTokens} tokens of context`] : [])].join(
     ', ',
   );

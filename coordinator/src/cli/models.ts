@@ -1,5 +1,6 @@
 import type { FleetStatus, NodeCommand, NodeCommandEvent } from '@lai/shared/admin-api';
 import { sameModel } from '@lai/shared/model-name';
+import { escapedTexts, escapeObeyed } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import { chooseNode, commandNode } from './command-node.ts';
 import { keyedPlace } from './place.ts';
@@ -70,8 +71,8 @@ export const addModelCommands = (program: Command, withPlace: (command: Command)
   pin(models.command('unpin'), 'let it go when nobody asks for it', without);
 };
 
-const modelTable = ({ nodes }: FleetStatus): string => {
-  const rows = nodes.flatMap(({ nodeId, liveness, snapshot }) => {
+export const modelTable = ({ nodes }: FleetStatus): string => {
+  const rows = escapedTexts(nodes).flatMap(({ nodeId, liveness, snapshot }) => {
     const node = `${snapshot?.name ?? nodeId}${liveness === 'alive' ? '' : ` (${liveness})`}`;
     const models = (snapshot?.models ?? []).map(({ id, state, sizeBytes, contextLength, isPinned, capabilities }) => [
       id,
@@ -93,6 +94,9 @@ const modelTable = ({ nodes }: FleetStatus): string => {
     : table([['MODEL', 'NODE', 'STATE', 'SIZE', 'CONTEXT', 'CAN'], ...rows]);
 };
 
+/** Bytes: a string would be escaped. */
+const LINE_ANEW = Buffer.from('\r\u001b[K');
+
 /** On a terminal one line that changes; elsewhere a line per stage. */
 export const progressLine = (): ((event: NodeCommandEvent) => void) => {
   let lastStage = '';
@@ -100,8 +104,10 @@ export const progressLine = (): ((event: NodeCommandEvent) => void) => {
     const isOver = event.kind === 'done' || event.kind === 'failed';
     if (isOver && process.stderr.isTTY && lastStage) process.stderr.write('\n');
     if (event.kind !== 'progress') return;
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${event.stage}${share(event)}`);
-    else if (event.stage !== lastStage) process.stderr.write(`${event.stage}\n`);
+    if (process.stderr.isTTY) {
+      process.stderr.write(LINE_ANEW);
+      process.stderr.write(`${escapeObeyed(event.stage)}${share(event)}`);
+    } else if (event.stage !== lastStage) process.stderr.write(`${event.stage}\n`);
     lastStage = event.stage;
   };
 };

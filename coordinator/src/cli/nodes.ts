@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import type { NodeEntry } from '@lai/shared/admin-api';
 import { UsageError } from '@lai/shared/command-failure';
 import { GAMING_MODES, type NodeDesired } from '@lai/shared/node';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import type { Administration } from '../access/administration.ts';
 import { administer } from './administer.ts';
@@ -115,17 +116,21 @@ const wishes = ({ isDraining, pinnedModels, gaming }: NodeDesired): string => {
 
 const COLOURS = { pending: 'yellow', approved: 'green', revoked: 'dim', locked: 'red' } as const;
 
-const nodeTable = (entries: readonly NodeEntry[]): string =>
-  table([
-    ['NAME', 'STATE', 'WISHES', 'GROUP', 'FINGERPRINT', 'LAST SEEN', 'FROM', 'ID'],
-    ...entries.map((entry) => [
-      entry.name,
-      styleText(COLOURS[entry.state], entry.state),
-      wishes(entry.desired),
-      entry.group,
-      entry.fingerprint,
-      when(entry.lastConnectedAtMs),
-      `${entry.lastAddress ?? '-'}${entry.lastTransport === 'plain' ? styleText('red', ' INSECURE (no TLS)') : ''}`,
-      entry.id,
-    ]),
-  ]) + entries.flatMap(({ name, state, stateReason }) => (state === 'locked' ? [`${name}: ${stateReason}\n`] : [])).join('');
+export const nodeTable = (said: readonly NodeEntry[]): string => {
+  const entries = escapedTexts(said);
+  return (
+    table([
+      ['NAME', 'STATE', 'WISHES', 'GROUP', 'FINGERPRINT', 'LAST SEEN', 'FROM', 'ID'],
+      ...entries.map((entry) => [
+        entry.name,
+        styleText(COLOURS[entry.state], entry.state),
+        wishes(entry.desired),
+        entry.group,
+        entry.fingerprint,
+        when(entry.lastConnectedAtMs),
+        `${entry.lastAddress ?? '-'}${entry.lastTransport === 'plain' ? styleText('red', ' INSECURE (no TLS)') : ''}`,
+        entry.id,
+      ]),
+    ]) + entries.flatMap(({ name, state, stateReason }) => (state === 'locked' ? [`${name}: ${stateReason}\n`] : [])).join('')
+  );
+};

@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { FleetStatus, type LearnedSpeeds, type NodeEntry, type NodeView } from '@lai/shared/admin-api';
 import type { Gpu, LoadedModel, NodeSnapshot } from '@lai/shared/node';
 import { readinessOf, readinessText } from '@lai/shared/readiness';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import { type Asked, askCoordinator, readAs } from './ask-coordinator.ts';
 import { examples, withJson, withPlace } from './options.ts';
@@ -11,7 +12,8 @@ import { adminCall } from './remote-administration.ts';
 import { gib, when } from './table.ts';
 
 const WATCH_MS = 2_000;
-const CLEAR_SCREEN = '\u001b[H\u001b[J';
+/** Bytes: a string would be escaped. */
+const CLEAR_SCREEN = Buffer.from('\u001b[H\u001b[J');
 
 /** `lai status` */
 export const addStatusCommand = (program: Command): void => {
@@ -30,7 +32,8 @@ export const addStatusCommand = (program: Command): void => {
       if (!flags.watch) return void process.stdout.write(await page());
       for (;;) {
         const text = await page().catch((error: unknown) => `${error instanceof Error ? error.message : String(error)}\n`);
-        process.stdout.write(process.stdout.isTTY && !flags.json ? `${CLEAR_SCREEN}${text}` : text);
+        if (process.stdout.isTTY && !flags.json) process.stdout.write(CLEAR_SCREEN);
+        process.stdout.write(text);
         await pause(WATCH_MS);
       }
     });
@@ -45,7 +48,9 @@ export interface StatusFacts {
 }
 
 /** The fleet as one screen of text. Pure. */
-export const statusText = (status: FleetStatus, { entries, nowMs, isWide }: StatusFacts): string => {
+export const statusText = (said: FleetStatus, facts: StatusFacts): string => {
+  const status = escapedTexts(said);
+  const { entries, nowMs, isWide } = escapedTexts(facts);
   const lines = [
     `Lai ${status.version}, up ${duration(status.uptimeSeconds)}, Redis ${status.redis}; ${status.running} running, ${status.waiting} waiting`,
   ];

@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { FleetStatus } from '@lai/shared/admin-api';
 import { FIRST_MODEL, readinessOf, readinessText } from '@lai/shared/readiness';
+import { escapeObeyed, ownControls } from '@lai/shared/terminal-text';
 import { isLoopback } from '../access/client-address.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
@@ -91,7 +92,7 @@ export const up = async ({ config, once, demo, pull }: UpOptions): Promise<numbe
     if (stopping.signal.aborted) return goodbye();
     if (status === null) return 1;
     describe(status);
-    const answer = await askFirstQuestion({ url, key, write: (text) => process.stdout.write(text) });
+    const answer = await askFirstQuestion({ url, key, write: (text) => process.stdout.write(escapeObeyed(text)) });
     if (!answer.isComplete) complain(`That did not work: ${answer.sentence}`);
     else say(dim(`— ${answer.sentence}\n`));
     if (once) return answer.isComplete ? 0 : 1;
@@ -182,7 +183,7 @@ const offerModel = async (signal: AbortSignal): Promise<string | null> => {
     complain(`Or let Lai do it: npm start -- --pull ${FIRST_MODEL}`);
     return null;
   }
-  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  const reader = createInterface({ input: process.stdin, output: ownControls(process.stderr) });
   // A terminal in raw mode sends Ctrl-C to the reader alone.
   reader.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
@@ -264,5 +265,6 @@ const localName = (): string =>
     .replaceAll(/[^A-Za-z0-9._-]/g, '-')
     .slice(0, 64) || 'this-machine';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const complain = (text: string): void => void process.stderr.write(`${styleText('yellow', text, { stream: process.stderr })}\n`);
+const complain = (text: string): void =>
+  void process.stderr.write(`${styleText('yellow', escapeObeyed(text), { stream: process.stderr })}\n`);
 const dim = (text: string): string => styleText('dim', text);

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { NewRollout, Rollout, UpdateStatus } from '@lai/shared/release-api';
+import { escapedTexts } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import { wholeNumber } from './options.ts';
 import { keyedPlace } from './place.ts';
@@ -45,7 +46,8 @@ export const addUpdateCommands = (program: Command, withPlace: (command: Command
     });
 };
 
-const statusText = ({ releasesDir, releases, problems, rollout, nodes }: UpdateStatus): string => {
+const statusText = (said: UpdateStatus): string => {
+  const { releasesDir, releases, problems, rollout, nodes } = escapedTexts(said);
   const shelf = releases.map(
     ({ version, platforms, isLatest }) => `${version}${isLatest ? ' (newest)' : ''}: ${platforms.join(', ')}`,
   );
@@ -68,7 +70,8 @@ const updateWords = (update: UpdateStatus['nodes'][number]['update']): string =>
 
 const COLOURS = { running: 'yellow', done: 'green', stopped: 'red' } as const;
 
-const rolloutText = ({ version, state, reason, startedBy, startedAtMs, nodes }: Rollout): string => {
+const rolloutText = (said: Rollout): string => {
+  const { version, state, reason, startedBy, startedAtMs, nodes } = escapedTexts(said);
   const head = `Rollout of ${version}, begun ${when(startedAtMs)} by ${startedBy}: ${styleText(COLOURS[state], state)}${reason ? `, ${reason}` : ''}\n`;
   return head + table(nodes.map((node) => [`  ${node.name}`, node.state, node.from ?? '', node.detail ?? '']));
 };

@@ -3,6 +3,7 @@ import { arch, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { gzipSync } from 'node:zlib';
+import { ownControls } from '@lai/shared/terminal-text';
 import type { Command } from 'commander';
 import { VERSION } from '../../version.ts';
 import { examine } from '../doctor/doctor.ts';
@@ -63,7 +64,7 @@ const isAgreed = async (path: string): Promise<boolean> => {
     process.stderr.write('Nothing is written without --yes.\n');
     return false;
   }
-  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  const reader = createInterface({ input: process.stdin, output: ownControls(process.stderr) });
   const answer = await reader.question(`Write this to ${path}? [y/N] `).catch(() => '');
   reader.close();
   return /^y(es)?$/i.test(answer.trim());
