@@ -40,14 +40,16 @@ describe('bad HTTP', () => {
     new Promise<{ status: number; text: string; type: string }>((resolve, reject) => {
       const request = httpRequest(`${fleet.url}/`, { method, path, headers, agent, timeout: 15_000 }, (response) => {
         const pieces: Buffer[] = [];
-        response.on('data', (piece: Buffer) => pieces.push(piece));
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            text: Buffer.concat(pieces).toString(),
-            type: String(response.headers['content-type'] ?? ''),
-          }),
-        );
+        const type = String(response.headers['content-type'] ?? '');
+        const answer = () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString(), type });
+        response.on('data', (piece: Buffer) => {
+          pieces.push(piece);
+          if (method !== 'GET' || !type.includes('event-stream')) return;
+          // The live feed has no end: what it says first is its answer.
+          answer();
+          response.destroy();
+        });
+        response.on('end', answer);
         response.on('error', reject);
       });
       request.on('timeout', () => request.destroy(new Error(`no answer: ${method} ${path} ${body?.slice(0, 300)}`)));
