@@ -17,6 +17,8 @@ import type { Session } from './access/sessions.ts';
 import { storeAdministration } from './access/store-administration.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { HeldMemory } from './dispatch/held-memory.ts';
+import { NONE } from './routing/groups.ts';
+import { noRules } from './routing/rules.ts';
 import { revokeApiKey } from './store/api-keys.ts';
 import { type Database, openDatabase } from './store/database.ts';
 
@@ -75,6 +77,9 @@ const MATRIX: Record<string, string> = {
   'GET /api/v1/events': 'read admin',
   'GET /api/v1/models/matrix': 'read admin',
   'GET /api/v1/commands': 'read admin',
+  'POST /api/v1/routes/preview': 'read admin',
+  'GET /api/v1/providers': 'read admin',
+  'GET /api/v1/config': 'read admin',
   'GET /api/v1/nodes/:id': 'read admin',
   'GET /api/v1/requests/:id/explanation': 'inference read admin',
   'GET /api/v1/keys': 'admin',
@@ -124,6 +129,9 @@ const people = new Map<string, Session>(
 );
 const log = pino({ level: 'silent' });
 
+/** A household without machines and providers. */
+const nowhere = { rules: noRules, nodes: [], providers: [], derived: NONE, environmentDefault: null };
+
 describe('the door', () => {
   let folder: string;
   let db: Database;
@@ -170,6 +178,10 @@ describe('the door', () => {
         registry: behind,
         matching: { ...behind, waiting: 0, running: 0 },
         dispatcher: {},
+        routes: { now: () => ({ now: '', isLeft: false }) },
+        routing: { world: () => nowhere, complexWhen: () => ({ matches: () => false }) },
+        providers: () => [],
+        configuration: () => ({ folder: '', appliedAtMs: null, refused: [] }),
         jobs: behind,
         nodeCommands: behind,
         releases: { dir: '', shelf: async () => ({ releases: [], publicKey: null, problems: [] }), find: async () => null },

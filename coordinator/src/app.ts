@@ -21,6 +21,7 @@ import { mountFleetRoutes } from './api/admin/fleet-routes.ts';
 import { commandNode } from './api/admin/node-commands.ts';
 import { actorIn, mountOperations } from './api/admin/operations.ts';
 import { mountAdminRoutes } from './api/admin/routes.ts';
+import { mountRoutingRoutes, type RoutingRouteOptions } from './api/admin/routing-routes.ts';
 import { mountSignInRoutes } from './api/admin/sign-in-routes.ts';
 import { fleetStatus } from './api/admin/status.ts';
 import { mountUpdateRoutes } from './api/admin/update-routes.ts';
@@ -65,7 +66,7 @@ interface Env {
   Variables: { requestId: string } & AccessVariables;
 }
 
-export interface AppOptions extends Door, JobsDoor {
+export interface AppOptions extends Door, JobsDoor, Pick<RoutingRouteOptions, 'providers' | 'configuration'> {
   readonly db: Database;
   readonly apiKeys: ApiKeys;
   readonly failures: FailureLimits;
@@ -216,6 +217,7 @@ export const createApp = (options: AppOptions): Hono<Env> => {
   });
   mountAdminRoutes(app, { may, as: options.administration });
   mountFleetRoutes(app, { ...options, may });
+  mountRoutingRoutes(app, { ...options, ...options.routing, may });
   mountSignInRoutes(app, { ...options, may });
   mountUpdateRoutes(app, { ...options, may, as: options.administration });
   mountReleaseFiles(app, { ...options, may });

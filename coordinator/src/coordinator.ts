@@ -22,6 +22,7 @@ import { createApp } from './app.ts';
 import { localUrl } from './cli/place.ts';
 import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { Configuration } from './configuration/configuration.ts';
+import { problemLine } from './configuration/read-file.ts';
 import { systemClock } from './dispatch/clock.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import { HeldMemory } from './dispatch/held-memory.ts';
@@ -283,6 +284,15 @@ const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDis
     speedsOf: dispatch.figuresOf,
     dispatcher,
     routes,
+    providers: () =>
+      providers
+        .views()
+        .map((view) => ({ ...view, models: view.models.map((model) => ({ ...model, capabilities: [...model.capabilities] })) })),
+    configuration: () => ({
+      folder: config.configDir,
+      appliedAtMs: configuration.appliedAtMs,
+      refused: configuration.refused.map(problemLine),
+    }),
     routing: { world: () => household.world(), complexWhen: () => configuration.household.routing.complex },
     jobs,
     webhooks,

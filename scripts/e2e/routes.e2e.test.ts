@@ -113,6 +113,34 @@ describe('routes of a household with a gaming PC and a small server', () => {
     });
   });
 
+  it('says where a request would go, without running it', async () => {
+    const preview = async (question: object) => {
+      const response = await fetch(`${fleet.url}/api/v1/routes/preview`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${fleet.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify(question),
+      });
+      return (await response.json()) as { because: string; steps: { name: string; now: string; isLeft: boolean }[] };
+    };
+    const seen = async () => (await fleet.node(GAMER).engineState()).requests.seen;
+    const before = await seen();
+    const now = await preview({ model: 'gaming-pc' });
+    expect(now).toMatchObject({
+      because: 'alias gaming-pc',
+      steps: [
+        { name: 'big', isLeft: false },
+        { name: 'small', isLeft: false },
+      ],
+    });
+    const gamingThen = await preview({ model: 'gaming-pc', gamingOn: [GAMER] });
+    expect(gamingThen.steps[0]).toEqual({ name: 'big', kind: 'fleet', now: 'gaming (as supposed)', isLeft: true });
+    expect((await preview({ tokens: 5_000, gamingOn: [GAMER] })).steps[0]).toMatchObject({ name: 'small', isLeft: false });
+    expect((await preview({ model: 'nonsense' })).steps).toEqual([]);
+    expect(await seen()).toBe(before);
+    expect(await fleet.lai('route', 'gaming-pc', '--gaming-on', GAMER)).toContain('1. big: left, gaming (as supposed)');
+    expect(await fleet.lai('providers')).toContain('There are no providers.');
+  });
+
   describe('while its owner plays', () => {
     beforeAll(() => gaming('on'));
     afterAll(() => gaming('off'));

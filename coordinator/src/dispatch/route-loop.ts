@@ -105,6 +105,18 @@ export class RouteLoop {
     return frames;
   }
 
+  /** What would happen at this step now, for people. */
+  now(step: Step, spillAfterMs: number | null): { readonly now: string; readonly isLeft: boolean } {
+    const left = this.#whyLeave(step, spillAfterMs);
+    if (left) return { now: `${left.reason}${left.detail ? ` (${left.detail})` : ''}`, isLeft: true };
+    if (step.kind === 'provider') return { now: `${step.model} at ${step.providerId}`, isLeft: false };
+    const { decision, candidates } = this.#options.preview(step.target);
+    const best = 'candidate' in decision ? decision.candidate : candidates[0];
+    if (!best) return { now: 'would wait for a machine', isLeft: false };
+    const begin = `first token expected after ${Math.round(best.expectedMs)} ms`;
+    return { now: `${best.model} on ${best.nodeName} (${best.action}, ${begin})`, isLeft: false };
+  }
+
   #whyLeave(step: Step, spillAfterMs: number | null): Left | null {
     if (step.kind === 'provider') return this.#options.providers.refusal(step);
     return whyLeave(this.#options.preview(step.target), spillAfterMs);

@@ -3,12 +3,13 @@ import { accessOperations } from './access.ts';
 import { fleetOperations } from './fleet.ts';
 import type { Operation } from './operation.ts';
 import { releaseOperations } from './releases.ts';
+import { routingOperations } from './routing.ts';
 
 /**
  * The management API, whole: every operation once, by `METHOD /path`. Browsers import its types alone, since the schemas behind them
  * weigh more than a page.
  */
-export const MANAGEMENT = { ...fleetOperations, ...accessOperations, ...releaseOperations };
+export const MANAGEMENT = { ...fleetOperations, ...routingOperations, ...accessOperations, ...releaseOperations };
 
 export type Management = typeof MANAGEMENT;
 export type ManagementName = keyof Management;
