@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -23,6 +23,7 @@ import { localUrl } from './cli/place.ts';
 import { type CoordinatorConfig, databaseLocation } from './config.ts';
 import { Configuration } from './configuration/configuration.ts';
 import { problemLine } from './configuration/read-file.ts';
+import { closedDataDir } from './data-dir.ts';
 import { systemClock } from './dispatch/clock.ts';
 import { startDispatch } from './dispatch/dispatch.ts';
 import { HeldMemory } from './dispatch/held-memory.ts';
@@ -87,7 +88,7 @@ export const startCoordinator = async (config: CoordinatorConfig, log: Logger): 
 
 /** Stores → rooms → door. Each step registers in `undo` how it is stopped. */
 const startSteps = async (config: CoordinatorConfig, log: Logger, undo: AsyncDisposableStack): Promise<Coordinator> => {
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  closedDataDir(config.dataDir, log);
   const location = databaseLocation(config);
   undo.defer(() => log.info('coordinator stopped'));
   const presence = await joinUsers(databasePlace(location));

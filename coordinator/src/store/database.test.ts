@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -47,6 +47,17 @@ describe('the database', () => {
     expect(existsSync(path.join(folder, 'lai.db'))).toBe(true);
     if (process.platform !== 'win32') expect(statSync(folder).mode & 0o777).toBe(0o700);
   });
+
+  it.skipIf(process.platform === 'win32')(
+    'takes the rights of others from files that were open, and gives none to those beside it',
+    async () => {
+      const file = path.join(emptyFolder(), 'lai.db');
+      await (await openDatabase(file)).destroy();
+      chmodSync(file, 0o644);
+      await keepSetting(await open(file), 'colour', 'green');
+      for (const each of [file, `${file}-wal`, `${file}-shm`]) expect(statSync(each).mode & 0o777).toBe(0o600);
+    },
+  );
 
   it('keeps what was written when it is opened again, and changes nothing about its tables', async () => {
     const file = path.join(emptyFolder(), 'lai.db');
