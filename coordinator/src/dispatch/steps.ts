@@ -45,6 +45,7 @@ const STAYS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'deadline_exceeded',
   'request_refused',
   'request_quarantined',
+  'content_filtered',
   'invalid_json',
   'invalid_value',
   'invalid_header',
