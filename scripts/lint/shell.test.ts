@@ -22,7 +22,7 @@ const written = (text: string): string => {
 };
 
 it('there are scripts', () => {
-  expect(scripts.map(([name]) => name)).toEqual(['install.sh', 'lai-agent']);
+  expect(scripts.map(([name]) => name)).toEqual(['install.sh', 'lai-agent', 'lai']);
 });
 
 describe.skipIf(shellcheck === undefined)('shellcheck', () => {

@@ -12,6 +12,9 @@ const TYPE_OF_STATUS: Record<number, OpenAiErrorType> = {
   499: 'server_error',
 };
 
+/** The same time would run out again, and clients try three times; an operator or an owner has to act first. */
+const IN_VAIN: ReadonlySet<string> = new Set(['deadline_exceeded', 'provider_quota_exhausted', 'provider_auth_failed']);
+
 describe.each(entries)('the code %s', (code, entry) => {
   it('is snake_case', () => {
     expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/);
@@ -20,17 +23,18 @@ describe.each(entries)('the code %s', (code, entry) => {
   it('has an HTTP status of an error and the type that belongs to it', () => {
     expect(entry.status).toBeGreaterThanOrEqual(400);
     expect(entry.status).toBeLessThan(600);
-    expect(entry.type).toBe(TYPE_OF_STATUS[entry.status] ?? (entry.status < 500 ? 'invalid_request_error' : 'server_error'));
+    const usual = TYPE_OF_STATUS[entry.status] ?? (entry.status < 500 ? 'invalid_request_error' : 'server_error');
+    // OpenAI's own word for an account that is empty.
+    expect(entry.type).toBe(code === 'provider_quota_exhausted' ? 'insufficient_quota' : usual);
   });
 
   it('invites a retry exactly where the same request may succeed later', () => {
-    // The same time would run out again, and clients try three times.
-    const isInVain = code === 'deadline_exceeded';
-    expect(entry.clientRetry).toBe((entry.status >= 500 && !isInVain) || entry.status === 429);
+    expect(entry.clientRetry).toBe((entry.status >= 500 || entry.status === 429) && !IN_VAIN.has(code));
   });
 
   it('is tried on another node only when the request itself is not at fault', () => {
-    if (entry.failover) expect(entry.status).toBeGreaterThanOrEqual(500);
+    // A provider that refuses for a while is no fault of the request; another step of its route may answer.
+    if (entry.failover && !code.startsWith('provider_')) expect(entry.status).toBeGreaterThanOrEqual(500);
   });
 
   it('says so in one line that ends, and asks to send again only what may be sent again', () => {
