@@ -202,11 +202,11 @@ export const enroll = async (options: {
   if (!response.ok) throw new Error(whyRefused(response.status, await response.text().catch(() => ''), url));
   const answer = EnrollResponse.safeParse(await response.json().catch(() => null));
   if (!answer.success) throw new Error(`What answers at ${url} is no Lai coordinator, or of another version. Check --url.`);
-  const { nodeId, coordinatorKey, state = 'approved' } = answer.data;
+  const { nodeId, name = options.name, coordinatorKey, state = 'approved' } = answer.data;
   if ((await keyFingerprint(coordinatorKey)) !== coordinatorFingerprint)
     throw new Error(`${url} is not the coordinator that made this token. Nothing was kept; ask for a new token.`);
   const credential: NodeCredential = {
-    ...{ url, nodeId, name: options.name, ...keys, coordinatorKey, generation: 0 },
+    ...{ url, nodeId, name, ...keys, coordinatorKey, generation: 0 },
     ...(authority === null ? {} : { coordinatorAuthority: authority }),
   };
   writeCredential(options.dataDir, credential);

@@ -23,6 +23,8 @@ export type EnrollRequest = z.infer<typeof EnrollRequest>;
 
 export const EnrollResponse = z.object({
   nodeId: z.string(),
+  /** What the fleet calls the node, where another one has the name it wanted. Absent from coordinators before 2026-12. */
+  name: z.string().optional(),
   /** The coordinator's raw Ed25519 public key, base64; the node pins it when it fits the fingerprint in the token. */
   coordinatorKey: z.string(),
   /** Pending: an operator has to approve the node first. Absent from coordinators before 2026-11. */

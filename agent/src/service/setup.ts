@@ -161,12 +161,12 @@ const identityStep = (layout: Layout, answers: Readonly<Record<string, string>>)
         throw new Error('This machine has not joined yet, which needs LAI_URL and LAI_TOKEN: `lai join-command` makes the line.');
       mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
       const { name, insecure, dataDir } = readConfig({ dataDir: layout.dataDir }, answers);
-      const { state, fingerprint } = await enroll({ url, token, name, dataDir, isInsecureAllowed: insecure });
+      const { credential, state, fingerprint } = await enroll({ url, token, name, dataDir, isInsecureAllowed: insecure });
       const isPending = state === 'pending';
       const next = isPending
         ? ' An operator has to approve it, when the fingerprint there is the same: `lai nodes approve`.'
         : '';
-      welcome = { text: `This node is called ${name}; its fingerprint is ${fingerprint}.${next}`, isPending };
+      welcome = { text: `This node is called ${credential.name}; its fingerprint is ${fingerprint}.${next}`, isPending };
     },
   };
 };

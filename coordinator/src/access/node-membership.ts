@@ -4,8 +4,9 @@ import { fingerprintWords, keyFingerprint } from '@lai/shared/ed25519';
 import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import type { Database } from '../store/database.ts';
-import { findNodeByKey, insertNode, moveNode, replaceNodeKey } from '../store/nodes.ts';
+import { findNodeByKey, insertNode, listNodes, moveNode, replaceNodeKey } from '../store/nodes.ts';
 import { appendAudit } from './audit.ts';
+import { freeName } from './node-name.ts';
 import { redeemRegistrationToken } from './registration-tokens.ts';
 import type { Revocation } from './revocations.ts';
 
@@ -21,8 +22,8 @@ export interface MembershipContext {
 }
 
 /**
- * A registration token and a public key in, a place in the fleet out: approved, or pending when the token says so. Null: the token
- * opens nothing, whatever the reason.
+ * A registration token and a public key in, a place in the fleet out: approved, or pending when the token says so. The node is called
+ * as it wishes, or by a name that no other node has. Null: the token opens nothing, whatever the reason.
  */
 export const admitNode = async (
   request: EnrollRequest,
@@ -37,9 +38,13 @@ export const admitNode = async (
     if (await findNodeByKey(trx, request.publicKey))
       throw new CodedError('invalid_value', { message: 'publicKey: is in use; make a fresh one', param: 'publicKey' });
     const { row } = redeemed;
+    const name = freeName(
+      request.name,
+      (await listNodes(trx)).map((node) => node.name),
+    );
     const state = row.needs_approval === 1 ? 'pending' : 'approved';
     await insertNode(trx, {
-      ...{ id: nodeId, name: request.name, public_key: request.publicKey, created_at_ms: visit.nowMs, revoked_at_ms: null },
+      ...{ id: nodeId, name, public_key: request.publicKey, created_at_ms: visit.nowMs, revoked_at_ms: null },
       ...{ state, node_group: row.node_group, token_id: row.id },
     });
     const fingerprint = fingerprintWords(await keyFingerprint(request.publicKey));
@@ -48,9 +53,9 @@ export const admitNode = async (
       actor: { name: `token ${row.id}`, origin },
       action: 'node.enroll',
       object: nodeId,
-      detail: { name: request.name, state, fingerprint },
+      detail: { name, state, fingerprint },
     });
-    return redeemed;
+    return { ...redeemed, name };
   });
   if (redemption.kind === 'unknown') return null;
   if (redemption.kind === 'late') {
@@ -73,8 +78,9 @@ export const admitNode = async (
   announce({ kind: 'node', id: nodeId });
   announce({ kind: 'token', id: redemption.row.id });
   const state = redemption.row.needs_approval === 1 ? 'pending' : 'approved';
-  log.info({ nodeId, name: request.name, state, origin }, 'node enrolled');
-  return { nodeId, coordinatorKey, state };
+  const { name } = redemption;
+  log.info({ nodeId, name, ...(name === request.name ? {} : { wanted: request.name }), state, origin }, 'node enrolled');
+  return { nodeId, name, coordinatorKey, state };
 };
 
 /** The node may not work until an operator has decided. False: it may not already. */

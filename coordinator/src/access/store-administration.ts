@@ -26,6 +26,7 @@ import {
   desiredOf,
   findNode,
   listAllNodes,
+  listNodes,
   moveNode,
   type NodeRow,
   type NodeState,
@@ -36,6 +37,7 @@ import { deleteUser, findUser, insertUser, listUsers, updateUser } from '../stor
 import type { Administration } from './administration.ts';
 import { createApiKey, newSecret } from './api-keys.ts';
 import { type Actor, appendAudit, verifyAudit } from './audit.ts';
+import { isSameName } from './node-name.ts';
 import { hashPassword } from './passwords.ts';
 import { createRegistrationToken } from './registration-tokens.ts';
 import type { Revocation } from './revocations.ts';
@@ -195,6 +197,7 @@ export const storeAdministration = (context: AdministrationContext, actor: Actor
     changeNode: async (id, wish: NodeChange) => {
       const row = await change({ action: 'node.change', object: id, detail: { ...wish } }, async (trx) => {
         const before = await nodeById(trx, id);
+        if (wish.name !== undefined) await refuseUsedName(trx, id, wish.name);
         await updateNode(trx, id, {
           name: wish.name ?? before.name,
           node_group: wish.group ?? before.node_group,
@@ -278,6 +281,15 @@ const desiredAfter = (before: NodeDesired, wish: NodeChange, nowMs: number): Nod
 
 const endOf = (wish: { untilMs?: number | null | undefined; forSeconds?: number | undefined }, nowMs: number): number | null =>
   wish.forSeconds === undefined ? (wish.untilMs ?? null) : nowMs + wish.forSeconds * 1_000;
+
+const refuseUsedName = async (trx: Database, id: string, name: string): Promise<void> => {
+  const other = (await listNodes(trx)).find((node) => node.id !== id && isSameName(node.name, name));
+  if (other)
+    throw new CodedError('invalid_value', {
+      message: `name: another node is called ${other.name} (${other.id}). Choose another name, or rename or remove that node first.`,
+      param: 'name',
+    });
+};
 
 const notFound = (what: string, id: string): CodedError =>
   new CodedError('entry_not_found', { message: `There is no ${what} ${id.slice(0, 64)} that this could be done to.` });
