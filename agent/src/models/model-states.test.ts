@@ -27,13 +27,15 @@ const events: Record<Event, ModelEvent> = {
   'seen unloaded': { kind: 'observed', runtimeSays: 'unloaded' },
 };
 
-/** `failed` twice: after a failed load the runtime is believed, after a crash it is not. */
-type Status = Exclude<ModelState, 'failed'> | 'failed to load' | 'crashed';
+/** `loading` twice: the end of a load of ours tells how it went. `failed` twice: after a failed load the runtime is believed, after a crash it is not. */
+type Status = Exclude<ModelState, 'failed'> | 'loading for others' | 'failed to load' | 'crashed';
 
 const at = (state: ModelState): ModelStatus => ({ state, failure: null, isDistrusted: false });
+const loadingForOthers: ModelStatus = { ...at('loading'), isLoadOfOthers: true };
 const statuses: Record<Status, ModelStatus> = {
   cold: at('cold'),
   loading: at('loading'),
+  'loading for others': loadingForOthers,
   warm: at('warm'),
   draining: at('draining'),
   unloading: at('unloading'),
@@ -57,7 +59,7 @@ const table: Record<Status, Record<Event, ModelStatus | typeof stay>> = {
     gone: stay,
     crashed: crash,
     'seen loaded': at('warm'),
-    'seen loading': at('loading'),
+    'seen loading': loadingForOthers,
     'seen unloaded': stay,
   },
   loading: {
@@ -73,6 +75,20 @@ const table: Record<Status, Record<Event, ModelStatus | typeof stay>> = {
     'seen loaded': stay,
     'seen loading': stay,
     'seen unloaded': stay,
+  },
+  'loading for others': {
+    load: at('loading'),
+    loaded: at('warm'),
+    loadFailed: failedLoad,
+    'unload while idle': at('unloading'),
+    'unload while busy': at('draining'),
+    idle: stay,
+    gone: at('cold'),
+    crashed: crash,
+    'seen loaded': at('warm'),
+    'seen loading': stay,
+    // Their load failed, or was ended.
+    'seen unloaded': at('cold'),
   },
   warm: {
     load: stay,

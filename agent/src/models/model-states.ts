@@ -15,6 +15,8 @@ export interface ModelStatus {
   readonly failure: ModelFailure | null;
   /** The runtime's "loaded" is not believed until something of ours has worked again. */
   readonly isDistrusted: boolean;
+  /** Somebody else loads it: only what the runtime says tells us how that ends. */
+  readonly isLoadOfOthers?: boolean;
 }
 
 export type ModelEvent =
@@ -54,17 +56,20 @@ export const nextModelStatus = (status: ModelStatus, event: ModelEvent): ModelSt
   }
 };
 
+/** In the middle of something of ours, its own ending says how it went. */
 const observed = (status: ModelStatus, says: 'loaded' | 'loading' | 'unloaded'): ModelStatus => {
   switch (status.state) {
     case 'loading':
+      if (status.isLoadOfOthers && says !== 'loading') return at(says === 'loaded' ? 'warm' : 'cold');
+      return status;
     case 'draining':
     case 'unloading':
-      // We are in the middle of something; its own ending says how it went.
       return status;
     case 'warm':
       return says === 'unloaded' ? at('cold') : status;
     case 'cold':
-      return says === 'loaded' && !status.isDistrusted ? at('warm') : says === 'loading' ? at('loading') : status;
+      if (says === 'loading') return { ...at('loading'), isLoadOfOthers: true };
+      return says === 'loaded' && !status.isDistrusted ? at('warm') : status;
     case 'failed':
       return says === 'loaded' && !status.isDistrusted ? at('warm') : status;
   }

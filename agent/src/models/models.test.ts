@@ -251,3 +251,28 @@ describe('news', () => {
     expect(seen()).toBe(6);
   });
 });
+
+describe('a load of somebody else', () => {
+  it.each<[string, Partial<RuntimeModel>, LoadedModel['state']]>([
+    ['is over when the model is seen in memory', { isLoaded: true }, 'warm'],
+    ['is over when the model is seen out of memory', {}, 'cold'],
+    ['goes on as long as it is seen', { isLoading: true }, 'loading'],
+  ])('%s', (_, seen, state) => {
+    const { engine, models, show } = setUp();
+    models.observe(engine, [model('m', { isLoading: true })]);
+    expect(show('m').state).toBe('loading');
+    models.observe(engine, [model('m', seen)]);
+    expect(show('m').state).toBe(state);
+  });
+
+  it('becomes ours when we want the model, and then ends as ours', async () => {
+    const { engine, models, show } = setUp();
+    models.observe(engine, [model('m', { isLoading: true })]);
+    const load = models.load('m');
+    models.observe(engine, [model('m')]);
+    expect(show('m').state).toBe('loading');
+    engine.finish();
+    await load;
+    expect(show('m').state).toBe('warm');
+  });
+});
