@@ -1,10 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely } from 'kysely';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DispatchedRequest } from '../dispatch/dispatcher.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import { findExplanation } from '../store/explanations.ts';
+import { sqliteDialect } from '../store/sqlite-dialect.ts';
 import { ExplainLog } from './explain-log.ts';
 
 const log = pino({ level: 'silent' });
@@ -52,6 +56,22 @@ describe('ExplainLog', () => {
     other.record(ended('req_2'));
     await other.close();
     expect(await found).toMatchObject({ requestId: 'req_2' });
+  });
+
+  it('writes with the next batch what the store refused', async () => {
+    const file = join(folder, 'lai.sqlite');
+    const hasty: Database = new Kysely({ dialect: sqliteDialect(file, 50) });
+    const hastyLog = new ExplainLog({ db: hasty, log });
+    const other = new DatabaseSync(file);
+    other.exec('begin immediate');
+    hastyLog.record(ended('req_4'));
+    await hastyLog.write();
+    expect(await findExplanation(db, 'req_4')).toBeUndefined();
+    other.exec('commit');
+    other.close();
+    await hastyLog.close();
+    expect(await findExplanation(db, 'req_4')).toContain('req_4');
+    await hasty.destroy();
   });
 
   it('says after a moment that nothing is known', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ExplainedPlacement, Explanation } from '@lai/shared/admin-api';
+import { CodedError } from '@lai/shared/errors';
 import type { Logger } from 'pino';
 import { systemClock, toWallMs } from '../dispatch/clock.ts';
 import type { DispatchedRequest } from '../dispatch/dispatcher.ts';
@@ -18,7 +19,10 @@ const MOST_UNWRITTEN = 5_000;
 const MOST_CANDIDATES = 8;
 const MOST_REFUSALS = 24;
 
-/** Keeps for a day why each request went where it went. Written in batches, behind the requests' backs; losing some costs nobody an answer. */
+/**
+ * Keeps for a day why each request went where it went. Written in batches, behind the requests' backs; what a store that cannot be used refuses is
+ * written with the next batch, and losing some costs nobody an answer.
+ */
 export class ExplainLog {
   readonly #db: Database;
   readonly #log: Logger;
@@ -64,9 +68,12 @@ export class ExplainLog {
       at_ms: toWallMs(systemClock, request.endedAtMs),
       explanation: JSON.stringify(explain(request)),
     }));
-    await insertExplanations(this.#db, rows).catch((error: unknown) =>
-      this.#log.warn({ err: error }, 'explanations not written'),
-    );
+    await insertExplanations(this.#db, rows).catch((error: unknown) => {
+      // A row that cannot be written for its own sake would come back for ever; rows that are there already stay as they are.
+      if (error instanceof CodedError && error.code === 'store_unavailable')
+        this.#unwritten = [...requests, ...this.#unwritten].slice(0, MOST_UNWRITTEN);
+      this.#log.warn({ err: error }, 'explanations not written');
+    });
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
+import { CodedError } from '@lai/shared/errors';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -15,9 +16,10 @@ import {
 
 /**
  * Kysely over Node's own SQLite: no native module to build or to trust. One connection to the file; calls are synchronous underneath,
- * which for rows this small costs less than a thread hop.
+ * which for rows this small costs less than a thread hop. While another program holds the file, the event loop goes on: what wants to
+ * write tries again, and after `busyLimitMs` it fails with `store_unavailable`, as it does at once on a full or failing disk.
  */
-export const sqliteDialect = (path: string): Dialect => ({
+export const sqliteDialect = (path: string, busyLimitMs = BUSY_LIMIT_MS): Dialect => ({
   createAdapter: () =>
     Object.defineProperties(new SqliteAdapter(), {
       // SQLite rolls tables back like rows. Kysely's own adapter says no, and a migration that failed would stay half done.
@@ -25,31 +27,33 @@ export const sqliteDialect = (path: string): Dialect => ({
       // What Kysely takes for connections share the one, see SqliteFile.
       supportsMultipleConnections: { value: true },
     }),
-  createDriver: () => new SqliteDriver(path),
+  createDriver: () => new SqliteDriver(path, busyLimitMs),
   createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
   createQueryCompiler: () => new SqliteQueryCompiler(),
 });
 
 /** How long another process may hold the file. */
 const BUSY_LIMIT_MS = 5_000;
-const SQLITE_BUSY = 5;
+const TRY_AGAIN_MS = 20;
 /** What is kept prepared. Longer ones are of many rows, and seldom of as many twice. */
 const MOST_STATEMENTS = 100;
 const LONGEST_STATEMENT = 2_000;
 
 class SqliteDriver implements Driver {
   readonly #path: string;
+  readonly #busyLimitMs: number;
   #file: SqliteFile | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, busyLimitMs: number) {
     this.#path = path;
+    this.#busyLimitMs = busyLimitMs;
   }
 
   /** Throws what SQLite throws. */
   async init(): Promise<void> {
-    for (const deadlineMs = performance.now() + BUSY_LIMIT_MS; ; await pause(5)) {
+    for (const deadlineMs = performance.now() + this.#busyLimitMs; ; await pause(5)) {
       try {
-        this.#file = new SqliteFile(this.#path);
+        this.#file = new SqliteFile(this.#path, this.#busyLimitMs);
         return;
       } catch (error) {
         if (!isBusy(error) || performance.now() > deadlineMs) throw error;
@@ -72,7 +76,7 @@ class SqliteDriver implements Driver {
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'));
+    asOurs(connection).rollback();
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
@@ -97,8 +101,22 @@ class SqliteConnection implements DatabaseConnection {
   }
 
   async begin(statement: string): Promise<void> {
-    await this.#claim();
-    this.#file.run(CompiledQuery.raw(statement));
+    for (const deadlineMs = performance.now() + this.#file.busyLimitMs; ; await pause(TRY_AGAIN_MS)) {
+      await this.#claim();
+      try {
+        this.#file.run(CompiledQuery.raw(statement));
+        return;
+      } catch (error) {
+        // So that others may read meanwhile.
+        this.release();
+        if (!isBusy(error) || performance.now() > deadlineMs) throw asTold(error);
+      }
+    }
+  }
+
+  /** For some reasons (the disk is full) SQLite has done it already. */
+  rollback(): void {
+    if (this.#file.isInTransaction) this.#file.run(CompiledQuery.raw('rollback'));
   }
 
   release(): void {
@@ -107,7 +125,12 @@ class SqliteConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return (this.#hasFile ? this.#file.run(query) : await this.#file.ask(query)) as QueryResult<R>;
+    if (!this.#hasFile) return (await this.#file.ask(query)) as QueryResult<R>;
+    try {
+      return this.#file.run(query) as QueryResult<R>;
+    } catch (error) {
+      throw asTold(error);
+    }
   }
 
   async *streamQuery<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
@@ -130,6 +153,8 @@ class SqliteConnection implements DatabaseConnection {
 
 interface Asked {
   readonly query: CompiledQuery;
+  /** Until when it is tried again while another program holds the file. */
+  readonly deadlineMs: number;
   readonly resolve: (result: QueryResult<unknown>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -139,7 +164,7 @@ interface Outcome {
   readonly error?: unknown;
 }
 
-const tell = ({ resolve, reject }: Asked, { result, error }: Outcome): void => (result ? resolve(result) : reject(error));
+const tell = ({ resolve, reject }: Asked, { result, error }: Outcome): void => (result ? resolve(result) : reject(asTold(error)));
 
 /**
  * The connection to the file. Queries that come in one turn of the event loop are executed together, in their order: those that change
@@ -155,12 +180,17 @@ class SqliteFile {
   readonly #claims: (() => void)[] = [];
   #isClaimed = false;
   #isDue = false;
+  /** Those whom another program keeps from the file, and when they try again. */
+  readonly #kept: Asked[] = [];
+  #again: NodeJS.Timeout | undefined;
+  readonly busyLimitMs: number;
 
-  constructor(path: string) {
+  constructor(path: string, busyLimitMs: number) {
+    this.busyLimitMs = busyLimitMs;
     this.#database = new DatabaseSync(path);
     try {
       this.#database.exec(
-        `pragma busy_timeout = ${BUSY_LIMIT_MS}; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;`,
+        'pragma busy_timeout = 0; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;',
       );
     } catch (error) {
       this.#database.close();
@@ -171,14 +201,22 @@ class SqliteFile {
   /** With others, when nobody has the file for himself. */
   ask(query: CompiledQuery): Promise<QueryResult<unknown>> {
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult<unknown>>();
-    this.#asked.push({ query, resolve, reject });
+    this.#asked.push({ query, deadlineMs: performance.now() + this.busyLimitMs, resolve, reject });
+    this.#answerSoon();
+    return promise;
+  }
+
+  #answerSoon(): void {
     if (!this.#isDue)
       setImmediate(() => {
         this.#isDue = false;
         if (!this.#isClaimed) this.#answer();
       });
     this.#isDue = true;
-    return promise;
+  }
+
+  get isInTransaction(): boolean {
+    return this.#database.isTransaction;
   }
 
   /** Resolves when the file is the caller's alone, until he releases it. */
@@ -210,6 +248,8 @@ class SqliteFile {
 
   close(): void {
     this.#answer();
+    clearTimeout(this.#again);
+    for (const { reject } of this.#kept.splice(0)) reject(new CodedError('store_unavailable', { message: HELD }));
     this.#database.close();
   }
 
@@ -220,7 +260,7 @@ class SqliteFile {
       const joined = asked.splice(0, alone === -1 ? asked.length : Math.max(alone, 1));
       const changes = joined.filter(({ query }) => query.query.kind !== 'SelectQueryNode');
       if (changes.length > 1) this.#answerTogether(joined);
-      else for (const one of joined) tell(one, this.#try(one));
+      else for (const one of joined) this.#tellOrKeep(one, this.#try(one));
     }
   }
 
@@ -234,8 +274,23 @@ class SqliteFile {
       for (const [place, one] of joined.entries()) tell(one, outcomes[place] ?? {});
     } catch (error) {
       if (this.#database.isTransaction) this.run(CompiledQuery.raw('rollback'));
-      for (const one of joined) tell(one, { error });
+      // Who only reads needs no lock.
+      for (const one of joined)
+        this.#tellOrKeep(one, isBusy(error) && one.query.query.kind === 'SelectQueryNode' ? this.#try(one) : { error });
     }
+  }
+
+  #tellOrKeep(one: Asked, outcome: Outcome): void {
+    if (!isBusy(outcome.error) || performance.now() > one.deadlineMs) {
+      tell(one, outcome);
+      return;
+    }
+    this.#kept.push(one);
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined;
+      this.#asked.push(...this.#kept.splice(0));
+      this.#answerSoon();
+    }, TRY_AGAIN_MS);
   }
 
   #try({ query }: Asked): Outcome {
@@ -260,7 +315,29 @@ class SqliteFile {
 /** All others are executed by themselves: some (`vacuum`, `begin`) cannot be part of a transaction. */
 const JOINABLE: ReadonlySet<string> = new Set(['SelectQueryNode', 'InsertQueryNode', 'UpdateQueryNode', 'DeleteQueryNode']);
 
-/** SQLite itself waits for others' locks, but not when several make the same new file a WAL database (14 of 1,600 such opens failed). */
-const isBusy = (error: unknown): boolean => error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+/** Another program has the lock. SQLite would wait for it, and the whole process with it. */
+const isBusy = (error: unknown): boolean => primaryCode(error) === SQLITE_BUSY;
+
+/** Extended codes have the primary one in their lowest byte. */
+const primaryCode = (error: unknown): number | null =>
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : null;
+
+const SQLITE_BUSY = 5;
+const HELD = 'Another program holds the database of the coordinator. Nothing was changed. Try again shortly.';
+const unwritable = (why: string): string =>
+  `The database of the coordinator cannot be written: ${why}. Nothing was changed. Look at the disk of its data directory.`;
+/** Faults of the place where the file lies, by SQLite's primary code. All others are ours. */
+const PLACE_FAULTS: Readonly<Record<number, string>> = {
+  [SQLITE_BUSY]: HELD,
+  8: unwritable('it is read-only'),
+  10: unwritable('the disk reports an error'),
+  13: unwritable('the disk is full'),
+};
+
+/** What callers get to see. */
+const asTold = (cause: unknown): unknown => {
+  const message = PLACE_FAULTS[primaryCode(cause) ?? -1];
+  return message === undefined ? cause : new CodedError('store_unavailable', { message, retryAfterSeconds: 2, cause });
+};
 
 const toSql = (value: unknown): SQLInputValue => (typeof value === 'boolean' ? Number(value) : (value as SQLInputValue));
