@@ -142,13 +142,14 @@ export const readConfig = (flags: Flags, env: NodeJS.ProcessEnv): CoordinatorCon
     logLevel: 'info',
   };
   const wanted: Record<string, unknown> = { ...defaults, ...defined(fromEnv), ...defined(flags) };
-  const parsed = CoordinatorConfig.safeParse({
+  const values = {
     releasesDir: join(String(wanted['dataDir']), 'releases'),
     configDir: join(String(wanted['dataDir']), 'config'),
     ...wanted,
-  });
+  };
+  const parsed = CoordinatorConfig.safeParse(values);
   if (!parsed.success)
-    throw settingsProblem('the coordinator', parsed.error, { values: wanted, nameOf: (setting) => nameOf(setting, flags, env) });
+    throw settingsProblem('the coordinator', parsed.error, { values, nameOf: (setting) => nameOf(setting, flags, env) });
   if ((parsed.data.tlsCert === undefined) !== (parsed.data.tlsKey === undefined))
     throw new UsageError('The coordinator needs LAI_TLS_CERT and LAI_TLS_KEY together, or neither.');
   if (parsed.data.lan !== undefined && (parsed.data.tlsCert !== undefined || !isLoopback(parsed.data.host)))

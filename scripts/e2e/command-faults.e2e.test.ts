@@ -73,6 +73,8 @@ const ASKING: readonly (readonly string[])[] = [
   ['models', 'pin', 'nobody'],
   ['models', 'unpin', 'nobody'],
   ['pull', 'nobody', '--node', 'nobody'],
+  ['route', 'nobody'],
+  ['providers'],
   ['updates', 'status'],
   ['updates', 'start', '--first', 'nobody'],
   ['updates', 'stop'],
@@ -87,11 +89,11 @@ const FEW = ASKING.filter((words) =>
 /** What they end with when all is well although what they name is not there. */
 const FINDS_NOTHING_WRONG = new Set(
   ['status', 'status --wide', 'keys create', 'keys list', 'users create', 'users list', 'tokens create', 'tokens list'].concat([
-    ...['nodes list', 'models list', 'updates status', 'audit', 'audit verify'],
+    ...['nodes list', 'models list', 'route', 'providers', 'updates status', 'audit', 'audit verify'],
   ]),
 );
 /** Commands that start something or work without a coordinator; looked at one by one below. */
-const OTHERS = ['up', 'demo', 'serve', 'backup', 'restore', 'completion', 'doctor', 'bugreport', 'logs', 'launch'];
+const OTHERS = ['up', 'demo', 'serve', 'backup', 'restore', 'completion', 'doctor', 'bugreport', 'logs', 'launch', 'config'];
 
 const isSentence = (text: string, program: string) => {
   expect(text).toMatch(new RegExp(`^(${program}: |error: )\\S`, 'm'));
@@ -200,14 +202,14 @@ describe('every command', { timeout: 180_000 }, () => {
   });
 
   it.each([
-    ['https to a coordinator without TLS', (url: string) => url.replace('http:', 'https:'), /does not speak TLS.*Use http:/],
-    ['an address that is none', () => 'nowhere', /is not an address/],
-    ['a name that does not exist', () => 'http://lai.invalid', /cannot be resolved/],
-  ])('says what is wrong with %s', async (_, change, sentence) => {
+    ['https to a coordinator without TLS', (url: string) => url.replace('http:', 'https:'), /does not speak TLS.*Use http:/, 1],
+    ['an address that is none', () => 'nowhere', /LAI_URL is "nowhere": use the address of a coordinator/, 2],
+    ['a name that does not exist', () => 'http://lai.invalid', /cannot be resolved/, 1],
+  ] as const)('says what is wrong with %s', async (_, change, sentence, code) => {
     const ended = await run(LAI, ['status'], { ...home, LAI_URL: change(fleet.url), LAI_API_KEY: 'lai_x' });
     isSentence(ended.stderr, 'lai');
     expect(ended.stderr).toMatch(sentence);
-    expect(ended.code).toBe(1);
+    expect(ended.code).toBe(code);
   });
 
   it.each<[string[], RegExp]>([
@@ -241,7 +243,6 @@ describe('every command', { timeout: 180_000 }, () => {
       /Redis cannot be used at .*LAI_REDIS_URL/,
     ],
     ['a program for Redis that is none', ['serve'], () => ({ LAI_REDIS_SERVER: '/nowhere' }), /private Redis cannot be started/],
-    ['a database that is none', ['serve'], () => ({ LAI_DATABASE_URL: 'mysql://x/y' }), /SQLite or PostgreSQL/],
   ])('says that %s keeps a coordinator from starting: %j', async (_, words, env, sentence) => {
     const dataDir = mkdtempSync(join(directory, 'start-'));
     const ended = await run(LAI, words, {
@@ -254,6 +255,13 @@ describe('every command', { timeout: 180_000 }, () => {
     isSentence(ended.stderr, 'lai');
     expect(ended.stderr).toMatch(sentence);
     expect(ended.code).toBe(1);
+  });
+
+  it('says that a database that is none keeps a coordinator from starting', async () => {
+    const ended = await run(LAI, ['serve'], { ...home, LAI_PORT: '0', LAI_DATABASE_URL: 'mysql://x/y' });
+    isSentence(ended.stderr, 'lai');
+    expect(ended.stderr).toMatch(/LAI_DATABASE_URL is not usable: use postgres:.*or the path of a SQLite file/);
+    expect(ended.code).toBe(2);
   });
 
   it('stays silent when the reader of its output has gone', async () => {
@@ -348,6 +356,6 @@ describe('every command of the agent', { timeout: 120_000 }, () => {
     writeFileSync(broken, 'a file where a directory belongs');
     const ended = await run(AGENT, ['run'], { LAI_AGENT_DATA_DIR: broken, HOME: dataDir });
     isSentence(ended.stderr, 'lai-agent');
-    expect(ended.code).toBe(1);
+    expect(ended.code).toBe(2);
   });
 });
