@@ -2,9 +2,9 @@
  * Redis on Debian and Ubuntu without rights over the machine: apt downloads and verifies the packages, `dpkg-deb` unpacks them into
  * `.toolchain/redis`. Nothing is installed on the machine and no service is started.
  */
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { quietly } from './children.mjs';
 import { onPath } from './path.mjs';
 
@@ -13,6 +13,8 @@ import { onPath } from './path.mjs';
 /** Debian ships one program under three names; this package has it without the service on port 6379 that `redis-server` starts. */
 const PACKAGE = 'redis-tools';
 const PROGRAM = 'redis-check-rdb';
+/** Beside the server: a launcher cannot pass on the name that it was called by, and `lai doctor --repair` needs the checker. */
+const CHECKER = 'redis-check-aof';
 
 /** Its folder is relative, because a clone may be moved. The unpacked libraries come first, then the machine's own. */
 const launcher = `#!/bin/sh
@@ -21,7 +23,7 @@ for dir in "$here"/usr/lib/*-linux-* "$here"/lib/*-linux-*; do
   [ -d "$dir" ] && LD_LIBRARY_PATH=$dir\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 done
 export LD_LIBRARY_PATH
-exec "$here/usr/bin/redis-server" "$@"
+exec "$here/usr/bin/\${0##*/}" "$@"
 `;
 
 /** @param {Env} env */
@@ -81,6 +83,7 @@ export async function unpackDebianRedis(root, env, say) {
       if (!unpacked.ok) return { kind: 'failed', output: unpacked.output };
     }
     symlinkSync(PROGRAM, join(tree, 'usr', 'bin', 'redis-server'));
+    if (!existsSync(join(tree, 'usr', 'bin', CHECKER))) symlinkSync(PROGRAM, join(tree, 'usr', 'bin', CHECKER));
     return await putInPlace(root, tree, env);
   } finally {
     rmSync(draft, { recursive: true, force: true });
@@ -122,9 +125,11 @@ async function putInPlace(root, tree, env) {
   renameSync(tree, home);
   mkdirSync(join(root, '.toolchain', 'bin'), { recursive: true });
   // It may be a link to a program of the machine, which must not be written through.
-  rmSync(program, { force: true });
-  writeFileSync(program, launcher);
-  chmodSync(program, 0o755);
+  for (const name of [program, join(dirname(program), CHECKER)]) {
+    rmSync(name, { force: true });
+    writeFileSync(name, launcher);
+    chmodSync(name, 0o755);
+  }
   const { ok, output } = await quietly(program, ['--version'], { env });
   if (ok && /server v=/.test(output)) return { kind: 'ready', program };
   rmSync(program);

@@ -1,5 +1,5 @@
-import { cpSync, statSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { cpSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { ownDataDir } from './data-dir-owner.ts';
 import { AOF_DIRECTORY, aofFiles, isManifestGone, MANIFEST } from './stored-file.ts';
@@ -47,10 +47,14 @@ export const repairPrivateRedis = async ({ dataDir, program }: { dataDir: string
   }
 };
 
-/** The checker is the server's own program, which looks at the name it is called by: redis-check-aof, valkey-check-aof. */
+/**
+ * The checker: redis-check-aof or valkey-check-aof beside the server, else the server's own program, which looks at the name that it is
+ * called by. A launcher that is a script cannot be called by another name.
+ */
 const check = async (program: string, directory: string, options: readonly string[]) => {
   const argv0 = basename(program).replace('server', 'check-aof');
-  const result = await execa(program, [...options, join(directory, AOF_DIRECTORY, MANIFEST)], {
+  const beside = join(dirname(program), argv0);
+  const result = await execa(existsSync(beside) ? beside : program, [...options, join(directory, AOF_DIRECTORY, MANIFEST)], {
     ...{ argv0, input: 'y\n', all: true, reject: false, timeout: CHECK_LIMIT_MS },
   });
   return { exitCode: result.exitCode, all: String(result.all ?? '') };
