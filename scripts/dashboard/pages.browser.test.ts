@@ -7,7 +7,7 @@ import { Visit } from './visit.ts';
 
 const found = findChromium();
 if (found.path === null) console.warn(`SKIPPED, all of it: ${found.reason}`);
-const MOST_SHIFT = 0.03;
+const MOST_SHIFT = 0.02;
 
 describe.skipIf(found.path === null)('every page of the dashboard', () => {
   let demo: Demo;

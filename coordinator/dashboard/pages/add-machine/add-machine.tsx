@@ -93,7 +93,8 @@ const AddMachine = ({ onClose }: { onClose: () => void }) => {
       isTall
     >
       {make.error !== null && <Problem error={make.error} retry={() => void make.run({})} />}
-      {(make.isBusy || prepare.isBusy) && <Making />}
+      {/* Never above a line that is there already: it would jump when this goes. */}
+      {(kept === null ? make.isBusy : prepare.isBusy) && <Making />}
       {kept && token && (
         <>
           <Line
