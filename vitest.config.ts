@@ -26,9 +26,6 @@ export default defineConfig({
         // Generous, for machines that do something else too.
         testTimeout: name === 'unit' ? 20_000 : 60_000,
         hookTimeout: 120_000,
-        // Tests of real processes share two cores with whatever else runs there. Vitest reports a test that passed only at its second
-        // try as flaky; one that fails twice fails.
-        retry: name === 'unit' || name === 'integration' ? 0 : 1,
         expect: { poll: { timeout: 10_000 } },
         // Suites that start processes take turns: two cores are all we ask for.
         fileParallelism: name === 'unit',
