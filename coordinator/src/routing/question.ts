@@ -11,7 +11,6 @@ export interface RoutingQuestion {
   readonly caller: {
     readonly staysHome: boolean;
     readonly prefer: Preference | null;
-    readonly annotates: boolean;
     /** The provider that the caller chose for `auto`; null for none. */
     readonly defaultProvider: { readonly providerId: string; readonly model: string | null } | null;
     /** May the caller use this model? */

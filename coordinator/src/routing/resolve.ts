@@ -46,7 +46,6 @@ export const resolve = (question: RoutingQuestion, world: World): Resolution => 
       skipped,
       spillAfterMs: spill === 'never' ? null : spill,
       staysHome: inChain.staysHome,
-      annotates: question.caller.annotates || expansion.policy.annotate === true,
     },
   };
 };
@@ -141,7 +140,7 @@ const refuseModel = (model: RoutingModel, { target: { capabilities, contextToken
 
 /** Steps by what is preferred; those of equal rank stay as written. */
 const inOrder = (steps: readonly Step[], prefer: Preference, world: World): readonly Step[] => {
-  if (prefer === 'quality' || prefer === 'fastest') return steps;
+  if (prefer === 'quality') return steps;
   const rank = rankOf(prefer, world.providers);
   return steps.toSorted((a, b) => rank(a) - rank(b));
 };

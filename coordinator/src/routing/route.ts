@@ -52,8 +52,6 @@ export interface Route {
   /** How long a step with a successor may let a request wait for a slot; null means for as long as the request waits at all. */
   readonly spillAfterMs: number | null;
   readonly staysHome: boolean;
-  /** Each chunk names the provider, for clients that look for it. */
-  readonly annotates: boolean;
 }
 
 /** What every step of a route must be able to do. */

@@ -5,7 +5,7 @@ const Name = z.string().trim().min(1).max(512);
 const Chain = z.array(Name).max(16);
 
 export const Home = z.enum(['only', 'allowed']);
-export const PREFERENCES = ['local', 'cheapest', 'fastest', 'quality'] as const;
+export const PREFERENCES = ['local', 'cheapest', 'quality'] as const;
 export const Preference = z.enum(PREFERENCES);
 export type Preference = z.infer<typeof Preference>;
 
@@ -16,8 +16,7 @@ const SpillAfterMs = z.union([z.literal('never'), z.number().int().positive().ma
 const policy = {
   fallback: Chain.optional().describe('Names that are tried in order when the name itself cannot be served.'),
   home: Home.optional().describe('`only`: requests for this name never reach a cloud provider.'),
-  prefer: Preference.optional().describe('Order of the steps: local first, cheapest, fastest, or as written (quality).'),
-  annotate: z.boolean().optional().describe('Adds "provider" to each chunk of the answer.'),
+  prefer: Preference.optional().describe('Order of the steps: local first, cheapest first, or as written (quality).'),
   spillAfterMs: SpillAfterMs.optional().describe('Wait for a slot before the next step is tried, in ms, or `never`.'),
 };
 
@@ -67,10 +66,6 @@ export const RoutingRules = z.strictObject({
       matches: z.array(z.string().min(1).max(1_000)).max(32).default([]).describe('RE2 expressions, on the last user message.'),
     })
     .prefault({}),
-  classifier: z
-    .strictObject({ model: Name, budgetMs: z.number().int().min(50).max(5_000).default(400) })
-    .optional()
-    .describe('A warm model that is asked for one word when nothing else decides.'),
 });
 export type RoutingRules = z.infer<typeof RoutingRules>;
 

@@ -63,5 +63,5 @@ export const asking = ({ model = 'auto', tokens = 500, capabilities = ['chat'], 
   asked: model,
   needs: { target: { capabilities, contextTokens }, estimatedTokens: tokens },
   signals: { isForced: false, isComplex: false, staysHome: false, prefer: null, models: [], ...signals },
-  caller: { staysHome: false, prefer: null, annotates: false, defaultProvider: null, mayUse: () => true, ...caller },
+  caller: { staysHome: false, prefer: null, defaultProvider: null, mayUse: () => true, ...caller },
 });

@@ -42,7 +42,7 @@ const preview = (question: RoutePreviewQuestion, world: World, routes: Pick<Rout
         estimatedTokens: question.tokens,
       },
       signals: { isForced, isComplex, staysHome, prefer: null, models: [] },
-      caller: { staysHome: false, prefer: null, annotates: false, defaultProvider: null, mayUse: () => true },
+      caller: { staysHome: false, prefer: null, defaultProvider: null, mayUse: () => true },
     },
     supposed,
   );

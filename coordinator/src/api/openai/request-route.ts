@@ -41,7 +41,6 @@ export const routeFor = ({ target, signals, headers }: Routable, principal: Prin
       caller: {
         staysHome: false,
         prefer: null,
-        annotates: false,
         defaultProvider: null,
         mayUse: (model) => isGranted || mayUse(principal, model),
       },
@@ -79,7 +78,6 @@ const single = (target: Target, asked: string, closest = ''): Route => ({
   skipped: [],
   spillAfterMs: null,
   staysHome: false,
-  annotates: false,
 });
 
 /** No step can do it. What the whole fleet lacks the dispatcher says best, machine by machine. */
