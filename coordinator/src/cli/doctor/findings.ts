@@ -85,7 +85,7 @@ export const releasesFinding = ({ releases, problems, releasesDir }: UpdateStatu
   const newest = releases.find(({ isLatest }) => isLatest);
   return newest
     ? well('releases', `Agents install version ${newest.version} from here (${newest.platforms.join(', ')}).`)
-    : well('releases', 'No release of the agent lies here yet; one is needed for `lai join-command`.');
+    : well('releases', 'There is no release of the agent yet; `lai join-command` makes one.');
 };
 
 export const backupFinding = (lastAtMs: number | null, nowMs: number): Finding => {
